@@ -1,0 +1,80 @@
+# Two commands do everything, set-up included: `make demo` and `make test`.
+# On a machine whose python3 is older than 3.11: make PYTHON=/path/to/python3.12 demo
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+READY := $(VENV)/.installed-rnlib
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+# What the lock is made from. `===` keeps pip from taking a build with a local version
+# (such as +cpu), whose operators torchvision's own wheel does not find.
+TORCH := 2.13.0
+TORCHVISION := 0.28.0
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo lab test test-notebooks lint notebooks lock clean
+
+help: ## list these targets
+	@echo "usage: make TARGET   (every target sets up $(VENV) by itself)"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+
+setup: $(READY) ## create .venv and install the locked packages and rnlib
+	@echo "Ready: $(BIN)/python has rnlib and the locked packages."
+
+demo: $(READY) ## the six notebooks with the demo profile: train, evaluate, explain (15 minutes on 2 cores)
+	$(BIN)/python -m rnlib run demo
+	@echo "Results: outputs/demo/ (open the .html files in a browser, or the notebooks with 'make lab')"
+
+lab: $(READY) ## open JupyterLab on the project
+	$(BIN)/jupyter lab $(LAB_FLAGS)
+
+test: lint ## lint, type check, unit tests, then the notebooks
+	$(PYTEST)
+	@if [ -n "$(NOTEBOOKS)" ]; then $(MAKE) --no-print-directory test-notebooks; fi
+
+test-notebooks: $(READY) ## run the notebooks as they are and compare the cells marked NBVAL_CHECK_OUTPUT
+	$(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
+		--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+
+lint: $(READY) ## ruff (check and format, notebooks included) and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy rnlib
+
+notebooks: $(READY) ## run the notebooks with their smoke defaults and store the outputs in them
+	$(BIN)/python -m rnlib notebooks --store
+
+lock: $(READY) ## make requirements.lock anew from pyproject.toml
+	$(BIN)/python -m pip install -qq uv
+	@{ echo "# Every package of every supported platform, with its hashes. Made by: make lock"; \
+	   printf 'torch===$(TORCH)\ntorchvision==$(TORCHVISION)\n' \
+	   | $(BIN)/uv pip compile pyproject.toml --quiet --extra dev --universal --python-version 3.11 \
+	     --constraint - --no-annotate --no-header --generate-hashes \
+	   | sed 's/^torch==\([0-9]\)/torch===\1/'; } > requirements.lock.new
+	@grep -q '^torch===' requirements.lock.new || { rm requirements.lock.new; echo "make lock: uv resolved nothing" >&2; exit 1; }
+	mv requirements.lock.new requirements.lock
+	@echo "Now bring environment.yml up to date: $(PYTEST) tests/test_packaging.py prints the lines it should have."
+
+clean: ## remove .venv, caches and build files (outputs/ stays)
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find rnlib tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Set-up in three steps, each done again only when what it is made from has changed.
+# The stamps are written last, so that an interrupted set-up goes on where it stopped.
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "make: expected Python >= 3.11 as '$(PYTHON)', found: $$($(PYTHON) --version 2>&1)." >&2; \
+		echo "      Name a newer one: make PYTHON=/path/to/python3.12 setup" >&2; exit 1; }
+	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(VENV)/.installed-packages: requirements.lock | $(BIN)/python
+	@echo "Installing the locked packages (a few minutes and 6 GB the first time)"
+	@$(BIN)/python -m pip install -qq --require-hashes -r requirements.lock
+	@touch $@
+
+$(READY): pyproject.toml $(VENV)/.installed-packages
+	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,91 @@
+"""Folders of arrays on disk that know what they were made from and whether they are whole.
+
+A folder holds one .npy file an array and a `manifest.json` with the format's version, the
+signature of the source, and each array's size and digest. It is opened only if all of
+these fit; otherwise it is made anew.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnlib.clevr.layout import ClevrDirectory
+from rnlib.errors import DataError
+from rnlib.files import make_folder, read_json, write_json
+
+VERSION = 1
+_BLOCK, _BLOCKS, _WHOLE = 1 << 16, 256, 1 << 26
+
+
+def cache_folder(directory: ClevrDirectory, split: str, cache: Path | str | None) -> Path:
+    """Where the arrays of a split live: under `cache`, else $RNLIB_CACHE, else ~/.cache/rnlib."""
+    base = Path(cache or os.environ.get("RNLIB_CACHE") or "~/.cache/rnlib").expanduser()
+    root = directory.root.resolve()
+    return base / f"{root.name}-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}" / split
+
+
+def digest(path: Path) -> str:
+    """A digest of a file: of all of it up to 64 MiB, of 256 evenly spaced blocks of 64 KiB beyond."""
+    result = hashlib.blake2b(digest_size=16)
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        if size <= _WHOLE:
+            result.update(file.read())
+        else:
+            for offset in np.linspace(0, size - _BLOCK, _BLOCKS, dtype=np.int64):
+                file.seek(int(offset))
+                result.update(file.read(_BLOCK))
+    return result.hexdigest()
+
+
+def open_arrays(folder: Path, source: object) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    """The memory-mapped arrays and the manifest of `folder`; None where they are absent, stale or damaged."""
+    try:
+        manifest = read_json(folder / "manifest.json")
+        if manifest["version"] != VERSION or manifest["source"] != source:
+            return None
+        arrays = {}
+        for name, entry in manifest["arrays"].items():
+            path = folder / f"{name}.npy"
+            if path.stat().st_size != entry["bytes"] or digest(path) != entry["digest"]:
+                return None
+            arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return arrays, manifest
+    except (DataError, OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def seal(folder: Path, names: list[str], source: object, extra: Mapping[str, object]) -> None:
+    """Write the manifest of arrays that stand in `folder` as .npy files."""
+    paths = {name: folder / f"{name}.npy" for name in names}
+    entries = {name: {"bytes": path.stat().st_size, "digest": digest(path)} for name, path in paths.items()}
+    write_json(folder / "manifest.json", {"version": VERSION, "source": source, "arrays": entries, **extra})
+
+
+def replace_folder(made: Path, folder: Path) -> None:
+    """Let `made` take the place of `folder`."""
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(made, folder)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a lock on `folder`, so that of several processes one prepares and the others wait."""
+    make_folder(folder, "the cache of prepared arrays")
+    try:
+        lock = open(folder / ".lock", "w")
+    except OSError as error:
+        raise DataError(
+            f"cannot write to the cache folder {folder}: {error.strerror}. "
+            "Choose another with --cache DIR or the environment variable RNLIB_CACHE."
+        ) from None
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,61 @@
+"""What CLEVR v1.0 is made of: attribute values, question types, answer classes, counts.
+
+Source: Johnson et al. 2017, "CLEVR: A Diagnostic Dataset for Compositional Language and
+Elementary Visual Reasoning", and the v1.0 files. Orders matter: the integer codes of
+the state-description presets are positions in these tuples, counted from 1.
+"""
+
+COLORS = ("cyan", "blue", "yellow", "purple", "red", "green", "gray", "brown")
+MATERIALS = ("rubber", "metal")
+SHAPES = ("sphere", "cube", "cylinder")
+SIZES = ("large", "small")
+
+# Attributes in the order of a state-description row (after x, y, z).
+ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "color": COLORS,
+    "material": MATERIALS,
+    "shape": SHAPES,
+    "size": SIZES,
+}
+
+RELATIONS = ("left", "right", "front", "behind")
+
+# The 13 question types (the last function of a question's program) in their 5 groups.
+TYPE_GROUPS: dict[str, tuple[str, ...]] = {
+    "count": ("count",),
+    "exist": ("exist",),
+    "compare numbers": ("equal_integer", "less_than", "greater_than"),
+    "query attribute": ("query_size", "query_color", "query_material", "query_shape"),
+    "compare attribute": ("equal_size", "equal_color", "equal_material", "equal_shape"),
+}
+QUESTION_TYPES = tuple(kind for kinds in TYPE_GROUPS.values() for kind in kinds)
+GROUP_OF_TYPE = {kind: group for group, kinds in TYPE_GROUPS.items() for kind in kinds}
+
+# The six classes of answers; an answer of another class than the truth's is "invalid".
+ANSWER_CLASSES: dict[str, tuple[str, ...]] = {
+    "number": tuple(str(n) for n in range(11)),
+    "material": MATERIALS,
+    "color": COLORS,
+    "shape": SHAPES,
+    "size": SIZES,
+    "exist": ("yes", "no"),
+}
+CLASS_OF_ANSWER = {answer: name for name, answers in ANSWER_CLASSES.items() for answer in answers}
+
+# The 90 question families of the release, by global index.
+FAMILY_GROUPS: dict[str, range] = {
+    "compare_integer": range(0, 9),
+    "comparison": range(9, 25),
+    "three_hop": range(25, 31),
+    "single_and": range(31, 36),
+    "same_relate": range(36, 64),
+    "single_or": range(64, 72),
+    "one_hop": range(72, 78),
+    "two_hop": range(78, 84),
+    "zero_hop": range(84, 90),
+}
+
+SPLITS = ("train", "val", "test")
+
+# (images, questions) of the CLEVR v1.0 download.
+OFFICIAL_COUNTS = {"train": (70_000, 699_989), "val": (15_000, 149_991), "test": (15_000, 149_988)}

@@ -1,0 +1,289 @@
+"""Fetch CLEVR v1.0: a resumable download, checked before and after it is unpacked.
+
+17.7 GiB over hours: connections break, disks fill, and a set that lacks some of its
+images trains without complaint. So an interrupted download goes on where it stopped,
+the archive's md5 must be the published one, and the folder gets its name only when
+every split has all its files. Source: https://cs.stanford.edu/people/jcjohns/clevr
+(CC BY 4.0); the md5 is also the one in torchvision.datasets.CLEVRClassification.
+"""
+
+import hashlib
+import http.client
+import os
+import re
+import shutil
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+
+from tqdm import tqdm
+
+from rnlib.clevr.catalogue import OFFICIAL_COUNTS
+from rnlib.clevr.layout import ClevrDirectory
+from rnlib.errors import DataError
+from rnlib.files import make_folder
+
+CLEVR_URL = "https://dl.fbaipublicfiles.com/clevr/CLEVR_v1.0.zip"
+CLEVR_MD5 = "b11922020e72d0cd9154779b2d3d07d2"
+
+FOLDER = "CLEVR_v1.0"  # the archive's only top folder
+CHUNK = 1 << 20  # bytes read at a time
+TIMEOUT = 60.0  # seconds without a byte after which a connection counts as lost
+ATTEMPTS = 6  # connections in a row that bring nothing
+BACKOFF = 2.0  # seconds before the second of them; each further wait is twice as long
+TRANSIENT = (408, 429, 500, 502, 503, 504)  # HTTP statuses worth another attempt
+
+
+def download_clevr(
+    out: Path,
+    *,
+    url: str = CLEVR_URL,
+    md5: str = CLEVR_MD5,
+    splits_expected: Mapping[str, tuple[int, int]] = OFFICIAL_COUNTS,
+    keep_zip: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Bring CLEVR v1.0 to `out`/CLEVR_v1.0 and return that folder.
+
+    url: the archive; md5: its checksum, hexadecimal;
+    splits_expected: split -> (images, questions); images are counted, of the questions
+        and scenes the files must be there (the test split has no scenes);
+    keep_zip: leave the archive beside the folder (it is deleted otherwise);
+    progress: show a bar, or a line every 5 % where stderr is no terminal.
+
+    May be interrupted at any time: the same call goes on with what is there, and returns
+    at once when all is in place. Raises DataError when the disk is too small, the server
+    refuses or stays away, the checksum differs (the download is then removed, so that the
+    next call starts over), the archive is unsafe or damaged, or files are missing.
+    """
+    out = make_folder(Path(out), "the CLEVR download")
+    target = out / FOLDER
+    if target.exists():
+        if missing := missing_files(target, splits_expected):
+            raise DataError(
+                f"{target} is not complete: {'; '.join(missing)}. "
+                "Move that folder away and run the same command again to fetch it anew."
+            )
+        return target
+
+    archive = out / f"{FOLDER}.zip"
+    if archive.exists():
+        _check_md5(archive, md5, progress)
+    else:
+        part = out / f"{FOLDER}.zip.part"
+        _fetch(url, part, progress)
+        try:
+            _check_md5(part, md5, progress)
+        except DataError:
+            part.unlink()
+            raise
+        part.rename(archive)
+
+    unpacking = out / f"{FOLDER}.unpacking"
+    _unpack(archive, unpacking, progress)
+    if missing := missing_files(unpacking / FOLDER, splits_expected):
+        raise DataError(
+            f"{archive} has the expected checksum but not the expected files: {'; '.join(missing)}. "
+            f"What it holds is in {unpacking / FOLDER}; give the URL and md5 of an archive of CLEVR v1.0."
+        )
+    (unpacking / FOLDER).rename(target)
+    shutil.rmtree(unpacking)
+    if not keep_zip:
+        archive.unlink()
+    return target
+
+
+def missing_files(directory: Path, splits_expected: Mapping[str, tuple[int, int]] = OFFICIAL_COUNTS) -> list[str]:
+    """What a CLEVR folder lacks, a line for each fault; an empty list when it is complete.
+
+    splits_expected: split -> (images, questions); the questions are not counted here.
+    """
+    layout = ClevrDirectory(directory)
+    missing = []
+    for split, (images, _) in splits_expected.items():
+        folder = layout.images(split)
+        pattern = re.compile(rf"CLEVR_{split}_\d{{6}}\.png")
+        found = sum(bool(pattern.fullmatch(name)) for name in os.listdir(folder)) if folder.is_dir() else 0
+        if found != images:
+            missing.append(f"expected {images:,} images in images/{split}, found {found:,}")
+        files = [layout.questions(split)]
+        if split != "test":  # its scenes were never published
+            files.append(layout.scenes(split))
+        missing += [
+            f"expected the file {file.relative_to(directory)}, found none" for file in files if not file.is_file()
+        ]
+    return missing
+
+
+class _Progress:
+    """Bytes done of a total: a bar on a terminal, else a plain line every 5 %."""
+
+    def __init__(self, what: str, total: int, done: int, show: bool) -> None:
+        """what: the verb that leads the line; total and done: bytes; show: say anything at all."""
+        self.what, self.total, self.done = what, total, done
+        self.lines = show and not sys.stderr.isatty()
+        self.told = -1  # the last twentieth a line was printed for
+        self.bar = tqdm(total=total, initial=done, desc=what, unit="B", unit_scale=True, disable=not show or self.lines)
+
+    def add(self, n: int) -> None:
+        """Count `n` more bytes."""
+        self.done += n
+        self.bar.update(n)
+        twentieth = 20 * self.done // max(self.total, 1)
+        if self.lines and twentieth > self.told:
+            self.told = twentieth
+            print(f"{self.what}: {5 * twentieth} % of {self.total / 1e9:.2f} GB", file=sys.stderr, flush=True)
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.close()
+
+
+def _fetch(url: str, part: Path, progress: bool) -> None:
+    """Download `url` to `part`, going on from the bytes already there, until it is whole."""
+    most = _size(part)
+    idle = 0
+    while True:
+        try:
+            return _fetch_once(url, part, progress)
+        except urllib.error.HTTPError as error:
+            error.close()
+            reason = f"the server answered {error.code} {error.reason}"
+            if error.code not in TRANSIENT:
+                raise DataError(f"cannot download {url}: {reason}. Check the URL.") from None
+        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+            reason = str(getattr(error, "reason", error)) or type(error).__name__
+        except OSError as error:
+            raise DataError(
+                f"cannot write {part}: {error.strerror}. Free some space, or choose a folder that can be written to."
+            ) from error
+        idle = 1 if _size(part) > most else idle + 1
+        most = max(most, _size(part))
+        if idle == ATTEMPTS:
+            raise DataError(
+                f"cannot download {url}: {reason}, {ATTEMPTS} times in a row. {_size(part) / 1e9:.2f} GB are in "
+                f"{part}; check the network and run the same command again: it goes on from there."
+            )
+        wait = BACKOFF * 2 ** (idle - 1)
+        print(f"download interrupted: {reason}; trying again in {wait:.0f} s", file=sys.stderr, flush=True)
+        time.sleep(wait)
+
+
+def _fetch_once(url: str, part: Path, progress: bool) -> None:
+    """One connection: append to `part` what it brings. ConnectionError when `part` is not whole after it."""
+    have = _size(part)
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code != 416:  # 416: there are no bytes from `have` on
+            raise
+        error.close()
+        if error.headers.get("Content-Range") == f"bytes */{have}":
+            return
+        part.unlink()
+        raise ConnectionError(f"the {have} bytes in {part.name} are not of this file, starting over") from None
+    with answer:
+        if answer.status == 206:
+            span = answer.headers.get("Content-Range", "")
+            found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", span)
+            if found is None or int(found[1]) != have:
+                part.unlink()
+                raise ConnectionError(f"asked for the bytes from {have} on, found '{span}', starting over")
+            total = int(found[2])
+        else:  # the whole file: a first request, or a server that ignores Range
+            have, total = 0, int(answer.headers.get("Content-Length") or 0)
+        # The unpacked files are about as large as the archive: its bulk is PNG, the rest JSON.
+        _check_space(part.parent, total - have + int(1.1 * total), "to download and unpack CLEVR")
+        with open(part, "ab" if have else "wb") as file, _Progress("download", total, have, progress) as bar:
+            while chunk := _read(answer):
+                file.write(chunk)
+                bar.add(len(chunk))
+    if total and _size(part) != total:
+        raise ConnectionError(f"the connection ended after {_size(part)} of {total} bytes")
+
+
+def _read(answer: http.client.HTTPResponse) -> bytes:
+    """The next piece of the answer; a fault of the network is told apart from one of the disk."""
+    try:
+        return answer.read(CHUNK)
+    except OSError as error:
+        raise ConnectionError(f"the connection broke ({error})") from error
+
+
+def _size(path: Path) -> int:
+    """Bytes in the file at `path`, 0 where there is none."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def _check_space(folder: Path, needed: int, purpose: str) -> None:
+    """DataError unless `needed` bytes are free where `folder` is."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DataError(
+            f"expected {needed / 1e9:.1f} GB of free disk {purpose}, found {free / 1e9:.1f} GB at {folder}. "
+            "Free some space, or name a folder on a larger disk."
+        )
+
+
+def _check_md5(path: Path, expected: str, progress: bool) -> None:
+    """DataError unless the file's md5 is `expected`."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with open(path, "rb") as file, _Progress("checksum", path.stat().st_size, 0, progress) as bar:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+            bar.add(len(chunk))
+    if digest.hexdigest() != expected:
+        remedy = "The download was removed: run" if path.suffix == ".part" else f"Move {path} away and run"
+        raise DataError(
+            f"expected md5 {expected} of {path.name}, found {digest.hexdigest()}: the file is damaged or not CLEVR "
+            f"v1.0. {remedy} the same command again to download it from the start."
+        )
+
+
+def _unpack(archive: Path, folder: Path, progress: bool) -> None:
+    """Unpack `archive` into `folder`, leaving out the files an earlier call has finished.
+
+    Nothing is written when any member would land outside `folder`.
+    """
+    try:
+        with zipfile.ZipFile(archive) as source:
+            members = [member for member in source.infolist() if not member.is_dir()]
+            for member in members:
+                path = PurePosixPath(member.filename)
+                if path.is_absolute() or ".." in path.parts or "\\" in member.filename or ":" in member.filename:
+                    raise DataError(
+                        f"{archive} holds {member.filename!r}, which would be written outside {folder}. "
+                        "This is not the published archive: delete it, and check where it came from."
+                    )
+            todo = [member for member in members if not _is_whole(folder / member.filename, member.file_size)]
+            _check_space(archive.parent, sum(member.file_size for member in todo), f"to unpack {archive.name}")
+            total = sum(member.file_size for member in members)
+            left = sum(member.file_size for member in todo)
+            with _Progress("unpack", total, total - left, progress) as bar:
+                for member in todo:
+                    source.extract(member, folder)
+                    bar.add(member.file_size)
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise DataError(
+            f"{archive} cannot be unpacked ({error}). Delete it and run the same command again to download it anew."
+        ) from None
+    except OSError as error:
+        raise DataError(
+            f"cannot unpack {archive} into {folder}: {error.strerror}. Free some space, or choose a folder that can be "
+            "written to, and run the same command again: it goes on from there."
+        ) from error
+
+
+def _is_whole(path: Path, size: int) -> bool:
+    """A file of `size` bytes stands at `path`; one whose unpacking was cut is shorter."""
+    return path.is_file() and path.stat().st_size == size

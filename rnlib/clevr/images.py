@@ -1,0 +1,105 @@
+"""Pictures as one uint8 array (images, 3, size, size): each PNG is decoded once, in parallel, resumably.
+
+The 480x320 picture is squeezed to a square with PIL's antialiased bilinear filter, as the
+seed does; a plain bilinear resize loses answers (FACTS 3).
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, UnidentifiedImageError
+
+from rnlib.clevr.cache import open_arrays, replace_folder, seal
+from rnlib.errors import DataError
+from rnlib.files import read_json, write_json
+from rnlib.progress import progress
+
+_CHUNK = 64  # pictures decoded at a time
+_SAVE_EVERY = 16  # chunks after which the progress is noted on disk
+
+
+def read_image(path: Path, size: int) -> UInt8[np.ndarray, "3 size size"]:
+    """One picture, squeezed to size x size pixels, channels first, 0..255. Raises DataError if it cannot be read."""
+    try:
+        with Image.open(path) as picture:
+            resized = picture.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+    except FileNotFoundError:
+        raise DataError(f"expected the picture {path}, found none. Fetch or make it again.") from None
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
+        raise DataError(f"the picture {path} cannot be read ({error}). It is damaged: fetch or make it again.") from None
+    return np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))
+
+
+def prepare_images(
+    pictures: Sequence[Path], size: int, folder: Path, source: str, workers: int | None, show: bool
+) -> None:
+    """Decode `pictures` into `folder`/images.npy. A run that was killed goes on where it stopped."""
+    partial = folder.with_name(folder.name + ".part")
+    array_file, progress_file = partial / "images.npy", partial / "progress.json"
+    shape = (len(pictures), 3, size, size)
+    done: set[int] = set()
+    try:
+        state = read_json(progress_file)
+        array = np.load(array_file, mmap_mode="r+", allow_pickle=False)
+        if state["source"] == source and array.shape == shape:
+            done = set(state["done"])
+    except (DataError, OSError, ValueError, KeyError, TypeError):
+        pass
+    if not done:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            np.lib.format.open_memmap(array_file, mode="w+", dtype=np.uint8, shape=shape).flush()
+        except OSError as error:
+            raise DataError(f"cannot write {array_file}: {error.strerror}. Free some space or choose --cache DIR.") from None
+    starts = [start for start in range(0, len(pictures), _CHUNK) if start not in done]
+    what = f"decoding {len(pictures):,} pictures in chunks of {_CHUNK}"
+    finished = _decode_chunks(pictures, starts, array_file, size, workers or os.cpu_count() or 1)
+    for number, start in enumerate(progress(finished, len(starts), what, show, "chunks"), 1):
+        done.add(start)
+        if number % _SAVE_EVERY == 0:
+            write_json(progress_file, {"source": source, "done": sorted(done)})
+    progress_file.unlink(missing_ok=True)
+    seal(partial, ["images"], source, {"size": size})
+    replace_folder(partial, folder)
+
+
+def open_images(folder: Path, source: str) -> UInt8[np.ndarray, "images 3 size size"] | None:
+    """The prepared pictures, memory-mapped, or None where they must be made (again)."""
+    opened = open_arrays(folder, source)
+    return None if opened is None else opened[0]["images"]
+
+
+def _decode_chunks(
+    pictures: Sequence[Path], starts: list[int], array_file: Path, size: int, workers: int
+) -> Iterator[int]:
+    """Decode chunk after chunk and yield the start of each finished one."""
+    if workers == 1 or len(starts) <= 2:
+        for start in starts:
+            yield _decode_chunk(pictures[start : start + _CHUNK], start, array_file, size)
+        return
+    # spawn: a forked child of a process that uses torch's threads can hang.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        futures = [
+            pool.submit(_decode_chunk, pictures[start : start + _CHUNK], start, array_file, size) for start in starts
+        ]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _decode_chunk(pictures: Sequence[Path], start: int, array_file: Path, size: int) -> int:
+    array = np.load(array_file, mmap_mode="r+", allow_pickle=False)
+    for row, picture in enumerate(pictures, start):
+        array[row] = read_image(picture, size)
+    array.flush()
+    return start

@@ -1,0 +1,159 @@
+"""Open a split of a CLEVR set: prepared on first use, memory-mapped ever after."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnlib.clevr.cache import cache_folder, locked, open_arrays, replace_folder
+from rnlib.clevr.catalogue import QUESTION_TYPES
+from rnlib.clevr.images import open_images, prepare_images
+from rnlib.clevr.layout import ClevrDirectory
+from rnlib.clevr.tables import UNKNOWN, write_tables
+from rnlib.clevr.vocabulary import Vocabulary
+from rnlib.errors import DataError
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a CLEVR set. The arrays (see rnlib.clevr.tables) are read-only memory maps."""
+
+    directory: ClevrDirectory
+    name: str
+    vocabulary: Vocabulary
+    image_indices: list[int]
+    image_filenames: list[str]
+    fingerprint: str
+    arrays: dict[str, np.ndarray] = field(repr=False)
+    images: np.ndarray | None = field(repr=False, default=None)
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        arrays: dict[str, np.ndarray] = self.__dict__.get("arrays", {})
+        if name in arrays:
+            return arrays[name]
+        raise AttributeError(f"the split has no array '{name}' (it has: {', '.join(sorted(arrays))})")
+
+    @property
+    def n_questions(self) -> int:
+        return len(self.arrays["lengths"])
+
+    @property
+    def n_images(self) -> int:
+        return len(self.image_filenames)
+
+    @property
+    def has_scenes(self) -> bool:
+        return "codes" in self.arrays
+
+    @property
+    def has_answers(self) -> bool:
+        return bool(self.vocabulary.answers)
+
+    def question_text(self, question: int) -> str:
+        """The question, lower-cased but for its first letter."""
+        return self.vocabulary.decode(self.tokens[question])
+
+    def answer_text(self, question: int) -> str:
+        """The answer; empty where the split has none."""
+        number = int(self.answers[question])
+        return self.vocabulary.answers[number - 1] if number else ""
+
+    def type_name(self, question: int) -> str:
+        """The question type; empty where the split has no programs."""
+        number = int(self.types[question])
+        return "" if number == UNKNOWN else QUESTION_TYPES[number]
+
+    def image_path(self, row: int) -> Path:
+        """The PNG file of the picture in row `row` of `images`."""
+        return self.directory.images(self.name) / self.image_filenames[row]
+
+
+def open_split(
+    directory: Path | str,
+    split: str,
+    *,
+    images: int | None = 128,
+    cache: Path | str | None = None,
+    workers: int | None = None,
+    show: bool = True,
+) -> Split:
+    """Open `split` ("train", "val" or "test") of the CLEVR set in `directory`.
+
+    `images`: side in pixels of the pictures to prepare, None for none of them.
+    `cache`: where the prepared arrays go (else $RNLIB_CACHE, else ~/.cache/rnlib).
+    `workers`: processes that decode pictures (else one a CPU). `show`: print progress.
+    Stale and damaged caches are noticed and made again. Raises DataError on broken input.
+    """
+    found = ClevrDirectory.find(directory)
+    found.require(split)
+    folder = cache_folder(found, split, cache)
+    arrays, manifest = _tables(found, split, folder / "tables", show)
+    filenames: list[str] = manifest["image_filenames"]
+    return Split(
+        directory=found,
+        name=split,
+        vocabulary=Vocabulary(tuple(manifest["words"]), tuple(manifest["answers"])),
+        image_indices=manifest["image_indices"],
+        image_filenames=filenames,
+        fingerprint=_fingerprint(manifest),
+        arrays=arrays,
+        images=_images(found, split, filenames, images, folder, workers, show) if images else None,
+    )
+
+
+def _fingerprint(manifest: dict[str, Any]) -> str:
+    """A digest of what questions and scenes say, wherever their files stand."""
+    digests = {name: entry["digest"] for name, entry in manifest["arrays"].items()}
+    content = [sorted(digests.items()), manifest["words"], manifest["answers"]]
+    return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
+
+
+def _tables(
+    directory: ClevrDirectory, split: str, folder: Path, show: bool
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    source = directory.signature(split)
+    opened = open_arrays(folder, source)
+    if opened is None:
+        with locked(folder.parent):
+            opened = open_arrays(folder, source)
+            if opened is None:
+                partial = folder.with_name("tables.part")
+                shutil.rmtree(partial, ignore_errors=True)
+                try:
+                    write_tables(directory, split, partial, source, show)
+                except OSError as error:
+                    raise DataError(
+                        f"cannot write the prepared arrays to {partial}: {error.strerror}. "
+                        "Free some space, or choose another folder with --cache DIR."
+                    ) from None
+                replace_folder(partial, folder)
+                opened = open_arrays(folder, source)
+    assert opened is not None, f"{folder} does not open although it was just written"
+    return opened
+
+
+def _images(
+    directory: ClevrDirectory,
+    split: str,
+    filenames: list[str],
+    size: int,
+    folder: Path,
+    workers: int | None,
+    show: bool,
+) -> np.ndarray:
+    source = directory.image_signature(split, filenames)
+    target = folder / f"images_{size}"
+    array = open_images(target, source)
+    if array is None:
+        with locked(folder):
+            array = open_images(target, source)
+            if array is None:
+                pictures = [directory.images(split) / name for name in filenames]
+                prepare_images(pictures, size, target, source, workers, show)
+                array = open_images(target, source)
+    assert array is not None, f"{target} does not open although it was just written"
+    return array

@@ -1,0 +1,94 @@
+"""`rnlib train`."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rnlib.clevr.split import open_split
+from rnlib.clevr.vocabulary import Vocabulary, clevr_v1
+from rnlib.commands.options import add_clevr, add_device
+from rnlib.model.inputs import choose_device
+from rnlib.model.preset import load_preset, parse_overrides, shipped_presets
+from rnlib.training.loop import Saving, train
+from rnlib.training.recipe import Recipe, make_recipe
+
+
+def add_commands(commands: Any) -> None:
+    """Add `train`, with an option for each field of a recipe."""
+    parser = commands.add_parser(
+        "train",
+        help="train a network; run again with the same options to continue",
+        description="Train a network on the train split of a CLEVR set, validating on val after each epoch. "
+        "The defaults are the seed's recipe. The same command continues a training that was interrupted.",
+    )
+    parser.add_argument("--preset", required=True, help=f"{', '.join(shipped_presets())}, or a file (JSON)")
+    add_clevr(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the training")
+    add_device(parser)
+
+    network = parser.add_argument_group("network")
+    network.add_argument("--dropout", type=float, help="override the preset's dropout before f's last layer")
+    network.add_argument("--question-injection", type=int, metavar="LAYER", help="override where the question joins g")
+    network.add_argument(
+        "--override", nargs="+", default=[], metavar="FIELD=VALUE", help="override any other field of the preset"
+    )
+    network.add_argument(
+        "--vocabulary",
+        default="train",
+        metavar="WHICH",
+        help="train (words in order of first appearance in the training questions), clevr-v1.0, or a JSON file",
+    )
+    network.add_argument("--transfer-conv", type=Path, metavar="FILE", help="start from the convolutions of these weights")
+
+    recipe = parser.add_argument_group("recipe (defaults: the seed's)")
+    defaults = Recipe()
+    for field in Recipe.__struct_fields__:
+        default = getattr(defaults, field)
+        option = f"--{field.replace('_', '-')}"
+        if isinstance(default, bool):
+            recipe.add_argument(option, action=argparse.BooleanOptionalAction, default=default)
+        else:
+            # The recipe itself converts and checks, so that a notebook and this command say the same of a wrong value.
+            recipe.add_argument(option, default=default, metavar="X", help=f"default {default}")
+
+    saving = parser.add_argument_group("saving")
+    saving.add_argument("--keep", default="last", help="last (and best), or every:N to keep every N-th epoch too")
+    saving.add_argument("--checkpoint-minutes", type=float, default=5.0, metavar="M", help="state within an epoch (default 5)")
+    saving.add_argument("--resume-from", type=Path, metavar="FILE", help="go on from the weights of a kept epoch")
+    parser.set_defaults(run=_train)
+
+
+def _train(options: argparse.Namespace) -> None:
+    overrides = parse_overrides(options.override)
+    for field in ("dropout", "question_injection"):
+        if getattr(options, field) is not None:
+            overrides[field] = getattr(options, field)
+    preset = load_preset(options.preset, overrides)
+    recipe = make_recipe({field: getattr(options, field) for field in Recipe.__struct_fields__})
+    saving = Saving(options.keep, options.checkpoint_minutes)
+    device = choose_device(options.device)
+    size = preset.image_size if preset.objects == "pixels" else None
+    train_split, val_split = (
+        open_split(options.clevr, name, images=size, cache=options.cache) for name in ("train", "val")
+    )
+    folder = train(
+        preset,
+        recipe,
+        train_split,
+        val_split,
+        options.out,
+        vocabulary=choose_vocabulary(options.vocabulary, train_split.vocabulary),
+        device=device,
+        saving=saving,
+        transfer=options.transfer_conv,
+        resume_from=options.resume_from,
+    )
+    best = folder.history()["val_accuracy"].max()
+    print(f"best validation accuracy {100 * best:.2f} %; weights in {folder.weights('best')}")
+
+
+def choose_vocabulary(which: str, of_training: Vocabulary) -> Vocabulary:
+    """ "train", "clevr-v1.0", or the path of a vocabulary file."""
+    if which == "train":
+        return of_training
+    return clevr_v1() if which == "clevr-v1.0" else Vocabulary.load(which)

@@ -1,0 +1,79 @@
+"""`rnlib evaluate`, `predict` and `import-weights`."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rnlib.clevr.catalogue import SPLITS
+from rnlib.clevr.split import Split, open_split
+from rnlib.commands.options import add_clevr, add_device
+from rnlib.evaluation import (
+    compute_metrics,
+    metrics_text,
+    predict,
+    require_answers,
+    save_answers,
+    save_predictions,
+)
+from rnlib.files import make_folder, write_json
+from rnlib.model.inputs import choose_device
+from rnlib.model.weights import Weights, import_seed_weights, load_weights
+from rnlib.provenance import provenance
+
+
+def add_commands(commands: Any) -> None:
+    """Add the commands that take weights."""
+    evaluate = commands.add_parser("evaluate", help="accuracy by type, group and answer class; RUN/metrics.json")
+    _add_weights(evaluate, "val")
+    evaluate.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for metrics and predictions")
+    evaluate.set_defaults(run=_evaluate)
+
+    answers = commands.add_parser("predict", help="write one answer a line, also for a split without answers")
+    _add_weights(answers, "test")
+    answers.add_argument("--out", type=Path, required=True, metavar="FILE", help="text file, one answer a line")
+    answers.set_defaults(run=_predict)
+
+    convert = commands.add_parser("import-weights", help="turn a .pth file of the seed into .safetensors and .json")
+    convert.add_argument("source", type=Path, metavar="PTH")
+    convert.add_argument("--out", type=Path, required=True, metavar="FILE", help="NAME.safetensors")
+    convert.set_defaults(run=_import_weights)
+
+
+def _add_weights(parser: argparse.ArgumentParser, split: str) -> None:
+    parser.add_argument("--weights", type=Path, required=True, metavar="FILE", help=".safetensors, or the seed's .pth")
+    add_clevr(parser)
+    parser.add_argument("--split", choices=SPLITS, default=split, help=f"default {split}")
+    parser.add_argument("--batch-size", type=int, default=256, metavar="N", help="questions at once (default 256)")
+    add_device(parser)
+
+
+def _open(options: argparse.Namespace) -> tuple[Weights, Split]:
+    weights = load_weights(options.weights)
+    size = weights.preset.image_size if weights.preset.objects == "pixels" else None
+    return weights, open_split(options.clevr, options.split, images=size, cache=options.cache)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    weights, split = _open(options)
+    require_answers(split)
+    make_folder(options.out, "the evaluation")
+    table = predict(weights, split, device=choose_device(options.device), batch_size=options.batch_size)
+    metrics = compute_metrics(table)
+    save_predictions(table, options.out / "predictions.parquet")
+    write_json(options.out / "metrics.json", metrics)
+    origin = provenance(weights=options.weights.name, split=options.split, data=split.fingerprint)
+    write_json(options.out / "provenance.json", origin)
+    print(metrics_text(metrics))
+    print(f"accuracy {100 * metrics['accuracy']:.2f} % of {metrics['n']:,} questions; details in {options.out}")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    weights, split = _open(options)
+    table = predict(weights, split, device=choose_device(options.device), batch_size=options.batch_size)
+    save_answers(table, options.out)
+    print(f"{len(table):,} answers in {options.out}")
+
+
+def _import_weights(options: argparse.Namespace) -> None:
+    weights = import_seed_weights(options.source, options.out)
+    print(f"{weights.info['provenance']['note']}\npreset {weights.preset.name}; written to {options.out}")

@@ -1,0 +1,22 @@
+"""The errors a user can cause, and so must be able to mend.
+
+Every message says three things: what was expected, what was found, and what to do
+next. The command line prints them as one line and exits with code 2; any other
+exception is a fault of rnlib and keeps its traceback.
+"""
+
+
+class RnlibError(Exception):
+    """Base class of every error that a user's input can cause."""
+
+
+class DataError(RnlibError):
+    """A CLEVR directory, a file in it, or a prepared cache is missing, damaged or inconsistent."""
+
+
+class WeightsError(RnlibError):
+    """A weights file is missing, damaged, or does not fit what it is used for."""
+
+
+class ConfigError(RnlibError):
+    """A preset, a recipe, a notebook parameter or a command-line option is wrong."""

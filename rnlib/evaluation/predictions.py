@@ -1,0 +1,122 @@
+"""A network's answers to all questions of a split, as a table with a row a question."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+
+from rnlib.clevr.catalogue import CLASS_OF_ANSWER, GROUP_OF_TYPE, QUESTION_TYPES
+from rnlib.clevr.split import Split
+from rnlib.errors import DataError
+from rnlib.files import atomic_write
+from rnlib.model.inputs import NetworkInputs
+from rnlib.model.network import RelationNetwork
+from rnlib.model.weights import Weights
+from rnlib.progress import progress
+
+TOP = 5
+
+
+def log_probabilities(
+    network: RelationNetwork, inputs: NetworkInputs, batch_size: int = 256
+) -> Iterator[tuple[np.ndarray, Float[np.ndarray, "batch answers"]]]:
+    """(question numbers, log-probabilities) a batch, questions on one picture together.
+
+    The convolutional map of a picture is computed once for all its questions in a batch.
+    The network's mode is left as it was found.
+    """
+    order = np.argsort(inputs.split.image_of_question, kind="stable")
+    training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            for start in range(0, len(order), batch_size):
+                questions = order[start : start + batch_size]
+                pictures, which = np.unique(inputs.split.image_of_question[questions], return_inverse=True)
+                objects = network.objects(inputs.visual(pictures))[torch.from_numpy(which).to(inputs.device)]
+                answers = network.answer_from_objects(objects, inputs.question(questions))
+                yield questions, answers.float().cpu().numpy()
+    finally:
+        network.train(training)
+
+
+def predict(
+    weights: Weights,
+    split: Split,
+    *,
+    device: torch.device | str = "cpu",
+    batch_size: int = 256,
+    show: bool = True,
+) -> pd.DataFrame:
+    """The table of predictions, a row a question in the file's order.
+
+    Columns: question_index, image_index, family, type, group, answer_class (of the truth),
+    truth, answer, probability (of the answer), loss (-log probability of the truth), correct,
+    invalid (answer of another class than the truth's), top_answers, top_probabilities
+    (the five best). Truth, loss, correct and invalid are missing in a split without answers.
+    """
+    network = weights.network.to(device)
+    inputs = NetworkInputs.of(split, weights.preset, weights.vocabulary, device)
+    log_probability = np.zeros((split.n_questions, len(weights.vocabulary.answers)), np.float32)
+    batches = (split.n_questions + batch_size - 1) // batch_size
+    what = f"answering {split.n_questions:,} questions of {split.name}"
+    for questions, values in progress(log_probabilities(network, inputs, batch_size), batches, what, show, "batches"):
+        log_probability[questions] = values
+    return predictions_table(log_probability, split, weights, inputs.answers)
+
+
+def predictions_table(
+    log_probability: Float[np.ndarray, "questions answers"], split: Split, weights: Weights, truths: np.ndarray
+) -> pd.DataFrame:
+    """The table `predict` returns, from log-probabilities and the truths' numbers (from 1, 0 = none)."""
+    names = np.array(weights.vocabulary.answers)
+    classes = np.array([CLASS_OF_ANSWER.get(name, "") for name in names])
+    best = np.argsort(-log_probability, axis=1, kind="stable")[:, :TOP]
+    rows = np.arange(len(best))
+    types = np.array([*QUESTION_TYPES, ""])[np.minimum(split.types, len(QUESTION_TYPES))]
+    groups = np.array([*(GROUP_OF_TYPE[name] for name in QUESTION_TYPES), ""])
+    table = pd.DataFrame(
+        {
+            "question_index": rows,
+            "image_index": np.array(split.image_indices)[split.image_of_question],
+            "family": split.families,
+            "type": types,
+            "group": groups[np.minimum(split.types, len(QUESTION_TYPES))],
+            "answer": names[best[:, 0]],
+            "probability": np.exp(log_probability[rows, best[:, 0]]),
+        }
+    )
+    if split.has_answers:
+        truth = truths.astype(np.int64) - 1
+        table["truth"] = names[truth]
+        table["answer_class"] = classes[truth]
+        table["loss"] = -log_probability[rows, truth]
+        table["correct"] = best[:, 0] == truth
+        table["invalid"] = classes[best[:, 0]] != classes[truth]
+    table["top_answers"] = list(names[best])
+    table["top_probabilities"] = list(np.exp(np.take_along_axis(log_probability, best, 1)))
+    return table
+
+
+def require_answers(split: Split) -> None:
+    """Raise DataError for a split without answers, which cannot be evaluated."""
+    if not split.has_answers:
+        raise DataError(
+            f"the split '{split.name}' of {split.directory.root} has no answers, so it cannot be evaluated "
+            "(CLEVR's test answers are not public). Use 'python -m rnlib predict --split test --out FILE' instead."
+        )
+
+
+def save_predictions(table: pd.DataFrame, path: Path | str) -> None:
+    """Write the table as parquet, atomically."""
+    with atomic_write(path) as file:
+        table.to_parquet(file, index=False)
+
+
+def save_answers(table: pd.DataFrame, path: Path | str) -> None:
+    """Write one answer a line in the order of the question file, as CLEVR's test server took them."""
+    with atomic_write(path, "w") as file:
+        file.writelines(f"{answer}\n" for answer in table["answer"])

@@ -1,0 +1,51 @@
+"""Results as tables, beside the published figures (FACTS 1)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from rnlib.clevr.catalogue import TYPE_GROUPS
+
+PUBLISHED_FILE = Path(__file__).with_name("published.csv")
+
+
+def published() -> pd.DataFrame:
+    """Published accuracies on CLEVR in percent: model, split, overall, the five groups, source."""
+    return pd.read_csv(PUBLISHED_FILE)
+
+
+def results_row(name: str, split: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Our metrics as a row that lines up with `published`, in percent."""
+    row: dict[str, Any] = {"model": name, "split": split, "overall": 100 * metrics["accuracy"]}
+    for group in TYPE_GROUPS:
+        entry = metrics["by_group"].get(group)
+        row[group] = 100 * entry["accuracy"] if entry else None
+    return row
+
+
+def comparison_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Our rows above the published ones, in percent, rounded to a tenth."""
+    table = pd.concat([pd.DataFrame(rows).assign(source="this run"), published()], ignore_index=True)
+    return table.round(1)
+
+
+def metrics_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
+    """Metrics as one table: a row overall, a group, a type and an answer class; accuracy and invalid in percent."""
+    rows = [("overall", "all questions", metrics["n"], metrics["accuracy"], metrics["invalid"])]
+    for what, key in (("group", "by_group"), ("type", "by_type"), ("answer class", "by_answer_class")):
+        rows += [(what, name, entry["n"], entry["accuracy"], entry.get("invalid")) for name, entry in metrics[key].items()]
+    table = pd.DataFrame(rows, columns=["by", "name", "questions", "accuracy", "invalid"])
+    table[["accuracy", "invalid"]] = (100 * table[["accuracy", "invalid"]].astype(float)).round(2)
+    return table
+
+
+def metrics_text(metrics: Mapping[str, Any]) -> str:
+    """The same as plain text for a terminal."""
+    table = metrics_table(metrics)
+    lines = [f"{'':<14}{'':<20}{'questions':>10}{'accuracy %':>12}{'invalid %':>11}"]
+    for row in table.itertuples():
+        invalid = "" if pd.isna(row.invalid) else f"{row.invalid:.2f}"
+        lines.append(f"{row.by:<14}{row.name:<20}{row.questions:>10,}{row.accuracy:>12.2f}{invalid:>11}")
+    return "\n".join(lines) + f"\nloss {metrics['loss']:.4f}"

@@ -1,0 +1,106 @@
+"""What a network reads of a split, numbered by the vocabulary of its weights and ready on its device."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor
+
+from rnlib.clevr.split import Split
+from rnlib.clevr.vocabulary import Vocabulary
+from rnlib.errors import ConfigError, DataError
+from rnlib.model.objects import state_rows
+from rnlib.model.preset import Preset
+
+
+@dataclass(frozen=True)
+class NetworkInputs:
+    """The questions of a split as `vocabulary` numbers them, and its pictures or state rows as `preset` wants them."""
+
+    split: Split
+    preset: Preset
+    tokens: Integer[np.ndarray, "questions longest"]
+    answers: Integer[np.ndarray, " questions"]
+    rows: Float[Tensor, "scenes rows size"] | None
+    device: torch.device
+
+    @classmethod
+    def of(cls, split: Split, preset: Preset, vocabulary: Vocabulary, device: torch.device | str = "cpu") -> "NetworkInputs":
+        """Raises DataError where the split lacks what the preset reads, ConfigError for unknown words or answers."""
+        tokens = translate_tokens(split, vocabulary)
+        longest = int(split.lengths.max())
+        if longest > preset.question_length:
+            raise ConfigError(
+                f"preset '{preset.name}' reads questions of at most {preset.question_length} words; "
+                f"{split.directory.questions(split.name)} has one of {longest}. Override question_length."
+            )
+        rows = None
+        if preset.objects == "pixels" and (split.images is None or split.images.shape[-1] != preset.image_size):
+            found = "no pictures" if split.images is None else f"pictures of {split.images.shape[-1]} pixels"
+            raise DataError(f"preset '{preset.name}' reads pictures of {preset.image_size} pixels, the split has {found}.")
+        if preset.objects == "state":
+            if not split.has_scenes:
+                raise DataError(
+                    f"preset '{preset.name}' reads state descriptions, but {split.directory.scenes(split.name)} "
+                    "does not exist (CLEVR's test split has none). Use a preset that reads pixels."
+                )
+            rows = state_rows(preset, split.coordinates, split.codes).to(device)
+        return cls(split, preset, tokens, translate_answers(split, vocabulary), rows, torch.device(device))
+
+    def visual(self, rows: np.ndarray) -> Float[Tensor, "batch ..."]:
+        """Pictures in [0, 1], or state rows, of the given picture rows, on the device."""
+        if self.rows is not None:
+            return self.rows[torch.from_numpy(rows.astype(np.int64)).to(self.device)]
+        if self.preset.objects == "none":
+            return torch.zeros(len(rows), 1, device=self.device)
+        images: np.ndarray = self.split.images  # type: ignore[assignment]  # checked in `of`
+        return torch.from_numpy(images[rows]).to(self.device).float() / 255
+
+    def question(self, questions: np.ndarray) -> Integer[Tensor, "batch longest"]:
+        """The word numbers of the given questions, on the device."""
+        return torch.from_numpy(self.tokens[questions]).to(self.device)
+
+    def answer(self, questions: np.ndarray) -> Integer[Tensor, " batch"]:
+        """The output units (from 0) of the answers of the given questions, on the device."""
+        return torch.from_numpy(self.answers[questions].astype(np.int64) - 1).to(self.device)
+
+
+def translate_tokens(split: Split, vocabulary: Vocabulary) -> Integer[np.ndarray, "questions longest"]:
+    """The split's questions in the word numbers of `vocabulary`. ConfigError names the first unknown word."""
+    table = vocabulary.word_table_from(split.vocabulary)
+    unknown = np.flatnonzero(table[1:] == 0)
+    if len(unknown):
+        word = split.vocabulary.words[unknown[0]]
+        question = int(np.flatnonzero((split.tokens == unknown[0] + 1).any(1))[0])
+        raise ConfigError(
+            f"question number {question} of {split.directory.questions(split.name)}, "
+            f"'{split.question_text(question)}': {vocabulary.unknown_word(word)} "
+            "Use weights trained with this word, or correct the question."
+        )
+    return table[split.tokens]
+
+
+def translate_answers(split: Split, vocabulary: Vocabulary) -> Integer[np.ndarray, " questions"]:
+    """The split's answers in the numbers of `vocabulary`; 0 where it has none. ConfigError names an unknown one."""
+    table = vocabulary.answer_table_from(split.vocabulary)
+    unknown = np.flatnonzero(table[1:] == 0)
+    if len(unknown):
+        answer = split.vocabulary.answers[unknown[0]]
+        question = int(np.flatnonzero(split.answers == unknown[0] + 1)[0])
+        raise ConfigError(
+            f"question number {question} of {split.directory.questions(split.name)} has the answer '{answer}', which is "
+            f"not among the {len(vocabulary.answers)} answers of the vocabulary ({', '.join(vocabulary.answers)})."
+        )
+    return table[split.answers]
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """ "auto" is the first CUDA GPU where there is one, else the CPU. ConfigError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda"):
+        raise ConfigError(f"expected a device out of auto, cpu, cuda, found '{name}'.")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("the device cuda was asked for, but torch finds no CUDA GPU. Use --device cpu or auto.")
+    return torch.device(name)

@@ -1,0 +1,64 @@
+"""The whole network: objects and a question in, log-probabilities of the answers out."""
+
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor, nn
+
+from rnlib.clevr.vocabulary import Vocabulary
+from rnlib.model.objects import PixelObjects
+from rnlib.model.preset import Preset
+from rnlib.model.question import QuestionEncoder
+from rnlib.model.relation import RelationSum
+
+
+class AnswerHead(nn.Module):
+    """f: linear, ReLU, linear, dropout, ReLU, linear, log-softmax."""
+
+    def __init__(self, inputs: int, preset: Preset, answers: int) -> None:
+        super().__init__()
+        first, second = preset.f_layers
+        self.layers = nn.ModuleList([nn.Linear(inputs, first), nn.Linear(first, second), nn.Linear(second, answers)])
+        self.dropout = nn.Dropout(preset.dropout)
+
+    def forward(self, relation: Float[Tensor, "batch relation"]) -> Float[Tensor, "batch answers"]:
+        hidden = torch.relu(self.layers[0](relation))
+        hidden = torch.relu(self.dropout(self.layers[1](hidden)))
+        return torch.log_softmax(self.layers[2](hidden), 1)
+
+
+class RelationNetwork(nn.Module):
+    """A Relation Network for a preset and a vocabulary (FACTS 2-3).
+
+    `network(inputs, tokens)`: `inputs` are pictures (batch, 3, size, size) in [0, 1] for a
+    "pixels" preset, rows (batch, rows, size) of `state_rows` for a "state" preset, and any
+    tensor (it is not looked at) for "none". Output unit k is answer number k + 1.
+    """
+
+    def __init__(self, preset: Preset, vocabulary: Vocabulary) -> None:
+        super().__init__()
+        self.preset = preset
+        self.question = QuestionEncoder(preset, len(vocabulary.words))
+        self.objects = PixelObjects(preset) if preset.objects == "pixels" else nn.Identity()
+        self.relations = RelationSum(preset) if preset.objects != "none" else None
+        width = preset.lstm_hidden if self.relations is None else preset.g_layers[-1]
+        self.answer = AnswerHead(width, preset, len(vocabulary.answers))
+
+    def forward(
+        self, inputs: Float[Tensor, "batch ..."], tokens: Integer[Tensor, "batch longest"]
+    ) -> Float[Tensor, "batch answers"]:
+        return self.answer_from_objects(self.objects(inputs), tokens)
+
+    def answer_from_objects(
+        self, objects: Float[Tensor, "batch ..."], tokens: Integer[Tensor, "batch longest"]
+    ) -> Float[Tensor, "batch answers"]:
+        """The same from objects already computed: questions on one picture can share them."""
+        question = self.question(tokens)
+        if self.relations is None:
+            return self.answer(question)
+        # A padding row is all zero; an object's codes or flags never are.
+        present = objects[:, :, 3:].any(2) if self.preset.mask_padding and self.preset.objects == "state" else None
+        return self.answer(self.relations(objects, question, present))
+
+    def parameter_count(self) -> int:
+        """How many numbers training adjusts."""
+        return sum(parameter.numel() for parameter in self.parameters())

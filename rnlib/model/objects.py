@@ -1,0 +1,71 @@
+"""What a network takes for objects: cells of a convolutional map, or rows of a state description."""
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from rnlib.clevr.catalogue import ATTRIBUTES
+from rnlib.errors import DataError
+from rnlib.model.preset import Preset
+
+
+class PixelObjects(nn.Module):
+    """Pictures -> objects: convolutions, then each cell's features with its coordinates.
+
+    Each layer: 3x3, stride 2, padding 1, batch-norm, ReLU. A 128-pixel picture becomes 8 x 8
+    cells, flattened row by row; cell coordinates run from -4 to 4 (half the number of
+    cells), x then y behind the features (FACTS 3).
+    """
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__()
+        channels = (3, *preset.conv_channels)
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(before, after, 3, stride=2, padding=1) for before, after in zip(channels, channels[1:], strict=False)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(after) for after in channels[1:])
+
+    def features(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels rows columns"]:
+        """The convolutional map of pictures with values in [0, 1]."""
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            images = torch.relu(norm(convolution(images)))
+        return images
+
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch objects size"]:
+        """The objects of pictures with values in [0, 1]."""
+        features = self.features(images)
+        batch, _, rows, columns = features.shape
+        y = torch.linspace(-rows / 2, rows / 2, rows, device=features.device, dtype=features.dtype)
+        x = torch.linspace(-columns / 2, columns / 2, columns, device=features.device, dtype=features.dtype)
+        grid = torch.stack([x.expand(rows, columns), y[:, None].expand(rows, columns)])
+        cells = torch.cat([features, grid.expand(batch, 2, rows, columns)], 1)
+        return cells.flatten(2).transpose(1, 2)
+
+
+def state_rows(
+    preset: Preset, coordinates: Float[np.ndarray, "scenes most 3"], codes: UInt8[np.ndarray, "scenes most 4"]
+) -> Float[Tensor, "scenes rows size"]:
+    """State descriptions: a row an object, zero-padded to `preset.state_rows` rows.
+
+    `codes` are colour, material, shape, size from 1; 0 says there is no object. "codes" rows
+    are x, y, z and the four codes; "one-hot" rows are x, y, z and 15 flags. Raises DataError
+    where a scene has more objects than there are rows.
+    """
+    most = int((codes[:, :, 0] != 0).sum(1).max(initial=0))
+    if most > preset.state_rows:
+        raise DataError(
+            f"expected scenes of at most {preset.state_rows} objects (the preset's state_rows), found one of {most}. "
+            "Use a preset with more rows."
+        )
+    present = (codes[:, :most, :1] != 0).astype(np.float32)
+    attributes = codes[:, :most].astype(np.float32)
+    if preset.state_attributes == "one-hot":
+        flags = [
+            codes[:, :most, column, None] == np.arange(1, len(values) + 1)
+            for column, values in enumerate(ATTRIBUTES.values())
+        ]
+        attributes = np.concatenate(flags, axis=2).astype(np.float32)
+    rows = np.zeros((len(codes), preset.state_rows, preset.object_size), np.float32)
+    rows[:, :most] = np.concatenate([coordinates[:, :most] * present, attributes], axis=2)
+    return torch.from_numpy(rows)

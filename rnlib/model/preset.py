@@ -1,0 +1,179 @@
+"""Presets: the architecture of a network as plain data.
+
+The four of the seed (FACTS 3) and a question-only baseline ship in `presets.json`; any
+other is a JSON file with the same fields, or the seed's own config.json followed by
+'#name' of the entry wanted. A preset is stored with every set of weights.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from rnlib.errors import ConfigError, DataError
+from rnlib.files import read_json
+
+PRESETS_FILE = Path(__file__).with_name("presets.json")
+
+Size = Annotated[int, msgspec.Meta(ge=1)]
+Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+
+
+class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a network is made of.
+
+    objects             "pixels" (cells of a convolutional map), "state" (one row an object) or "none" (question alone)
+    image_size          side of the square picture in pixels; 128 gives 8 x 8 = 64 objects
+    conv_channels       kernels of each convolution (3x3, stride 2, padding 1, batch-norm, ReLU)
+    state_rows          rows a scene is padded to with zeros
+    state_attributes    "codes": x, y, z and 4 integer codes (7 numbers); "one-hot": x, y, z and 15 flags (18 numbers)
+    mask_padding        leave pairs with padding rows out of the sum (the seed sums them too)
+    word_embedding, lstm_hidden   sizes of the question encoder
+    question_padding    "fixed": zero-pad to question_length and let the LSTM read the padding, as the seed does;
+                        "packed": the LSTM reads the words alone
+    question_length     most words a question may have
+    reverse_question    the LSTM reads from the last word (and the padding) to the first
+    g_layers            widths of g's layers
+    question_injection  index of the g layer whose input the question joins: 0 is the original, 2 the IR presets
+    f_layers            widths of f's two hidden layers
+    dropout             probability before f's last layer
+    """
+
+    name: str
+    objects: Literal["pixels", "state", "none"]
+    image_size: Annotated[int, msgspec.Meta(ge=32, multiple_of=16)] = 128
+    conv_channels: tuple[Size, ...] = (24, 24, 24, 24)
+    state_rows: Size = 12
+    state_attributes: Literal["codes", "one-hot"] = "codes"
+    mask_padding: bool = False
+    word_embedding: Size = 32
+    lstm_hidden: Size = 128
+    question_padding: Literal["fixed", "packed"] = "fixed"
+    question_length: Annotated[int, msgspec.Meta(ge=1, le=255)] = 50
+    reverse_question: bool = True
+    g_layers: tuple[Size, ...] = (256, 256, 256, 256)
+    question_injection: Annotated[int, msgspec.Meta(ge=0)] = 0
+    f_layers: tuple[Size, Size] = (256, 256)
+    dropout: Fraction = 0.5
+
+    def __post_init__(self) -> None:
+        if self.objects == "none":
+            return
+        if not self.g_layers:
+            raise ConfigError(f"preset '{self.name}': expected at least one layer in g_layers, found none.")
+        if self.question_injection >= len(self.g_layers):
+            raise ConfigError(
+                f"preset '{self.name}': expected question_injection below the {len(self.g_layers)} layers of g, "
+                f"found {self.question_injection}."
+            )
+        if not self.conv_channels:
+            raise ConfigError(f"preset '{self.name}': expected at least one convolution in conv_channels, found none.")
+
+    @property
+    def object_size(self) -> int:
+        """Numbers that describe one object, as g sees it."""
+        if self.objects == "pixels":
+            return self.conv_channels[-1] + 2
+        return 7 if self.state_attributes == "codes" else 18
+
+
+def shipped_presets() -> dict[str, Preset]:
+    """The presets that ship with rnlib, by name."""
+    entries: dict[str, dict[str, Any]] = read_json(PRESETS_FILE)
+    return {name: _preset({"name": name, **fields}, PRESETS_FILE) for name, fields in entries.items()}
+
+
+def load_preset(which: str | Path, overrides: Mapping[str, object] | None = None) -> Preset:
+    """A preset by its shipped name, or from a file, with some fields replaced.
+
+    A file is JSON with the fields of Preset, or the seed's config.json with '#entry' behind
+    its path. Override values may be of their type or text ("0.2", "true").
+    """
+    text = str(which)
+    path, _, entry = text.partition("#")
+    shipped = shipped_presets()
+    if text in shipped:
+        preset = shipped[text]
+    elif Path(path).is_file():
+        preset = _from_file(Path(path), entry)
+    else:
+        raise ConfigError(
+            f"no preset '{text}': expected one of {', '.join(shipped)}, or the path of a preset file (JSON)."
+        )
+    if not overrides:
+        return preset
+    return _preset({**msgspec.to_builtins(preset), **overrides}, f"preset '{preset.name}' with overrides")
+
+
+def parse_overrides(assignments: list[str]) -> dict[str, object]:
+    """['dropout=0.2', 'g_layers=[64,64]'] as a mapping; values are JSON where they parse as such, else text."""
+    overrides: dict[str, object] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"expected FIELD=VALUE for a preset's field, found '{assignment}'.")
+        try:
+            overrides[key] = json.loads(value)
+        except json.JSONDecodeError:
+            overrides[key] = value
+    return overrides
+
+
+def _preset(fields: Mapping[str, object], source: object) -> Preset:
+    try:
+        return msgspec.convert(fields, Preset, strict=False)
+    except msgspec.ValidationError as error:
+        known = ", ".join(Preset.__struct_fields__)
+        raise ConfigError(f"{source}: {error}. The fields of a preset are: {known}.") from None
+
+
+def _from_file(path: Path, entry: str) -> Preset:
+    try:
+        content = read_json(path)
+    except DataError as error:
+        raise ConfigError(str(error)) from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected a JSON object with a preset's fields, found a {type(content).__name__}.")
+    if "hyperparams" not in content:
+        return _preset({"name": path.stem, **content}, path)
+    entries = content["hyperparams"]
+    if entry not in entries:
+        raise ConfigError(
+            f"{path} holds several presets; name one behind the path, as in '{path}#{next(iter(entries), 'NAME')}'. "
+            f"It has: {', '.join(entries)}."
+        )
+    return _from_seed(entry, entries[entry], path)
+
+
+# The seed's names of the fields, and ours.
+_SEED_FIELDS = {
+    "g_layers": "g_layers",
+    "question_injection_position": "question_injection",
+    "dropout": "dropout",
+    "lstm_hidden": "lstm_hidden",
+    "lstm_word_emb": "word_embedding",
+}
+
+
+def _from_seed(name: str, entry: dict[str, Any], path: Path) -> Preset:
+    """An entry of the seed's config.json (`hyperparams`) as a preset."""
+    known = {*_SEED_FIELDS, "state_description", "f_fc1", "f_fc2", "rl_in_size"}
+    missing = {*_SEED_FIELDS, "state_description", "f_fc1", "f_fc2"} - set(entry)
+    if missing or set(entry) - known:
+        raise ConfigError(
+            f"{path}#{name} is not one of the seed's relation networks: expected the keys {', '.join(sorted(known))}; "
+            f"missing: {', '.join(sorted(missing)) or 'none'}; "
+            f"not supported: {', '.join(sorted(set(entry) - known)) or 'none'}."
+        )
+    fields = {ours: entry[theirs] for theirs, ours in _SEED_FIELDS.items()}
+    fields |= {"f_layers": (entry["f_fc1"], entry["f_fc2"])}
+    fields |= {"objects": "state" if entry["state_description"] else "pixels"}
+    preset = _preset({"name": name, **fields}, path)
+    if entry.get("rl_in_size", 2 * preset.object_size) != 2 * preset.object_size:
+        raise ConfigError(
+            f"{path}#{name}: expected rl_in_size {2 * preset.object_size} (two objects of {preset.object_size} "
+            f"numbers), found {entry['rl_in_size']}."
+        )
+    return preset

@@ -1,0 +1,29 @@
+"""Runs: notebooks with checked parameters, executed headlessly, each leaving a folder of results.
+
+root        where the project, its notebooks and its outputs are
+parameters  what a notebook declares, and the check of what it was given
+profiles    params/<profile>/<notebook>.yaml
+folder      outputs/<run>/<notebook>/: files, provenance, and whether it is done
+kernel      the kernel of headless runs: this Python
+execution   one notebook through papermill, with its HTML page
+running     all notebooks of a profile in order, and `require` for a later one's needs
+committed   `make notebooks`: the committed notebooks with the outputs of the smoke run
+"""
+
+from rnlib.runs.folder import RunFolder
+from rnlib.runs.parameters import parameters_table, validate_parameters
+from rnlib.runs.profiles import profile_parameters, profiles
+from rnlib.runs.root import notebook_names, project_root
+from rnlib.runs.running import require, run_profile
+
+__all__ = [
+    "RunFolder",
+    "notebook_names",
+    "parameters_table",
+    "profile_parameters",
+    "profiles",
+    "project_root",
+    "require",
+    "run_profile",
+    "validate_parameters",
+]

@@ -1,0 +1,153 @@
+"""The folder of one notebook in one run: outputs/<run>/<notebook>/.
+
+A notebook opens its folder at the top, writes its files there, and calls `finish` in its
+last cell. `finish` alone writes done.json, so a notebook counts as completed however it
+was run: by hand in JupyterLab, by papermill, by nbval or by `python -m rnlib run`.
+"""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from rnlib.errors import ConfigError
+from rnlib.files import atomic_write, make_folder, read_json, write_json
+from rnlib.provenance import provenance
+from rnlib.runs.parameters import declared_parameters
+from rnlib.runs.root import check_run_name, code_fingerprint, notebook_name, notebook_path, outputs_root
+
+
+class RunFolder:
+    """Files of `notebook` in `run`. Making the object touches no file; see `open`."""
+
+    def __init__(self, run: str, notebook: str) -> None:
+        self.run = check_run_name(run)
+        self.notebook = notebook_name(notebook)
+        self.root = outputs_root() / self.run
+        self.folder = self.root / self.notebook
+        self._began = time.monotonic()
+        self._code = code_fingerprint(self.notebook)
+        self._read: dict[str, str] = {}
+
+    @classmethod
+    def open(cls, run: str, notebook: str) -> "RunFolder":
+        """Begin the work of a notebook: its folder exists, it no longer counts as completed, the clock runs.
+
+        Raises ConfigError for a bad run name or an unknown notebook, DataError where the
+        folder cannot be written.
+        """
+        folder = cls(run, notebook)
+        make_folder(folder.folder, f"the run {run!r}")
+        (folder.folder / "done.json").unlink(missing_ok=True)
+        return folder
+
+    def path(self, name: str) -> Path:
+        """The path of a file in the folder; its parent exists. `name` may have subfolders ("weights/best")."""
+        parts = PurePosixPath(name)
+        if not parts.parts or parts.is_absolute() or ".." in parts.parts or "\\" in name:
+            raise ConfigError(f"expected the name of a file inside the run's folder, found {name!r}. Use a plain name.")
+        path = self.folder / parts
+        make_folder(path.parent, f"the run {self.run!r}")
+        return path
+
+    def save_json(self, name: str, value: Any) -> Path:
+        """Write `value` as `<name>.json`."""
+        path = self.path(_with_ending(name, ".json"))
+        write_json(path, value)
+        return path
+
+    def save_figure(self, figure: Figure, name: str) -> Path:
+        """Write a figure as `<name>.png`, 150 dots an inch, margins cut."""
+        path = self.path(_with_ending(name, ".png"))
+        with atomic_write(path) as file:
+            figure.savefig(file, format="png", dpi=150, bbox_inches="tight")
+        return path
+
+    def save_table(self, table: pd.DataFrame, name: str) -> Path:
+        """Write a table as `<name>.csv`, or as parquet where the name ends so. An index 0, 1, 2, … is left out."""
+        path = self.path(name if name.endswith(".parquet") else _with_ending(name, ".csv"))
+        with_index = not isinstance(table.index, pd.RangeIndex) or table.index.name is not None
+        with atomic_write(path) as file:
+            if path.suffix == ".parquet":
+                table.to_parquet(file, index=with_index)
+            else:
+                table.to_csv(file, index=with_index, lineterminator="\n")
+        return path
+
+    def note_read(self, earlier: "RunFolder") -> None:
+        """Remember that this notebook's results rest on those of `earlier` (`require` calls this)."""
+        done = earlier.done()
+        if done is not None:
+            self._read[earlier.notebook] = done["finished"]
+
+    def finish(
+        self,
+        parameters: Mapping[str, Any],
+        seeds: Mapping[str, int] | None = None,
+        data_fingerprint: str | None = None,
+        **extra: Any,
+    ) -> None:
+        """Write provenance.json, then done.json: the notebook is completed. To be called in its last cell.
+
+        `parameters` is what `validate_parameters` returned; `data_fingerprint` is
+        `Split.fingerprint` of the data; `extra` goes into the provenance.
+        """
+        declared = {parameter.name for parameter in declared_parameters(notebook_path(self.notebook))}
+        if set(parameters) != declared:
+            raise ConfigError(
+                f"expected the parameters of {self.notebook} ({', '.join(sorted(declared))}), "
+                f"found {', '.join(sorted(parameters)) or 'none'}. Give finish() what validate_parameters() returned."
+            )
+        seconds = round(time.monotonic() - self._began, 3)
+        self.save_json(
+            "provenance",
+            provenance(
+                seeds,
+                notebook=self.notebook,
+                run=self.run,
+                parameters=dict(parameters),
+                data_fingerprint=data_fingerprint,
+                wall_seconds=seconds,
+                **extra,
+            ),
+        )
+        done = {
+            "notebook": self.notebook,
+            "parameters": dict(parameters),
+            "code": self._code,
+            "read": self._read,
+            "seconds": seconds,
+            "finished": datetime.now(UTC).isoformat(),
+        }
+        self.save_json("done", done)
+
+    def done(self) -> dict[str, Any] | None:
+        """What done.json says; None where the notebook has not been completed in this run."""
+        return _read_done(self.folder)
+
+    def is_done_with(self, parameters: Mapping[str, Any]) -> bool:
+        """Whether the notebook as it stands was completed with these parameters and still valid inputs.
+
+        Its inputs are valid while no earlier notebook that it read was run again since.
+        """
+        done = self.done()
+        if done is None or done["parameters"] != dict(parameters) or done["code"] != self._code:
+            return False
+        for name, finished in done["read"].items():
+            earlier = _read_done(self.root / name)
+            if earlier is None or earlier["finished"] != finished:
+                return False
+        return True
+
+
+def _read_done(folder: Path) -> dict[str, Any] | None:
+    path = folder / "done.json"
+    return read_json(path) if path.exists() else None
+
+
+def _with_ending(name: str, ending: str) -> str:
+    return name if name.endswith(ending) else name + ending

@@ -1,0 +1,222 @@
+"""A notebook's parameters: what its first code cell declares, and the check of what it was given.
+
+The cell tagged `parameters` holds one literal a line and nothing computed:
+
+    epochs: int = 2  # passes over the training questions
+
+The next cell calls `validate_parameters`. papermill itself only warns of an unknown name
+and checks no type, and YAML reads `1e-4` as a string.
+"""
+
+import ast
+import io
+import json
+import math
+import tokenize
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pandas as pd
+
+from rnlib.errors import ConfigError
+from rnlib.runs.root import notebook_path, read_notebook
+
+TYPES = ("int", "float", "str", "bool", "list[str]", "list[int]", "list[float]", "dict")
+FORM = "`name: type = literal  # help`"
+
+
+class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One line of the parameters cell. `type` is one of TYPES, or that and " | None"."""
+
+    name: str
+    type: str
+    default: Any
+    help: str
+
+
+def declared_parameters(notebook: Path) -> list[Parameter]:
+    """The parameters that a notebook file declares, in its order.
+
+    Raises ConfigError, naming the line, for anything but a declaration with a type, a
+    literal of that type and a help text; and where the cell is missing.
+    """
+    cells = [cell for cell in read_notebook(notebook)["cells"] if cell["cell_type"] == "code"]
+    tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
+    if not tagged or tagged[0] is not cells[0]:
+        raise ConfigError(
+            f"expected the first code cell of {notebook.name} to be tagged 'parameters', found "
+            f"{'another cell' if tagged else 'no cell'} with that tag. Add the tag (JupyterLab: property inspector)."
+        )
+    return _parse(notebook.name, "".join(tagged[0]["source"]))
+
+
+def check_parameters(declared: Iterable[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
+    """All declared parameters with their values: those given, converted to their types, else the defaults.
+
+    Raises ConfigError for a name that is not declared (it names the nearest one that is)
+    and for a value that does not fit its type.
+    """
+    by_name = {parameter.name: parameter for parameter in declared}
+    for name in given:
+        if name not in by_name:
+            raise _unknown(name, by_name)
+    return {
+        name: _converted(name, parameter.type, given[name]) if name in given else parameter.default
+        for name, parameter in by_name.items()
+    }
+
+
+def validate_parameters(notebook: str, namespace: dict[str, Any]) -> dict[str, Any]:
+    """For a notebook's second code cell: `validate_parameters("02_train_state_descriptions", globals())`.
+
+    Checks the values that stand in the namespace against the cell of
+    `notebooks/<notebook>.ipynb`, writes them back converted, and returns them by name.
+    Raises ConfigError as `check_parameters`, also for an undeclared name that papermill injected.
+    """
+    declared = declared_parameters(notebook_path(notebook))
+    names = [parameter.name for parameter in declared]
+    for name in _injected(namespace):
+        if name not in names:
+            raise _unknown(name, names)
+    for name in names:
+        if name not in namespace:
+            raise ConfigError(
+                f"expected the parameter {name!r} of {notebook}, found no such variable. "
+                "Run the parameters cell first, and keep all its lines."
+            )
+    values = check_parameters(declared, {name: namespace[name] for name in names})
+    namespace.update(values)
+    return values
+
+
+def parameters_table(notebook: str) -> pd.DataFrame:
+    """A notebook's parameters as a table: name (index), type, default, help."""
+    rows = [msgspec.structs.asdict(parameter) for parameter in declared_parameters(notebook_path(notebook))]
+    return pd.DataFrame(rows, columns=["name", "type", "default", "help"]).set_index("name")
+
+
+def _parse(where: str, source: str) -> list[Parameter]:
+    """The declarations in the source of a parameters cell of the notebook `where`."""
+
+    def fault(line: int, found: str) -> ConfigError:
+        text = source.splitlines()[line - 1].strip()
+        return ConfigError(
+            f"{where}, parameters cell, line {line}: expected {FORM} with a type of {', '.join(TYPES)}, "
+            f"with or without '| None'; found {found}: {text!r}. Compute nothing in this cell."
+        )
+
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError as error:
+        raise fault(error.lineno or 1, f"a syntax error ({error.msg})") from None
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
+    declared: dict[str, Parameter] = {}
+    for statement in statements:
+        line = statement.lineno
+        if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
+            raise fault(line, "something else")
+        if statement.end_lineno != line:
+            raise fault(line, "more than one line")
+        name, kind = statement.target.id, ast.unparse(statement.annotation)
+        if kind.removesuffix(" | None") not in TYPES:
+            raise fault(line, f"the type {kind}")
+        if name in declared:
+            raise fault(line, f"{name!r} a second time")
+        try:
+            if statement.value is None:
+                raise ValueError
+            default = ast.literal_eval(statement.value)
+        except ValueError:
+            raise fault(line, "no literal value") from None
+        if not comments.get(line):
+            raise fault(line, "no help text after '#'")
+        try:
+            default = _converted(name, kind, default)
+        except ConfigError as error:
+            raise fault(line, f"a default that does not fit ({error})") from None
+        declared[name] = Parameter(name=name, type=kind, default=default, help=comments[line])
+    return list(declared.values())
+
+
+def _injected(namespace: Mapping[str, Any]) -> list[str]:
+    """Names assigned by cells that papermill injected, found among the cells executed so far (IPython's `In`)."""
+    names = []
+    for source in namespace.get("In", []):
+        if not source.startswith("# Parameters\n"):
+            continue
+        for statement in ast.parse(source).body:
+            targets = statement.targets if isinstance(statement, ast.Assign) else []
+            names += [target.id for target in targets if isinstance(target, ast.Name)]
+    return names
+
+
+def _unknown(name: str, known: Iterable[str]) -> ConfigError:
+    known = list(known)
+    hint = "".join(f" Did you mean {nearest!r}?" for nearest in get_close_matches(name, known, 1, cutoff=0.5))
+    return ConfigError(
+        f"expected one of the declared parameters, found {name!r}.{hint} The parameters are: {', '.join(known)}."
+    )
+
+
+def _converted(name: str, kind: str, value: Any) -> Any:
+    """`value` as `kind`, where that is unambiguous; else ConfigError naming parameter, expected and found."""
+    plain = kind.removesuffix(" | None")
+    if value is None and plain != kind:
+        return None
+    if plain.startswith("list["):
+        if not isinstance(value, list):
+            raise _mistyped(name, kind, value)
+        return [_converted(f"{name}[{index}]", plain[5:-1], item) for index, item in enumerate(value)]
+    try:
+        return _CONVERTERS[plain](value)
+    except (ValueError, TypeError, OverflowError):
+        raise _mistyped(name, kind, value) from None
+
+
+def _mistyped(name: str, kind: str, value: Any) -> ConfigError:
+    return ConfigError(
+        f"parameter {name!r}: expected {kind}, found {value!r} ({type(value).__name__}). "
+        "Correct it in the YAML file, on the command line or in the parameters cell."
+    )
+
+
+def _to_str(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _to_bool(value: Any) -> bool:
+    if isinstance(value, str):
+        value = {"true": True, "false": False}.get(value.strip().lower())
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _to_int(value: Any) -> int:
+    if isinstance(value, str):
+        value = float(value) if "e" in value.lower() or "." in value else int(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
+        raise TypeError
+    return int(value)
+
+
+def _to_float(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)) or not math.isfinite(float(value)):
+        raise TypeError
+    return float(value)
+
+
+def _to_dict(value: Any) -> dict[str, Any]:
+    # done.json keeps the parameters and is compared with them: they must survive JSON unchanged.
+    if not isinstance(value, dict) or json.loads(json.dumps(value)) != value:
+        raise TypeError
+    return value
+
+
+_CONVERTERS = {"str": _to_str, "bool": _to_bool, "int": _to_int, "float": _to_float, "dict": _to_dict}

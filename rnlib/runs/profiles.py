@@ -1,0 +1,51 @@
+"""Profiles: params/<profile>/<notebook>.yaml, the values that differ from a notebook's defaults.
+
+The files are plain papermill parameter files, so `papermill -f` reads them too.
+"""
+
+from difflib import get_close_matches
+from typing import Any
+
+import yaml
+
+from rnlib.errors import ConfigError
+from rnlib.runs.root import notebook_name, notebook_names, project_root
+
+
+def profiles() -> list[str]:
+    """Names of the profiles: the folders in params/."""
+    return sorted(path.name for path in (project_root() / "params").iterdir() if path.is_dir())
+
+
+def profile_parameters(profile: str, notebook: str) -> dict[str, Any]:
+    """What a profile sets for a notebook; empty (all defaults) where it has no file for it.
+
+    Raises ConfigError for an unknown profile, for a file whose name is no notebook's, and
+    for a file that is not a YAML mapping from names to values.
+    """
+    known = profiles()
+    if profile not in known:
+        hint = "".join(f" Did you mean {name!r}?" for name in get_close_matches(profile, known, 1))
+        raise ConfigError(
+            f"expected the name of a profile (a folder in params/), found {profile!r}.{hint} "
+            f"The profiles are: {', '.join(known) or '(none)'}."
+        )
+    folder = project_root() / "params" / profile
+    stray = sorted({path.stem for path in folder.glob("*.yaml")} - set(notebook_names()))
+    if stray:
+        raise ConfigError(
+            f"expected the files in params/{profile}/ to be named after notebooks, found {stray[0]}.yaml. "
+            f"Rename or remove it. The notebooks are: {', '.join(notebook_names())}."
+        )
+    path = folder / f"{notebook_name(notebook)}.yaml"
+    if not path.exists():
+        return {}
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}. Correct the file.") from None
+    if values is None:  # an empty file, or one of comments only
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise ConfigError(f"expected {path} to hold lines `name: value`, found {values!r:.60}. Correct the file.")
+    return values

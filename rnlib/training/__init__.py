@@ -1,0 +1,18 @@
+"""Training: the recipe, the loop, its folder, its curves."""
+
+from rnlib.training.curves import plot_accuracy, plot_against_reference, plot_losses, reference_curves
+from rnlib.training.loop import Saving, train
+from rnlib.training.recipe import Recipe, make_recipe
+from rnlib.training.run import TrainingFolder
+
+__all__ = [
+    "Recipe",
+    "Saving",
+    "TrainingFolder",
+    "make_recipe",
+    "plot_accuracy",
+    "plot_against_reference",
+    "plot_losses",
+    "reference_curves",
+    "train",
+]

@@ -1,0 +1,41 @@
+"""Augmentation of pictures, per sample, for a whole batch at once on its device.
+
+Each picture is padded by 8 black pixels, cropped back at a random place, and rotated by
+up to 2.8 degrees about its centre (Santoro et al. 2017: 0.05 rad). Both are one affine
+map, sampled bilinearly. What befalls a question's picture is drawn from (seed, epoch,
+question), so it depends neither on the batch nor on the process.
+"""
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+PAD = 8
+MAX_ANGLE = math.radians(2.8)
+
+
+def draw_augmentations(seed: int, epoch: int, questions: int) -> Float[np.ndarray, "questions 3"]:
+    """Shift in x and y (whole pixels, -8..8) and angle (radians) of each question's picture in an epoch."""
+    generator = np.random.default_rng([seed, epoch, 1])
+    shifts = generator.integers(-PAD, PAD + 1, (questions, 2))
+    angles = generator.uniform(-MAX_ANGLE, MAX_ANGLE, (questions, 1))
+    return np.concatenate([shifts, angles], axis=1).astype(np.float32)
+
+
+def augment(
+    images: Float[Tensor, "batch channels height width"], draws: Float[Tensor, "batch 3"]
+) -> Float[Tensor, "batch channels height width"]:
+    """Shift pictures by (x, y) pixels, then rotate them counter-clockwise by an angle, about the centre."""
+    _, _, height, width = images.shape
+    shift_x, shift_y, angle = draws.to(images.dtype).unbind(1)
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    # affine_grid maps output to input in units of half a picture: undo the rotation, then the shift.
+    rows = [
+        torch.stack([cos, -sin * height / width, -2 * shift_x / width], 1),
+        torch.stack([sin * width / height, cos, -2 * shift_y / height], 1),
+    ]
+    grid = torch.nn.functional.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
+    return torch.nn.functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

@@ -1,0 +1,80 @@
+"""Learning curves as figures, with the published ones to say whether a plateau is normal (FACTS 3)."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from rnlib.clevr.catalogue import ANSWER_CLASSES
+
+REFERENCE_FILE = Path(__file__).with_name("reference_curves.csv")
+
+# Okabe and Ito's palette: told apart with any colour vision.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+def reference_curves() -> pd.DataFrame:
+    """Published validation accuracies: curve (name), epoch, accuracy (percent)."""
+    return pd.read_csv(REFERENCE_FILE)
+
+
+def plot_losses(history: pd.DataFrame, title: str) -> Figure:
+    """Training and validation loss an epoch."""
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    axes.plot(history["epoch"], history["train_loss"], color=PALETTE[0], marker="o", ms=3, label="training")
+    axes.plot(history["epoch"], history["val_loss"], color=PALETTE[1], marker="s", ms=3, label="validation")
+    _label(axes, title, "epoch", "loss (nats per question)")
+    axes.legend()
+    return figure
+
+
+def plot_accuracy(history: pd.DataFrame, title: str, column: str = "val_accuracy") -> Figure:
+    """Validation accuracy (or, with column "val_invalid", the rate of invalid answers), overall and by answer class."""
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for color, marker, name in zip(PALETTE, "osv^D<", ANSWER_CLASSES, strict=False):
+        values = history[f"{column}_{name}"]
+        if values.notna().any():
+            axes.plot(history["epoch"], 100 * values, color=color, marker=marker, ms=3, lw=1, alpha=0.8, label=name)
+    axes.plot(history["epoch"], 100 * history[column], color=PALETTE[6], lw=2.5, label="all questions")
+    quantity = "validation accuracy (%)" if column == "val_accuracy" else "invalid answers (%)"
+    _label(axes, title, "epoch", quantity)
+    axes.legend(title="answer class", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    return figure
+
+
+def plot_against_reference(history: pd.DataFrame, title: str, kind: str) -> Figure:
+    """This training's accuracy on top of the published curves whose name begins with `kind`; a mark says "you are here"."""
+    figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
+    curves = reference_curves()
+    chosen = curves[curves["curve"].str.startswith(kind)]
+    for color, (name, curve) in zip(PALETTE[1:], chosen.groupby("curve", sort=False), strict=False):
+        axes.plot(curve["epoch"], curve["accuracy"], "--", color=color, marker=".", lw=1.2, label=f"real CLEVR: {name}")
+    accuracy = 100 * history["val_accuracy"]
+    axes.plot(history["epoch"], accuracy, color=PALETTE[0], lw=2.5, label="this training")
+    last = (float(history["epoch"].iloc[-1]), float(accuracy.iloc[-1]))
+    axes.plot(*last, marker="*", ms=15, color=PALETTE[0])
+    below = last[1] > 85
+    axes.annotate(
+        f"you are here: {last[1]:.1f} %",
+        last,
+        xytext=(10, -16 if below else 10),
+        textcoords="offset points",
+        color=PALETTE[0],
+        weight="bold",
+    )
+    axes.set_ylim(0, 102)
+    axes.set_xscale("log")
+    _label(axes, title, "epoch (logarithmic)", "validation accuracy (%)")
+    axes.legend(loc="lower right", fontsize=8)
+    return figure
+
+
+def _label(axes: Axes, title: str, x: str, y: str) -> None:
+    axes.set(title=title, xlabel=x, ylabel=y)
+    if axes.get_xscale() == "linear":
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)

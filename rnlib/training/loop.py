@@ -1,0 +1,284 @@
+"""The training loop: plain torch, resumable at any step, the same for all presets."""
+
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from rnlib.clevr.catalogue import ANSWER_CLASSES
+from rnlib.clevr.split import Split
+from rnlib.clevr.vocabulary import Vocabulary
+from rnlib.errors import ConfigError, DataError
+from rnlib.evaluation.metrics import compute_metrics
+from rnlib.evaluation.predictions import predict, require_answers
+from rnlib.model.inputs import NetworkInputs
+from rnlib.model.network import RelationNetwork
+from rnlib.model.preset import Preset
+from rnlib.model.weights import Weights, save_weights, transfer_convolutions
+from rnlib.provenance import provenance
+from rnlib.training.augment import augment, draw_augmentations
+from rnlib.training.recipe import Recipe
+from rnlib.training.run import TrainingFolder, check_same, resume_source, training_config
+from rnlib.training.state import Position, load_state, restore_state, save_state
+
+
+@dataclass(frozen=True)
+class Saving:
+    """When a training saves what.
+
+    keep                "last" (and the best), or "every:N": weights and state of every N-th epoch stay too
+    checkpoint_minutes  the state is saved after each epoch, and within one after so many minutes
+    """
+
+    keep: str = "last"
+    checkpoint_minutes: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.keep != "last" and not re.fullmatch(r"every:[1-9]\d*", self.keep):
+            raise ConfigError(f"expected keep 'last' or 'every:N' with N from 1, found '{self.keep}'.")
+
+    def keeps(self, epoch: int) -> bool:
+        """Whether the weights of this epoch stay."""
+        return self.keep != "last" and epoch % int(self.keep.removeprefix("every:")) == 0
+
+
+def train(
+    preset: Preset,
+    recipe: Recipe,
+    train_split: Split,
+    val_split: Split,
+    out: Path | str,
+    *,
+    vocabulary: Vocabulary | None = None,
+    device: torch.device | str = "cpu",
+    saving: Saving | None = None,
+    transfer: Path | str | None = None,
+    resume_from: Path | str | None = None,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    show: bool = True,
+) -> TrainingFolder:
+    """Train a network, or go on with a training that stands in `out`.
+
+    `vocabulary`: numbers words and answers; by default the training split's own.
+    `transfer`: weights whose convolutions to start from. `resume_from`: weights of a kept
+    epoch (or a state file) to go on from, in place of the last state in `out`.
+    `on_epoch` is called with each line of the history. An interrupt (Ctrl-C, SIGTERM) ends
+    the step under way, saves the state and raises KeyboardInterrupt; running again goes on.
+    Raises ConfigError where `out` holds another training, DataError on broken input.
+    """
+    for split in (train_split, val_split):
+        require_answers(split)
+    vocabulary = vocabulary or train_split.vocabulary
+    config = training_config(preset, recipe, vocabulary, train_split, val_split)
+    inputs = NetworkInputs.of(train_split, preset, vocabulary, device)
+    NetworkInputs.of(val_split, preset, vocabulary)  # a wrong val split must show before an epoch, not after it
+    folder = TrainingFolder(out)
+
+    torch.manual_seed(recipe.seed)
+    network = RelationNetwork(preset, vocabulary)
+    if transfer:
+        transfer_convolutions(network, transfer)
+    network.to(device)
+    optimizer = _optimizer(network, recipe)
+    position = Position()
+    source = resume_source(Path(resume_from)) if resume_from else folder.state()
+    if resume_from or source.is_file():
+        state = load_state(source)
+        check_same(state["config"], config, source)
+        folder.claim(config)
+        position = restore_state(state, network, optimizer)
+        if show:
+            print(f"continuing at epoch {position.epoch}, step {position.step}, from {source}", flush=True)
+    else:
+        folder.claim(config)
+
+    loop = _Loop(network, optimizer, inputs, val_split, vocabulary, recipe, folder, config, saving or Saving(), show)
+    with _stop_requests() as stopped:
+        while position.epoch <= recipe.epochs:
+            loop.train_epoch(position, stopped)
+            row = loop.finish_epoch(position)
+            if on_epoch:
+                on_epoch(row)
+    return folder
+
+
+@dataclass(frozen=True)
+class _Loop:
+    network: RelationNetwork
+    optimizer: torch.optim.Optimizer
+    inputs: NetworkInputs
+    val_split: Split
+    vocabulary: Vocabulary
+    recipe: Recipe
+    folder: TrainingFolder
+    config: dict[str, Any]
+    saving: Saving
+    show: bool
+
+    def train_epoch(self, position: Position, stopped: threading.Event) -> None:
+        """Train from `position` to the end of its epoch."""
+        recipe, epoch = self.recipe, position.epoch
+        for group in self.optimizer.param_groups:
+            group["lr"] = recipe.rate_at(epoch)
+        size = recipe.batch_at(epoch)
+        order = epoch_order(recipe, epoch, self.inputs.split.n_questions)
+        draws = None
+        if recipe.augment and self.inputs.preset.objects == "pixels":
+            draws = torch.from_numpy(draw_augmentations(recipe.seed, epoch, self.inputs.split.n_questions))
+        self.network.train()
+        loss_sum = torch.tensor(position.loss_sum, dtype=torch.float64, device=self.inputs.device)
+        recent = torch.tensor(position.recent_loss_sum, dtype=torch.float64, device=self.inputs.device)
+        begin = saved = time.monotonic()
+        before = position.seconds
+        starts = range(position.step * size, len(order), size)
+        bar = tqdm(starts, f"epoch {epoch}", disable=not (self.show and sys.stderr.isatty()), unit="step", leave=False)
+        for start in bar:
+            questions = order[start : start + size]
+            loss = self._step(questions, None if draws is None else draws[questions])
+            loss_sum += loss * len(questions)
+            recent += loss * len(questions)
+            position.recent_questions += len(questions)
+            position.step += 1
+            position.total_steps += 1
+            position.questions += len(questions)
+            position.seconds = before + time.monotonic() - begin
+            if position.total_steps % recipe.log_every == 0:
+                self._log_step(position, float(recent) / position.recent_questions)
+                recent.zero_()
+                position.recent_questions = 0
+            if stopped.is_set() or time.monotonic() - saved > 60 * self.saving.checkpoint_minutes:
+                position.loss_sum, position.recent_loss_sum = float(loss_sum), float(recent)
+                self._save_state("last", position)
+                saved = time.monotonic()
+                if stopped.is_set():
+                    raise KeyboardInterrupt(
+                        f"stopped at epoch {epoch}, step {position.step}; the state is saved, run again to continue"
+                    )
+        position.loss_sum, position.recent_loss_sum = float(loss_sum), float(recent)
+
+    def finish_epoch(self, position: Position) -> dict[str, float]:
+        """Validate, record and save at the end of an epoch; returns its line of the history."""
+        epoch = position.epoch
+        loss = position.loss_sum / position.questions
+        if not np.isfinite(loss):
+            raise ConfigError(
+                f"the training loss of epoch {epoch} is {loss}: training diverged. "
+                "Use a lower learning_rate or a smaller clip_norm, in another folder."
+            )
+        weights = Weights(self.network, self.inputs.preset, self.vocabulary)
+        metrics = compute_metrics(predict(weights, self.val_split, device=self.inputs.device, show=False))
+        row = history_row(position, self.recipe, loss, metrics)
+        position.history.append(row)
+        best = row["val_accuracy"] > position.best_accuracy
+        position.best_accuracy = max(position.best_accuracy, row["val_accuracy"])
+        kept = [f"epoch_{epoch:04d}"] if self.saving.keeps(epoch) else []
+        origin = provenance({"training": self.recipe.seed}, recipe=self.config["recipe"], data=self.config["data"], epoch=epoch)
+        for name in ["last", *(["best"] if best else []), *kept]:
+            save_weights(
+                self.folder.weights(name), self.network, self.vocabulary, metrics={"val": metrics}, provenance=origin
+            )
+        self.folder.write_tables(position.history, position.steps)
+        position.next_epoch()
+        for name in [*kept, "last"]:
+            self._save_state(name, position)
+        if self.show:
+            print(epoch_line(row, self.recipe.epochs), flush=True)
+        return row
+
+    def _step(self, questions: np.ndarray, draws: torch.Tensor | None) -> torch.Tensor:
+        inputs = self.inputs
+        visual = inputs.visual(inputs.split.image_of_question[questions])
+        if draws is not None:
+            visual = augment(visual, draws.to(visual.device))
+        log_probability = self.network(visual, inputs.question(questions))
+        loss = torch.nn.functional.nll_loss(log_probability, inputs.answer(questions))
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self.recipe.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
+        self.optimizer.step()
+        return loss.detach()
+
+    def _log_step(self, position: Position, loss: float) -> None:
+        position.steps.append(
+            {
+                "step": position.total_steps,
+                "epoch": position.epoch,
+                "train_loss": loss,
+                "learning_rate": self.recipe.rate_at(position.epoch),
+            }
+        )
+
+    def _save_state(self, name: str, position: Position) -> None:
+        save_state(self.folder.state(name), position, self.network, self.optimizer, self.config)
+
+
+def epoch_order(recipe: Recipe, epoch: int, questions: int) -> np.ndarray:
+    """The questions of an epoch in their order, drawn from (seed, epoch)."""
+    chosen = np.arange(questions)
+    if recipe.train_questions:
+        if recipe.train_questions > questions:
+            raise DataError(f"expected at least {recipe.train_questions:,} training questions, found {questions:,}.")
+        chosen = np.random.default_rng(recipe.seed).choice(questions, recipe.train_questions, replace=False)
+    return np.random.default_rng([recipe.seed, epoch, 0]).permutation(chosen)
+
+
+def history_row(position: Position, recipe: Recipe, loss: float, metrics: dict[str, Any]) -> dict[str, float]:
+    """A line of history.csv: rates and losses, accuracy and invalid rate overall and per answer class."""
+    row: dict[str, float] = {
+        "epoch": position.epoch,
+        "learning_rate": recipe.rate_at(position.epoch),
+        "batch_size": recipe.batch_at(position.epoch),
+        "train_loss": loss,
+        "val_loss": metrics["loss"],
+        "val_accuracy": metrics["accuracy"],
+        "val_invalid": metrics["invalid"],
+    }
+    for name in ANSWER_CLASSES:
+        entry = metrics["by_answer_class"].get(name, {"accuracy": float("nan"), "invalid": float("nan")})
+        row[f"val_accuracy_{name}"] = entry["accuracy"]
+        row[f"val_invalid_{name}"] = entry["invalid"]
+    row["questions_per_second"] = position.questions / max(position.seconds, 1e-9)
+    row["train_seconds"] = position.seconds
+    return row
+
+
+def epoch_line(row: dict[str, float], epochs: int) -> str:
+    """A history line for a person."""
+    return (
+        f"epoch {row['epoch']:>3.0f}/{epochs}  rate {row['learning_rate']:.1e}  train loss {row['train_loss']:.4f}  "
+        f"val loss {row['val_loss']:.4f}  val accuracy {100 * row['val_accuracy']:.2f} %  "
+        f"invalid {100 * row['val_invalid']:.2f} %  {row['questions_per_second']:,.0f} questions/s"
+    )
+
+
+def _optimizer(network: RelationNetwork, recipe: Recipe) -> torch.optim.Optimizer:
+    kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+    return kind(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+
+
+@contextmanager
+def _stop_requests() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, so that a step is never cut in two. Only the main thread gets signals."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number in before:
+            signal.signal(number, lambda *_: stopped.set())
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

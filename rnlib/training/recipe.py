@@ -1,0 +1,75 @@
+"""The recipe of a training: every hyper-parameter that is not the network's own.
+
+The defaults are the seed's (FACTS 3).
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+
+from rnlib.errors import ConfigError
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+Growth = Annotated[float, msgspec.Meta(ge=1)]
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a network is trained.
+
+    epochs           passes over the training questions
+    optimizer        "adam" (weight decay as an L2 term, as in the seed) or "adamw" (decoupled)
+    learning_rate    of the first epoch; multiplied by rate_gamma every rate_step epochs up to rate_max
+    batch_size       questions a step in the first epoch; multiplied by batch_gamma every batch_step epochs up to
+                     batch_max
+    weight_decay     see optimizer
+    clip_norm        the gradient's norm is clipped to this; 0 leaves it alone
+    augment          shift (8 pixels) and rotate (2.8 degrees) training pictures; of no effect without pixels
+    train_questions  train on so many questions, drawn once; 0 takes all
+    seed             of the initial weights, the order of questions, augmentation and dropout
+    log_every        a line of steps.csv every so many steps
+    """
+
+    epochs: Count = 350
+    optimizer: Literal["adam", "adamw"] = "adam"
+    learning_rate: Positive = 5e-6
+    rate_gamma: Growth = 2.0
+    rate_step: Count = 20
+    rate_max: Positive = 5e-4
+    batch_size: Count = 640
+    batch_gamma: Growth = 1.0
+    batch_step: Count = 20
+    batch_max: Count = 640
+    weight_decay: NotNegative = 1e-4
+    clip_norm: NotNegative = 50.0
+    augment: bool = True
+    train_questions: Annotated[int, msgspec.Meta(ge=0)] = 0
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 42
+    log_every: Count = 100
+
+    def rate_at(self, epoch: int) -> float:
+        """The learning rate of epoch 1, 2, …: learning_rate * rate_gamma ** ((epoch + 1) // rate_step), capped.
+
+        The `+ 1` is the seed's. Its cap is checked before it doubles, so its nominal 5e-4
+        ends at 6.4e-4: give rate_max that value to repeat it.
+        """
+        if self.rate_gamma == 1:
+            return self.learning_rate
+        return min(self.learning_rate * self.rate_gamma ** ((epoch + 1) // self.rate_step), self.rate_max)
+
+    def batch_at(self, epoch: int) -> int:
+        """The batch size of epoch 1, 2, …, which grows like the learning rate."""
+        if self.batch_gamma == 1:
+            return self.batch_size
+        return min(int(self.batch_size * self.batch_gamma ** ((epoch + 1) // self.batch_step)), self.batch_max)
+
+
+def make_recipe(fields: Mapping[str, object]) -> Recipe:
+    """A recipe from its fields; the others keep the seed's values. ConfigError names a wrong field."""
+    try:
+        return msgspec.convert(dict(fields), Recipe, strict=False)
+    except msgspec.ValidationError as error:
+        known = ", ".join(Recipe.__struct_fields__)
+        raise ConfigError(f"recipe: {error}. The fields of a recipe are: {known}.") from None

@@ -1,0 +1,108 @@
+"""The folder of a training: what is in it, and the rule that one folder holds one training.
+
+    run.json            preset, recipe, vocabulary and fingerprints of the data
+    history.csv         a line an epoch            steps.csv   training loss every few steps
+    weights/            last, best and kept epochs: NAME.safetensors with NAME.json
+    state/              what resuming needs: last.pt and kept epochs
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pandas as pd
+
+from rnlib.clevr.split import Split
+from rnlib.clevr.vocabulary import Vocabulary
+from rnlib.errors import ConfigError, DataError
+from rnlib.files import atomic_write, make_folder, read_json, write_json
+from rnlib.model.preset import Preset
+from rnlib.training.recipe import Recipe
+
+# Fields of a recipe that may change when a training goes on: they do not touch the steps already done.
+_MAY_CHANGE = {"epochs", "log_every"}
+
+
+class TrainingFolder:
+    """Paths of a training, and its tables."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    @property
+    def history_file(self) -> Path:
+        return self.root / "history.csv"
+
+    @property
+    def steps_file(self) -> Path:
+        return self.root / "steps.csv"
+
+    def weights(self, name: str) -> Path:
+        """The weights `last`, `best` or `epoch_0010`."""
+        return self.root / "weights" / f"{name}.safetensors"
+
+    def state(self, name: str = "last") -> Path:
+        """The state to resume from, by the name of its weights."""
+        return self.root / "state" / f"{name}.pt"
+
+    def history(self) -> pd.DataFrame:
+        """history.csv as a table, a row an epoch."""
+        return _read_table(self.history_file)
+
+    def steps(self) -> pd.DataFrame:
+        """steps.csv as a table, a row every `log_every` steps."""
+        return _read_table(self.steps_file)
+
+    def write_tables(self, history: list[dict[str, float]], steps: list[dict[str, float]]) -> None:
+        """Write history.csv and steps.csv."""
+        for path, rows in ((self.history_file, history), (self.steps_file, steps)):
+            with atomic_write(path, "w") as file:
+                pd.DataFrame(rows).to_csv(file, index=False)
+
+    def claim(self, config: dict[str, Any]) -> None:
+        """Take the folder for a training, or find that it holds this very one; ConfigError if it holds another."""
+        path = self.root / "run.json"
+        make_folder(self.root, "the training")
+        if path.is_file():
+            check_same(read_json(path), config, self.root)
+        write_json(path, config)
+
+
+def training_config(preset: Preset, recipe: Recipe, vocabulary: Vocabulary, train: Split, val: Split) -> dict[str, Any]:
+    """What run.json holds."""
+    config: dict[str, Any] = msgspec.to_builtins(
+        {"preset": preset, "recipe": recipe, "vocabulary": vocabulary}, str_keys=True
+    )
+    config["data"] = {"train": train.fingerprint, "val": val.fingerprint}
+    return msgspec.json.decode(msgspec.json.encode(config))  # tuples become lists, as they come back from a file
+
+
+def check_same(before: Mapping[str, Any], now: Mapping[str, Any], where: Path) -> None:
+    """Raise ConfigError naming the first difference that keeps a training from going on."""
+    for part in ("preset", "recipe", "vocabulary", "data"):
+        for key, value in now[part].items():
+            found = before.get(part, {}).get(key)
+            if found != value and not (part == "recipe" and key in _MAY_CHANGE):
+                raise ConfigError(
+                    f"{where} holds a training with {part} {key} = {_short(found)}, and {_short(value)} was asked for. "
+                    "Give the same options to continue it, or another folder to start a new one."
+                )
+
+
+def resume_source(weights: Path) -> Path:
+    """The state file that belongs to kept weights: RUN/weights/NAME.safetensors -> RUN/state/NAME.pt."""
+    if weights.suffix == ".pt":
+        return weights
+    return weights.parent.parent / "state" / f"{weights.stem}.pt"
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) < 60 else text[:57] + "…"
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise DataError(f"expected {path}, found none. Is this the folder of a training that finished an epoch?")
+    return pd.read_csv(path)

@@ -1,0 +1,244 @@
+"""The network computes what the paper's formula says, whatever way it is computed."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from rnlib.clevr.vocabulary import clevr_v1
+from rnlib.errors import ConfigError, DataError
+from rnlib.model import RelationNetwork, load_preset, shipped_presets, state_rows
+from rnlib.model import relation as relation_module
+
+RELATIONAL = ["original-fp", "original-sd", "ir-fp", "ir-sd"]
+SMALL = {"g_layers": [16, 12, 10, 8], "f_layers": [9, 7], "lstm_hidden": 6, "word_embedding": 5, "image_size": 32}
+
+
+def small_network(name: str, **overrides: object) -> RelationNetwork:
+    torch.manual_seed(0)
+    return RelationNetwork(load_preset(name, {**SMALL, **overrides}), clevr_v1()).eval()
+
+
+def random_inputs(network: RelationNetwork, batch: int, words: int = 9) -> tuple[Tensor, Tensor]:
+    preset = network.preset
+    generator = torch.Generator().manual_seed(1)
+    if preset.objects == "pixels":
+        visual = torch.rand(batch, 3, preset.image_size, preset.image_size, generator=generator)
+    else:
+        visual = torch.rand(batch, preset.state_rows, preset.object_size, generator=generator)
+        visual[:, 5:] = 0
+    return visual, torch.randint(1, 83, (batch, words), generator=generator)
+
+
+def naive_objects(network: RelationNetwork, visual: Tensor) -> list[list[Tensor]]:
+    """The objects of each input, one by one."""
+    if network.preset.objects == "state":
+        return [list(rows) for rows in visual]
+    features = network.objects.features(visual)  # type: ignore[operator, union-attr]
+    batch, _, rows, columns = features.shape
+    scenes = []
+    for b in range(batch):
+        cells = []
+        for y in range(rows):
+            for x in range(columns):
+                at = torch.tensor([-columns / 2 + x * columns / (columns - 1), -rows / 2 + y * rows / (rows - 1)])
+                cells.append(torch.cat([features[b, :, y, x], at]))
+        scenes.append(cells)
+    return scenes
+
+
+def naive_question(network: RelationNetwork, tokens: list[int]) -> Tensor:
+    """The seed's reading: zero-padded on the right to 50, the whole row reversed, all of it read, last state taken."""
+    encoder = network.question
+    row = torch.tensor((tokens + [0] * (50 - len(tokens)))[::-1])
+    _, (last, _) = encoder.lstm(encoder.embedding(row)[None])
+    return last[0, 0]
+
+
+def naive_forward(network: RelationNetwork, visual: Tensor, tokens: Tensor) -> Tensor:
+    """Santoro et al. 2017, eq. 1, as a double loop over objects; each layer applied to one concatenated vector."""
+    assert network.relations is not None
+    outputs = []
+    for objects, row in zip(naive_objects(network, visual), tokens.tolist(), strict=True):
+        question = naive_question(network, [number for number in row if number])
+        total = torch.zeros(network.preset.g_layers[-1])
+        for second in objects:
+            for first in objects:  # the seed's first block is the object that varies fastest
+                hidden = torch.cat([first, second])
+                for index, layer in enumerate(network.relations.layers):
+                    if index == network.preset.question_injection:
+                        hidden = torch.cat([hidden, question])
+                    hidden = torch.relu(layer(hidden))
+                total = total + hidden
+        first_layer, second_layer, last_layer = network.answer.layers
+        hidden = torch.relu(second_layer(torch.relu(first_layer(total))))
+        outputs.append(torch.log_softmax(last_layer(hidden), 0))
+    return torch.stack(outputs)
+
+
+@pytest.mark.parametrize("name", RELATIONAL)
+def test_the_forward_pass_equals_a_naive_double_loop(name: str) -> None:
+    network = small_network(name)
+    visual, tokens = random_inputs(network, 3)
+    with torch.no_grad():
+        torch.testing.assert_close(network(visual, tokens), naive_forward(network, visual, tokens), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["original-fp", "ir-sd"])
+def test_gradients_equal_those_of_the_naive_double_loop(name: str) -> None:
+    network = small_network(name, g_layers=[6, 5, 4]).double()
+    visual, tokens = random_inputs(network, 2)
+    visual = visual.double()
+    torch.set_default_dtype(torch.float64)
+    try:
+        ours = torch.autograd.grad(network(visual, tokens)[:, 3].sum(), list(network.parameters()))
+        naive = torch.autograd.grad(naive_forward(network, visual, tokens)[:, 3].sum(), list(network.parameters()))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for mine, theirs in zip(ours, naive, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("padding", ["fixed", "packed"])
+@pytest.mark.parametrize("name", [*RELATIONAL, "question-only"])
+def test_an_answer_does_not_depend_on_the_batch(name: str, padding: str) -> None:
+    network = small_network(name, question_padding=padding)
+    if name == "question-only":
+        visual = torch.zeros(65, 1)
+        tokens = torch.randint(1, 83, (65, 40), generator=torch.Generator().manual_seed(1))
+    else:
+        visual, tokens = random_inputs(network, 65, words=40)
+    tokens[0, 7:] = 0  # one short question among 64 longer ones
+    with torch.no_grad():
+        together = network(visual, tokens)
+        alone = network(visual[:1], tokens[:1, :7])
+    torch.testing.assert_close(together[:1], alone, rtol=1e-5, atol=1e-5)
+
+
+def test_packed_reading_equals_reading_the_reversed_words_alone() -> None:
+    network = small_network("original-sd", question_padding="packed")
+    encoder = network.question
+    words = [5, 9, 70, 3]
+    _, (last, _) = encoder.lstm(encoder.embedding(torch.tensor([words[::-1]])))
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(torch.tensor([words + [0, 0]])), last[0])
+
+
+@pytest.mark.parametrize("name", ["original-sd", "ir-fp"])
+def test_parts_of_a_batch_give_the_same_values_and_gradients(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = small_network(name)
+    visual, tokens = random_inputs(network, 5)
+    whole = network(visual, tokens)
+    whole.sum().backward()
+    gradients = [parameter.grad.clone() for parameter in network.parameters() if parameter.grad is not None]
+    network.zero_grad()
+    monkeypatch.setattr(relation_module, "TRAINING_MEMORY", 1)  # one question at a time, recomputed
+    parts = network(visual, tokens)
+    parts.sum().backward()
+    torch.testing.assert_close(parts, whole)
+    for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_masked_padding_equals_a_scene_without_padding() -> None:
+    network = small_network("original-sd", mask_padding=True)
+    visual, tokens = random_inputs(network, 2)  # five objects of twelve rows
+    with torch.no_grad():
+        torch.testing.assert_close(network(visual, tokens), network(visual[:, :5], tokens), rtol=1e-5, atol=1e-6)
+
+
+def test_question_free_layers_give_pair_features_whatever_is_asked() -> None:
+    network = small_network("ir-fp")
+    visual, tokens = random_inputs(network, 2)
+    assert network.relations is not None
+    with torch.no_grad():
+        objects = network.objects(visual)
+        free = network.relations.pair_inputs(objects, 2)
+        asked = network.relations.pair_inputs(objects, 2, network.question(tokens))
+    assert free.shape == (2, 4, 4, 12)
+    torch.testing.assert_close(free, asked)
+    with pytest.raises(ValueError, match="depend on a question"):
+        network.relations.pair_inputs(objects, 3)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_state_rows_hold_the_scene(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    count = int(generator.integers(1, 11))
+    coordinates = np.zeros((1, 10, 3), np.float32)
+    coordinates[0, :count] = generator.uniform(-3, 3, (count, 3))
+    codes = np.zeros((1, 10, 4), np.uint8)
+    codes[0, :count] = generator.integers(1, [9, 3, 4, 3], (count, 4))
+    rows = state_rows(load_preset("original-sd"), coordinates, codes).numpy()
+    assert rows.shape == (1, 12, 7)
+    np.testing.assert_array_equal(rows[0, :count, 3:], codes[0, :count])
+    assert not rows[0, count:].any()
+    flags = state_rows(load_preset("original-sd", {"state_attributes": "one-hot"}), coordinates, codes).numpy()
+    assert flags.shape == (1, 12, 18)
+    assert (flags[0, :count, 3:].sum(1) == 4).all() and not flags[0, count:].any()
+    starts = np.array([0, 8, 10, 13])  # the first flag of colour, material, shape, size
+    assert all(flags[0, row, 3 + start + code - 1] == 1 for row in range(count) for start, code in zip(starts, codes[0, row], strict=True))
+
+
+def test_more_objects_than_rows_are_refused() -> None:
+    coordinates, codes = np.zeros((1, 10, 3), np.float32), np.ones((1, 10, 4), np.uint8)
+    with pytest.raises(DataError, match=r"at most 6 objects.*found one of 10"):
+        state_rows(load_preset("original-sd", {"state_rows": 6}), coordinates, codes)
+
+
+def test_too_long_a_question_is_refused() -> None:
+    network = small_network("original-sd", question_length=4)
+    visual, tokens = random_inputs(network, 1, words=5)
+    with pytest.raises(ConfigError, match=r"at most 4 words.*found one of 5"):
+        network(visual, tokens)
+
+
+def test_the_shipped_presets_are_the_seeds() -> None:
+    sizes = {name: RelationNetwork(preset, clevr_v1()) for name, preset in shipped_presets().items()}
+    assert sizes["original-fp"].relations is not None
+    assert [layer.in_features for layer in sizes["original-fp"].relations.layers if isinstance(layer, nn.Linear)] == [180, 256, 256, 256]
+    assert sizes["ir-sd"].relations is not None
+    assert [layer.in_features for layer in sizes["ir-sd"].relations.layers if isinstance(layer, nn.Linear)] == [14, 512, 768, 512]
+    assert shipped_presets()["original-sd"].f_layers == (512, 1024)
+    assert sizes["question-only"].relations is None
+
+
+def test_a_preset_comes_from_a_file_and_takes_overrides(tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps({"objects": "state", "g_layers": [32, 32], "question_injection": 1}))
+    preset = load_preset(file, {"dropout": "0.25"})
+    assert (preset.name, preset.question_injection, preset.dropout) == ("mine", 1, 0.25)
+
+
+def test_the_seeds_own_config_file_is_read(tmp_path: Path) -> None:
+    entry = {
+        "state_description": True, "g_layers": [512, 512, 512, 512], "question_injection_position": 2, "f_fc1": 512,
+        "f_fc2": 1024, "dropout": 0.05, "lstm_hidden": 256, "lstm_word_emb": 32, "rl_in_size": 14,
+    }  # fmt: skip
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"hyperparams": {"ir-sd": entry, "odd": {**entry, "aggregation_position": 4}}}))
+    assert load_preset(f"{file}#ir-sd") == load_preset("ir-sd")
+    with pytest.raises(ConfigError, match="several presets"):
+        load_preset(file)
+    with pytest.raises(ConfigError, match="aggregation_position"):
+        load_preset(f"{file}#odd")
+
+
+@pytest.mark.parametrize(
+    ("which", "overrides", "message"),
+    [
+        ("orginal-fp", {}, "no preset 'orginal-fp': expected one of original-fp"),
+        ("original-fp", {"droput": 0.1}, "droput"),
+        ("original-fp", {"dropout": 1.5}, "dropout"),
+        ("original-fp", {"question_injection": 4}, "below the 4 layers"),
+        ("original-sd", {"g_layers": []}, "at least one layer"),
+    ],
+)
+def test_a_wrong_preset_is_one_clear_error(which: str, overrides: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_preset(which, overrides)

@@ -1,0 +1,198 @@
+"""One list of packages, four files that use it: they must say the same. And the make targets are all there is."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+import yaml
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import rnlib
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LOCK = (ROOT / "requirements.lock").read_text()
+
+
+def lock_entries() -> list[tuple[Requirement, list[str]]]:
+    """The lock as (requirement, its sha256 digests)."""
+    entries = []
+    for block in re.split(r"(?<!\\)\n", LOCK):
+        if block and not block.startswith("#"):
+            requirement, *hashes = re.split(r"\s*\\\n\s*--hash=", block)
+            entries.append((Requirement(requirement), hashes))
+    return entries
+
+
+def locked_versions(python: str) -> dict[str, str]:
+    """Package name -> the version that the lock has for Linux on x86-64 with this Python, such as "3.11"."""
+    environment = default_environment() | {
+        "python_version": python,
+        "python_full_version": f"{python}.9",
+        "implementation_version": f"{python}.9",
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "platform_machine": "x86_64",
+        "os_name": "posix",
+    }
+    versions: dict[str, str] = {}
+    for requirement, _ in lock_entries():
+        if requirement.marker is None or requirement.marker.evaluate(environment):
+            assert requirement.name not in versions, f"two versions of {requirement.name} for Python {python}"
+            (specifier,) = requirement.specifier
+            versions[requirement.name] = specifier.version
+    return versions
+
+
+def direct_dependencies() -> list[Requirement]:
+    """What pyproject.toml asks for, with both extras, but not rnlib itself."""
+    lines = PROJECT["dependencies"] + [line for extra in PROJECT["optional-dependencies"].values() for line in extra]
+    return [requirement for requirement in map(Requirement, lines) if requirement.name != PROJECT["name"]]
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_lock_satisfies_pyproject(python):
+    versions = locked_versions(python)
+    wrong = [
+        f"{requirement} (locked: {versions.get(canonicalize_name(requirement.name), 'none')})"
+        for requirement in direct_dependencies()
+        if versions.get(canonicalize_name(requirement.name)) not in requirement.specifier
+    ]
+    assert not wrong, f"requirements.lock is older than pyproject.toml: run 'make lock'. {wrong}"
+
+
+def test_every_lock_entry_is_pinned_and_hashed():
+    entries = lock_entries()
+    assert len(entries) > 100
+    for requirement, hashes in entries:
+        (specifier,) = requirement.specifier
+        assert specifier.operator in ("==", "==="), requirement
+        assert hashes, f"{requirement} has no hash"
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", digest) for digest in hashes), requirement
+
+
+def test_lock_names_no_host():
+    """Where packages come from is for each machine's pip settings to say."""
+    assert "://" not in LOCK
+    assert not re.search(r"^\s*--(?!hash)", LOCK, re.MULTILINE)
+
+
+def test_lock_never_takes_a_local_build_of_torch():
+    """torch===X refuses X+cpu, whose operators torchvision's wheel from the index does not find."""
+    (torch_entry,) = [requirement for requirement, _ in lock_entries() if requirement.name == "torch"]
+    (specifier,) = torch_entry.specifier
+    assert specifier.operator == "==="
+    makefile = (ROOT / "Makefile").read_text()
+    assert f"\nTORCH := {specifier.version}\n" in makefile
+    assert f"\nTORCHVISION := {locked_versions('3.11')['torchvision']}\n" in makefile
+
+
+def test_torch_and_torchvision_work_together():
+    boxes = torch.tensor([[0.0, 0.0, 2.0, 2.0], [0.0, 0.0, 2.0, 1.9], [5.0, 5.0, 6.0, 6.0]])
+    kept = torchvision.ops.nms(boxes, torch.tensor([0.9, 0.8, 0.7]), iou_threshold=0.5)
+    assert kept.tolist() == [0, 2]
+
+
+def test_environment_yml_has_the_locked_versions():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert environment["channels"] == ["conda-forge"]
+    *conda, pip = environment["dependencies"]
+    (python,) = [line.removeprefix("python=") for line in conda if line.startswith("python=")]
+    versions = locked_versions(python)
+    wanted = [
+        f"{requirement.name}==={versions['torch']}"
+        if requirement.name == "torch"
+        else f"{requirement.name}=={versions[canonicalize_name(requirement.name)]}"
+        for requirement in direct_dependencies()
+    ]
+    wanted.append("-e .")
+    lines = "\n".join(f"      - {line}" for line in wanted)
+    assert pip["pip"] == wanted, f"environment.yml: expected these lines under pip:\n{lines}"
+
+
+def test_citation_has_the_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == rnlib.__version__
+    assert citation["license"] == PROJECT["license"]
+
+
+def test_help_lists_every_target():
+    makefile = (ROOT / "Makefile").read_text()
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    named = re.findall(r"^([a-z-]+):(?!=)", makefile, re.MULTILINE)
+    assert sorted(phony.split()) == sorted(named), "targets and .PHONY differ"
+    shown = subprocess.run(["make", "-C", ROOT, "--no-print-directory"], capture_output=True, text=True, check=True)
+    lines = dict(re.findall(r"^  ([a-z-]+) +(\S.*)$", shown.stdout, re.MULTILINE))
+    assert sorted(lines) == sorted(named), "a target without a '## description'"
+
+
+def commands_elsewhere() -> list[tuple[str, str]]:
+    """(file, command) for what the container and the workflow run, apart from the system's packages."""
+    docker = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    commands = [("Dockerfile", line.removeprefix("RUN ")) for line in docker.splitlines() if line.startswith("RUN ")]
+    workflow = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    commands += [("test.yml", line) for step in steps for line in step.get("run", "").splitlines()]
+    return [(file, command) for file, command in commands if not command.startswith("apt-get ")]
+
+
+def test_container_and_workflow_only_call_make():
+    commands = commands_elsewhere()
+    assert {file for file, _ in commands} == {"Dockerfile", "test.yml"}
+    for file, command in commands:
+        assert command.startswith("make "), f"{file}: {command}"
+    assert 'CMD ["make", "demo"]' in (ROOT / "Dockerfile").read_text()
+
+
+def test_ci_run_is_executable_and_calls_make_test():
+    script = ROOT / ".ci" / "run"
+    assert script.stat().st_mode & 0o111
+    assert script.read_text().rstrip().endswith("make test")
+
+
+def sanitize(text: str) -> str:
+    """What nbval compares once tests/nbval_sanitize.cfg has been applied."""
+    config = (ROOT / "tests" / "nbval_sanitize.cfg").read_text()
+    for pattern, replacement in re.findall(r"^regex: (.*)$\n^replace: (.*)$", config, re.MULTILINE):
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("<object at 0x7f3a5c0d2e10>", "<object at 0x55d0aabbccdd>"),
+        ("took 12.3 s", "took 9 s"),
+        ("3 minutes 20 seconds", "2 minutes 9 seconds"),
+        ("12,345 questions/s", "987.6 questions/s"),
+        ("1.2 GB/s", "800 MB/s"),
+        ("saved to /home/ann/rn/outputs/smoke", "saved to /tmp/x/outputs"),
+        ("2026-11-23T19:02:11.123456+00:00", "2025-01-01T00:00:00Z"),
+        ("[00:12<01:30, 3.4it/s]", "[01:02<00:03, 12it/s]"),
+    ],
+)
+def test_sanitizing_hides_what_may_differ(one, other):
+    assert sanitize(one) == sanitize(other)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "accuracy 0.955",
+        "count 35,422 of 149,991 questions",
+        "shape (64, 3, 128, 128)",
+        "yes/no, more/fewer",
+        "epoch 3 of 10: loss 2.1",
+        "<td>4 spheres</td>",
+        "outputs/smoke/metrics.json",
+        "0xff",
+    ],
+)
+def test_sanitizing_leaves_results_alone(text):
+    assert sanitize(text) == text
