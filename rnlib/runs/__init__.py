@@ -6,10 +6,12 @@ profiles    params/<profile>/<notebook>.yaml
 folder      outputs/<run>/<notebook>/: files, provenance, and whether it is done
 kernel      the kernel of headless runs: this Python
 execution   one notebook through papermill, with its HTML page
+data        which CLEVR set a run works on
 running     all notebooks of a profile in order, and `require` for a later one's needs
 committed   `make notebooks`: the committed notebooks with the outputs of the smoke run
 """
 
+from rnlib.runs.data import clevr_of_run
 from rnlib.runs.folder import RunFolder
 from rnlib.runs.parameters import parameters_table, validate_parameters
 from rnlib.runs.profiles import profile_parameters, profiles
@@ -18,6 +20,7 @@ from rnlib.runs.running import require, run_profile
 
 __all__ = [
     "RunFolder",
+    "clevr_of_run",
     "notebook_names",
     "parameters_table",
     "profile_parameters",

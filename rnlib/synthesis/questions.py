@@ -36,6 +36,7 @@ FORMS_TRIED = 12  # per family, before the scene is held to offer none of its qu
 CHAINS_KEPT = 3  # beginnings of a term ("the red ball left of the cube ...") that are followed further
 
 Pattern = tuple[str, ...]  # the attributes that a phrase names, in ORDER
+Row = tuple[str, tuple[tuple[str, ...], ...], str, bool]  # a Family without its index
 Option = tuple[Term, int]  # a term and the objects it means, as a bit mask
 PATTERNS = {n: tuple(combinations(ORDER, n)) for n in range(len(ORDER) + 1)}
 
@@ -57,26 +58,31 @@ class Family:
 
 
 def _families() -> Iterator[tuple[str, Family]]:
-    plain: tuple[str, ...] = ("scene",)
-    related: tuple[str, ...] = ("scene", "relate")
-    same: tuple[str, ...] = ("scene", "same")
+    plain, related, same = ("scene",), ("scene", "relate"), ("scene", "same")
     queries = [f"query_{name}" for name in ORDER]
-    by_group: dict[str, list[tuple[str, tuple[tuple[str, ...], ...], str, bool]]] = {
+
+    def row(kind: str, *terms: tuple[str, ...], attribute: str = "", bare: bool = False) -> Row:
+        return kind, terms, attribute, bare
+
+    by_group = {
         "compare_integer": [
-            (kind, terms, "", False)
+            row(kind, *terms)
             for terms in ((plain, plain), (related, plain), (related, related))
             for kind in ("equal_integer", "less_than", "greater_than")
         ],
-        "comparison": [(f"equal_{name}", (plain, plain), "", False) for name in ORDER]
+        "comparison": [row(f"equal_{name}", plain, plain) for name in ORDER]
         + [
-            (f"equal_{name}", terms, "", False)
+            row(f"equal_{name}", *terms)
             for name in ORDER
             for terms in ((related, plain), (plain, related), (related, related))
         ],
         "same_relate": [
-            (kind, (same,), name, bare) for bare in (True, False) for kind in ("exist", "count") for name in ORDER
+            row(kind, same, attribute=name, bare=bare)
+            for bare in (True, False)
+            for kind in ("exist", "count")
+            for name in ORDER
         ]
-        + [(query, (same,), name, False) for name in ORDER for query in queries if not query.endswith(name)],
+        + [row(query, same, attribute=name) for name in ORDER for query in queries if not query.endswith(name)],
     }
     hops = {
         "zero_hop": (0, ("shape", "material", "color", "size")),
@@ -86,10 +92,10 @@ def _families() -> Iterator[tuple[str, Family]]:
     }
     for group, (number, order) in hops.items():
         kinds = ("count", "exist", *(f"query_{name}" for name in order))
-        by_group[group] = [(kind, (plain + ("relate",) * number,), "", False) for kind in kinds]
+        by_group[group] = [row(kind, plain + ("relate",) * number) for kind in kinds]
     for group, rows in by_group.items():
-        for index, row in zip(FAMILY_GROUPS[group], rows, strict=True):
-            yield group, Family(index, *row)
+        for index, (kind, terms, attribute, bare) in zip(FAMILY_GROUPS[group], rows, strict=True):
+            yield group, Family(index, kind, terms, attribute, bare)
 
 
 _ALL = tuple(_families())

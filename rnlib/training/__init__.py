@@ -1,8 +1,8 @@
 """Training: the recipe, the loop, its folder, its curves."""
 
-from rnlib.training.curves import plot_accuracy, plot_against_reference, plot_losses, reference_curves
+from rnlib.training.curves import plot_accuracy, plot_against_reference, plot_losses, plot_schedule, reference_curves
 from rnlib.training.loop import Saving, train
-from rnlib.training.recipe import Recipe, make_recipe
+from rnlib.training.recipe import Recipe, make_recipe, recipe_of
 from rnlib.training.run import TrainingFolder
 
 __all__ = [
@@ -13,6 +13,8 @@ __all__ = [
     "plot_accuracy",
     "plot_against_reference",
     "plot_losses",
+    "plot_schedule",
     "reference_curves",
+    "recipe_of",
     "train",
 ]

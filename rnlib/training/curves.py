@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rnlib.clevr.catalogue import ANSWER_CLASSES
+from rnlib.training.recipe import Recipe
 
 REFERENCE_FILE = Path(__file__).with_name("reference_curves.csv")
 
@@ -19,6 +20,17 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 def reference_curves() -> pd.DataFrame:
     """Published validation accuracies: curve (name), epoch, accuracy (percent)."""
     return pd.read_csv(REFERENCE_FILE)
+
+
+def plot_schedule(recipe: Recipe) -> Figure:
+    """Learning rate and batch size of each epoch of a recipe."""
+    figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
+    epochs = range(1, recipe.epochs + 1)
+    axes.step(epochs, [recipe.rate_at(epoch) for epoch in epochs], where="mid", color=PALETTE[0])
+    axes.set_yscale("log")
+    title = f"Schedule: {recipe.epochs} epochs, batch {recipe.batch_at(1)} to {recipe.batch_at(recipe.epochs)}"
+    _label(axes, title, "epoch", "learning rate")
+    return figure
 
 
 def plot_losses(history: pd.DataFrame, title: str) -> Figure:

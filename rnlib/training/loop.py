@@ -29,7 +29,7 @@ from rnlib.provenance import provenance
 from rnlib.training.augment import augment, draw_augmentations
 from rnlib.training.recipe import Recipe
 from rnlib.training.run import TrainingFolder, check_same, resume_source, training_config
-from rnlib.training.state import Position, load_state, restore_state, save_state
+from rnlib.training.state import Position, Row, load_state, restore_state, save_state
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def train(
     saving: Saving | None = None,
     transfer: Path | str | None = None,
     resume_from: Path | str | None = None,
-    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    on_epoch: Callable[[Row], None] | None = None,
     show: bool = True,
 ) -> TrainingFolder:
     """Train a network, or go on with a training that stands in `out`.
@@ -131,10 +131,12 @@ class _Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.rate_at(epoch)
         size = recipe.batch_at(epoch)
-        order = epoch_order(recipe, epoch, self.inputs.split.n_questions)
+        split = self.inputs.split
+        order = epoch_order(recipe, epoch, split.image_of_question)
         draws = None
         if recipe.augment and self.inputs.preset.objects == "pixels":
-            draws = torch.from_numpy(draw_augmentations(recipe.seed, epoch, self.inputs.split.n_questions))
+            keys = split.n_images if recipe.group_questions else split.n_questions
+            draws = torch.from_numpy(draw_augmentations(recipe.seed, epoch, keys))
         self.network.train()
         loss_sum = torch.tensor(position.loss_sum, dtype=torch.float64, device=self.inputs.device)
         recent = torch.tensor(position.recent_loss_sum, dtype=torch.float64, device=self.inputs.device)
@@ -144,7 +146,7 @@ class _Loop:
         bar = tqdm(starts, f"epoch {epoch}", disable=not (self.show and sys.stderr.isatty()), unit="step", leave=False)
         for start in bar:
             questions = order[start : start + size]
-            loss = self._step(questions, None if draws is None else draws[questions])
+            loss = self._step(questions, draws)
             loss_sum += loss * len(questions)
             recent += loss * len(questions)
             position.recent_questions += len(questions)
@@ -166,7 +168,7 @@ class _Loop:
                     )
         position.loss_sum, position.recent_loss_sum = float(loss_sum), float(recent)
 
-    def finish_epoch(self, position: Position) -> dict[str, float]:
+    def finish_epoch(self, position: Position) -> Row:
         """Validate, record and save at the end of an epoch; returns its line of the history."""
         epoch = position.epoch
         loss = position.loss_sum / position.questions
@@ -197,10 +199,17 @@ class _Loop:
 
     def _step(self, questions: np.ndarray, draws: torch.Tensor | None) -> torch.Tensor:
         inputs = self.inputs
-        visual = inputs.visual(inputs.split.image_of_question[questions])
+        pictures = inputs.split.image_of_question[questions]
+        if self.recipe.group_questions:
+            pictures, which = np.unique(pictures, return_inverse=True)
+        visual = inputs.visual(pictures)
         if draws is not None:
-            visual = augment(visual, draws.to(visual.device))
-        log_probability = self.network(visual, inputs.question(questions))
+            keys = pictures if self.recipe.group_questions else questions
+            visual = augment(visual, draws[keys].to(visual.device))
+        objects = self.network.objects(visual)
+        if self.recipe.group_questions:
+            objects = objects[torch.from_numpy(which).to(inputs.device)]
+        log_probability = self.network.answer_from_objects(objects, inputs.question(questions))
         loss = torch.nn.functional.nll_loss(log_probability, inputs.answer(questions))
         self.optimizer.zero_grad()
         loss.backward()
@@ -223,19 +232,26 @@ class _Loop:
         save_state(self.folder.state(name), position, self.network, self.optimizer, self.config)
 
 
-def epoch_order(recipe: Recipe, epoch: int, questions: int) -> np.ndarray:
-    """The questions of an epoch in their order, drawn from (seed, epoch)."""
-    chosen = np.arange(questions)
+def epoch_order(recipe: Recipe, epoch: int, image_of_question: np.ndarray) -> np.ndarray:
+    """The questions of an epoch in their order, drawn from (seed, epoch).
+
+    With `group_questions` the pictures are shuffled and each one's questions stay together.
+    """
+    chosen = np.arange(len(image_of_question))
     if recipe.train_questions:
-        if recipe.train_questions > questions:
-            raise DataError(f"expected at least {recipe.train_questions:,} training questions, found {questions:,}.")
-        chosen = np.random.default_rng(recipe.seed).choice(questions, recipe.train_questions, replace=False)
-    return np.random.default_rng([recipe.seed, epoch, 0]).permutation(chosen)
+        if recipe.train_questions > len(chosen):
+            raise DataError(f"expected at least {recipe.train_questions:,} training questions, found {len(chosen):,}.")
+        chosen = np.sort(np.random.default_rng(recipe.seed).choice(len(chosen), recipe.train_questions, replace=False))
+    generator = np.random.default_rng([recipe.seed, epoch, 0])
+    if not recipe.group_questions:
+        return generator.permutation(chosen)
+    rank = generator.permutation(int(image_of_question.max()) + 1)
+    return chosen[np.argsort(rank[image_of_question[chosen]], kind="stable")]
 
 
-def history_row(position: Position, recipe: Recipe, loss: float, metrics: dict[str, Any]) -> dict[str, float]:
+def history_row(position: Position, recipe: Recipe, loss: float, metrics: dict[str, Any]) -> Row:
     """A line of history.csv: rates and losses, accuracy and invalid rate overall and per answer class."""
-    row: dict[str, float] = {
+    row: Row = {
         "epoch": position.epoch,
         "learning_rate": recipe.rate_at(position.epoch),
         "batch_size": recipe.batch_at(position.epoch),
@@ -253,7 +269,7 @@ def history_row(position: Position, recipe: Recipe, loss: float, metrics: dict[s
     return row
 
 
-def epoch_line(row: dict[str, float], epochs: int) -> str:
+def epoch_line(row: Row, epochs: int) -> str:
     """A history line for a person."""
     return (
         f"epoch {row['epoch']:>3.0f}/{epochs}  rate {row['learning_rate']:.1e}  train loss {row['train_loss']:.4f}  "

@@ -27,6 +27,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     weight_decay     see optimizer
     clip_norm        the gradient's norm is clipped to this; 0 leaves it alone
     augment          shift (8 pixels) and rotate (2.8 degrees) training pictures; of no effect without pixels
+    group_questions  keep a picture's questions together in a batch: its convolutions are computed once for all of them
+                     (and they share an augmentation); the seed shuffles single questions
     train_questions  train on so many questions, drawn once; 0 takes all
     seed             of the initial weights, the order of questions, augmentation and dropout
     log_every        a line of steps.csv every so many steps
@@ -45,6 +47,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     weight_decay: NotNegative = 1e-4
     clip_norm: NotNegative = 50.0
     augment: bool = True
+    group_questions: bool = False
     train_questions: Annotated[int, msgspec.Meta(ge=0)] = 0
     seed: Annotated[int, msgspec.Meta(ge=0)] = 42
     log_every: Count = 100
@@ -73,3 +76,8 @@ def make_recipe(fields: Mapping[str, object]) -> Recipe:
     except msgspec.ValidationError as error:
         known = ", ".join(Recipe.__struct_fields__)
         raise ConfigError(f"recipe: {error}. The fields of a recipe are: {known}.") from None
+
+
+def recipe_of(parameters: Mapping[str, object]) -> Recipe:
+    """The recipe among a notebook's parameters, whose other names are left alone."""
+    return make_recipe({name: value for name, value in parameters.items() if name in Recipe.__struct_fields__})

@@ -19,6 +19,7 @@ from rnlib.errors import ConfigError, DataError
 from rnlib.files import atomic_write, make_folder, read_json, write_json
 from rnlib.model.preset import Preset
 from rnlib.training.recipe import Recipe
+from rnlib.training.state import Row
 
 # Fields of a recipe that may change when a training goes on: they do not touch the steps already done.
 _MAY_CHANGE = {"epochs", "log_every"}
@@ -54,7 +55,7 @@ class TrainingFolder:
         """steps.csv as a table, a row every `log_every` steps."""
         return _read_table(self.steps_file)
 
-    def write_tables(self, history: list[dict[str, float]], steps: list[dict[str, float]]) -> None:
+    def write_tables(self, history: list[Row], steps: list[Row]) -> None:
         """Write history.csv and steps.csv."""
         for path, rows in ((self.history_file, history), (self.steps_file, steps)):
             with atomic_write(path, "w") as file:

@@ -13,6 +13,9 @@ from rnlib.files import atomic_write
 
 FORMAT = "rnlib-training-state-1"
 
+# A line of history.csv or steps.csv.
+Row = dict[str, int | float]
+
 
 @dataclass
 class Position:
@@ -32,8 +35,8 @@ class Position:
     recent_questions: int = 0
     total_steps: int = 0
     best_accuracy: float = -1.0
-    history: list[dict[str, float]] = field(default_factory=list)
-    steps: list[dict[str, float]] = field(default_factory=list)
+    history: list[Row] = field(default_factory=list)
+    steps: list[Row] = field(default_factory=list)
 
     def next_epoch(self) -> None:
         """Go to the beginning of the next epoch."""

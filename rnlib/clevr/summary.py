@@ -1,0 +1,132 @@
+"""What is in a split, as tables and words for people: objects, programs, question types, answers, words.
+
+Everything that counts works on the arrays of a Split, so it takes no longer than a
+moment on 700,000 questions; single questions and scenes are read from the JSON files.
+"""
+
+from collections.abc import Sequence
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+
+from rnlib.clevr.catalogue import ANSWER_CLASSES, ATTRIBUTES, CLASS_OF_ANSWER, GROUP_OF_TYPE, QUESTION_TYPES
+from rnlib.clevr.records import ProgramNode, QuestionRecord, SceneRecord, read_questions, read_scenes
+from rnlib.clevr.split import Split
+from rnlib.errors import DataError
+
+# Questions of CLEVR v1.0's val split (149,991 in all) by group, or by type where that is published (FACTS 5).
+PUBLISHED_VAL_COUNTS = {
+    "count": 35_422,
+    "exist": 20_196,
+    "compare numbers": 13_541,
+    "query_size": 13_513,
+    "query_color": 13_544,
+    "query_material": 13_404,
+    "query_shape": 13_273,
+    "compare attribute": 27_098,
+}
+
+
+def require_scenes(split: Split) -> None:
+    """Raise DataError for a split without scenes, answers and programs: there is little in it to explore."""
+    if not (split.has_scenes and split.has_answers):
+        others = [name for name in split.directory.splits() if name != "test"]
+        raise DataError(
+            f"expected a split with scenes, answers and programs, found '{split.name}' of {split.directory.root}, "
+            f"which has only pictures and questions. Choose one of these splits: {', '.join(others) or '(none)'}."
+        )
+
+
+def scene_record(split: Split, row: int) -> SceneRecord:
+    """The scene of picture row `row`, from the scene file. Raises DataError where there is no such row."""
+    if not 0 <= row < split.n_images:
+        raise DataError(f"expected the number of a picture from 0 to {split.n_images - 1}, found {row}. Change it.")
+    index = split.image_indices[row]
+    return next(scene for scene in read_scenes(split.directory.scenes(split.name)) if scene.image_index == index)
+
+
+def question_records(split: Split, questions: Sequence[int]) -> list[QuestionRecord]:
+    """The questions of these numbers (from 0, in the file's order), from the question file."""
+    wanted = set(questions)
+    records = enumerate(islice(read_questions(split.directory.questions(split.name)), max(wanted) + 1))
+    found = {number: record for number, record in records if number in wanted}
+    return [found[number] for number in questions]
+
+
+def first_of_each_type(split: Split) -> list[int]:
+    """The number of the first question of each type that occurs, in the order of QUESTION_TYPES."""
+    types, first = np.unique(split.types, return_index=True)
+    return [int(number) for kind, number in zip(types, first, strict=True) if kind < len(QUESTION_TYPES)]
+
+
+def objects_table(scene: SceneRecord) -> pd.DataFrame:
+    """The objects of a scene, a row each: attributes, place in the world (units), place in the picture (pixels)."""
+    rows = []
+    for item in scene.objects:
+        x, y, z = item.coordinates
+        across, down, depth = item.pixel_coords
+        place = {"x": x, "y": y, "z": z, "pixel x": across, "pixel y": down, "depth": depth}
+        rows.append({name: getattr(item, name) for name in ATTRIBUTES} | place)
+    return pd.DataFrame(rows).round(2).rename_axis("object")
+
+
+def node_text(node: ProgramNode) -> str:
+    """One step of a program in words: "filter color: red"."""
+    values = f": {', '.join(node.value_inputs)}" if node.value_inputs else ""
+    return node.name.replace("_", " ") + values
+
+
+def program_text(program: Sequence[ProgramNode]) -> str:
+    """A program as a chain from the scene to the answer; where two chains meet, each stands in brackets."""
+
+    def chain(number: int) -> str:
+        node = program[number]
+        before = [chain(earlier) for earlier in node.inputs]
+        if len(before) > 1:
+            before = [" and ".join(f"[{part}]" for part in before)]
+        return " → ".join([*before, node_text(node)])
+
+    return chain(len(program) - 1)
+
+
+def types_table(split: Split) -> pd.DataFrame:
+    """Questions of each of the 13 types (index): group, questions, share in percent."""
+    counts = np.bincount(split.types, minlength=256)[: len(QUESTION_TYPES)]
+    groups = [GROUP_OF_TYPE[kind] for kind in QUESTION_TYPES]
+    table = pd.DataFrame({"group": groups, "questions": counts, "share": 100 * counts / split.n_questions})
+    return table.set_axis(pd.Index(QUESTION_TYPES, name="type"))
+
+
+def published_shares(split: Split) -> pd.DataFrame:
+    """Shares (percent) of the kinds of question whose number in CLEVR's val split is published, here and there."""
+    table = types_table(split)
+    here = [table["share"][(table.index == name) | (table["group"] == name)].sum() for name in PUBLISHED_VAL_COUNTS]
+    there = 100 * np.array(list(PUBLISHED_VAL_COUNTS.values())) / sum(PUBLISHED_VAL_COUNTS.values())
+    index = pd.Index(PUBLISHED_VAL_COUNTS, name="questions")
+    return pd.DataFrame({"this split": here, "CLEVR v1.0 val": there}, index=index)
+
+
+def answers_table(split: Split) -> pd.DataFrame:
+    """How often each of the 28 answers (index) is the right one: answer class, questions."""
+    counts = dict(zip(split.vocabulary.answers, np.bincount(split.answers, minlength=256)[1:], strict=False))
+    answers = [answer for group in ANSWER_CLASSES.values() for answer in group]
+    table = pd.DataFrame(
+        {
+            "answer class": [CLASS_OF_ANSWER[answer] for answer in answers],
+            "questions": [int(counts.get(answer, 0)) for answer in answers],
+        }
+    )
+    return table.set_axis(pd.Index(answers, name="answer"))
+
+
+def words_table(split: Split) -> pd.DataFrame:
+    """How often each word of the vocabulary (index) stands in the questions: number, times, times per 100 questions.
+
+    Sorted by frequency; the punctuation marks are left out.
+    """
+    counts = np.bincount(split.tokens.ravel(), minlength=len(split.vocabulary.words) + 1)[1:]
+    table = pd.DataFrame({"number": np.arange(1, len(counts) + 1), "times": counts})
+    table["times per 100 questions"] = (100 * counts / split.n_questions).round(1)
+    table = table.set_axis(pd.Index(split.vocabulary.words, name="word"))
+    return table[table.index.str.isalnum()].sort_values("times", ascending=False, kind="stable")

@@ -1,0 +1,121 @@
+"""Several sets of weights beside one another: their names, where they come from, their accuracies."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from rnlib.clevr.split import Split
+from rnlib.errors import ConfigError, WeightsError
+from rnlib.evaluation.intervals import wilson
+from rnlib.model.weights import Weights, load_weights
+
+ALL = "all questions"
+
+
+def load_named(paths: Sequence[Path | str]) -> dict[str, Weights]:
+    """Load weights files; each gets a name of its own, in the order given.
+
+    A file in the folder of a training, TRAINING/weights/best.safetensors, is named after the
+    training, any other after itself; repeated names get a number. Raises WeightsError for a
+    file that cannot be read, ConfigError where none is given.
+    """
+    if not paths:
+        raise ConfigError(
+            "expected at least one weights file, found none. Give the path of a .safetensors or .pth file."
+        )
+    loaded: dict[str, Weights] = {}
+    for path in map(Path, paths):
+        base = path.parent.parent.name if path.parent.name == "weights" and path.parent.parent.name else path.stem
+        name, number = base, 1
+        while name in loaded:
+            number += 1
+            name = f"{base}-{number}"
+        loaded[name] = load_weights(path)
+    return loaded
+
+
+def image_size(models: Mapping[str, Weights]) -> int | None:
+    """Side of the pictures the models read, None where none reads pictures. WeightsError where they differ."""
+    sizes = {weights.preset.image_size for weights in models.values() if weights.preset.objects == "pixels"}
+    if len(sizes) > 1:
+        raise WeightsError(
+            f"expected weights that read pictures of one size, found {sorted(sizes)} pixels. "
+            "Evaluate them one at a time."
+        )
+    return sizes.pop() if sizes else None
+
+
+def models_table(models: Mapping[str, Weights], split: Split) -> pd.DataFrame:
+    """What each set of weights says of itself: a row a model.
+
+    `trained on` compares the fingerprints of the data its training used with that of `split`.
+    """
+    return pd.DataFrame([_origin(name, weights, split) for name, weights in models.items()]).set_index("model")
+
+
+def _origin(name: str, weights: Weights, split: Split) -> dict[str, Any]:
+    origin = weights.info.get("provenance", {})
+    data = origin.get("data", {})
+    if "note" in origin:
+        trained = f"elsewhere: {origin['note']}"
+    elif not data:
+        trained = "not recorded"
+    else:
+        trained = "this set" if split.fingerprint in data.values() else "another set"
+    return {
+        "model": name,
+        "preset": weights.preset.name,
+        "reads": {"pixels": "picture", "state": "state description", "none": "question alone"}[weights.preset.objects],
+        "parameters": weights.network.parameter_count(),
+        "words": len(weights.vocabulary.words),
+        "answers": len(weights.vocabulary.answers),
+        "epoch": str(origin.get("epoch", "not recorded")),
+        "trained on": trained,
+    }
+
+
+def accuracy_table(metrics: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Metrics of several models as one long table, in percent, with 95 % Wilson intervals.
+
+    Columns: model, by (overall, group, type, answer class), name, questions, accuracy, low,
+    high, invalid (missing for groups and types).
+    """
+    rows = []
+    for model, values in metrics.items():
+        entries = [("overall", ALL, values)]
+        for by, key in (("group", "by_group"), ("type", "by_type"), ("answer class", "by_answer_class")):
+            entries += [(by, name, entry) for name, entry in values[key].items()]
+        for by, name, entry in entries:
+            low, high = wilson(round(entry["accuracy"] * entry["n"]), entry["n"])
+            invalid = 100 * entry["invalid"] if "invalid" in entry else None
+            rows.append((model, by, name, entry["n"], 100 * entry["accuracy"], 100 * low, 100 * high, invalid))
+    columns = ["model", "by", "name", "questions", "accuracy", "low", "high", "invalid"]
+    return pd.DataFrame(rows, columns=columns).astype({"invalid": float})
+
+
+def side_by_side(accuracies: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Part `by` of `accuracy_table` for readers: a row a name, "82.1 [80.0, 84.0]" a model (and invalid rates)."""
+    chosen = accuracies[accuracies["by"] == by]
+    table = chosen.groupby("name", sort=False)["questions"].first().to_frame()
+    for model, part in chosen.groupby("model", sort=False):
+        rows = part.set_index("name")
+        cells = [f"{row.accuracy:.1f} [{row.low:.1f}, {row.high:.1f}]" for row in rows.itertuples()]
+        table[f"{model}: right %"] = pd.Series(cells, rows.index)
+        if rows["invalid"].notna().any():
+            table[f"{model}: invalid %"] = rows["invalid"].round(1)
+    return table
+
+
+def best_guess(predictions: pd.DataFrame) -> pd.Series:
+    """Percent right of the most frequent true answer, by question type and over all: what no model should fall below.
+
+    As if one knew the answers' frequencies in this very split; the published question-type
+    baseline takes those of the training split.
+    """
+    counts = predictions.groupby(["type", "truth"]).size()
+    hits = counts.groupby(level="type").max()
+    shares = 100 * hits / counts.groupby(level="type").sum()
+    shares[ALL] = 100 * hits.sum() / counts.sum()
+    return shares

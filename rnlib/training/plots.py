@@ -1,0 +1,55 @@
+"""What a network that reads pixels gets to see: augmented pictures, and the maps its convolutions make of them."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from matplotlib.figure import Figure
+
+from rnlib.model.network import RelationNetwork
+from rnlib.model.objects import PixelObjects
+from rnlib.training.augment import augment, draw_augmentations
+
+
+def plot_augmentations(picture: UInt8[np.ndarray, "3 size size"], seed: int, epochs: int = 7) -> Figure:
+    """A picture, and what augmentation makes of it in the first epochs of a training with this seed."""
+    original = torch.from_numpy(np.array(picture))[None].float() / 255
+    draws = [draw_augmentations(seed, epoch, 1)[0] for epoch in range(1, epochs + 1)]
+    shown = [original[0], *(augment(original, torch.from_numpy(draw)[None])[0] for draw in draws)]
+    names = ["as it is", *(f"epoch {epoch}\n({x:+.0f}, {y:+.0f}) px, {np.degrees(a):+.1f}°" for epoch, (x, y, a) in enumerate(draws, 1))]
+    figure, grid = plt.subplots(2, (len(shown) + 1) // 2, figsize=(8, 4.8), layout="constrained")
+    for axes, image, name in zip(grid.flat, shown, names, strict=False):
+        axes.imshow(image.permute(1, 2, 0).clamp(0, 1))
+        axes.set_title(name, fontsize=9)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    figure.suptitle("One picture: shifted and rotated anew in every epoch")
+    return figure
+
+
+def feature_map(network: RelationNetwork, picture: UInt8[np.ndarray, "3 size size"]) -> Float[np.ndarray, "channels rows columns"]:
+    """The convolutional map of one picture. Raises TypeError for a network that does not read pixels."""
+    if not isinstance(network.objects, PixelObjects):
+        raise TypeError(f"expected a network that reads pixels, found the preset '{network.preset.name}'")
+    network.eval()
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        features = network.objects.features(torch.from_numpy(np.array(picture))[None].float().to(device) / 255)
+    return features[0].cpu().numpy()
+
+
+def plot_feature_map(features: Float[np.ndarray, "channels rows columns"], title: str, most: int = 24) -> Figure:
+    """The first channels of a convolutional map; each cell of the grid, over all channels, is one object for g."""
+    shown = features[:most]
+    columns = 8
+    rows = (len(shown) + columns - 1) // columns
+    figure, grid = plt.subplots(rows, columns, figsize=(8, 1.15 * rows + 0.6), layout="constrained", squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    top = float(shown.max()) or 1.0
+    for number, (axes, channel) in enumerate(zip(grid.flat, shown, strict=False)):
+        image = axes.imshow(channel, cmap="viridis", vmin=0, vmax=top)
+        axes.set_title(f"channel {number}", fontsize=8)
+    figure.colorbar(image, ax=grid, label="activation", shrink=0.8)
+    figure.suptitle(title)
+    return figure

@@ -1,0 +1,351 @@
+"""Training: the recipe's arithmetic, augmentation, and above all that an interruption changes nothing."""
+
+import dataclasses
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torchvision.transforms import v2
+
+from rnlib.clevr import Split, clevr_v1, open_split
+from rnlib.errors import ConfigError, DataError, WeightsError
+from rnlib.model import load_preset, load_weights
+from rnlib.model.inputs import NetworkInputs
+from rnlib.training import Saving, TrainingFolder, make_recipe, plot_accuracy, plot_against_reference, plot_losses, train
+from rnlib.training.augment import MAX_ANGLE, PAD, augment, draw_augmentations
+from rnlib.training.loop import epoch_order
+
+SMALL = {"g_layers": [8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8, "word_embedding": 4, "image_size": 32}
+RECIPE = {"epochs": 3, "batch_size": 40, "learning_rate": 1e-3, "rate_gamma": 1, "log_every": 2, "seed": 3}
+
+
+@pytest.fixture(scope="module")
+def splits(tiny_clevr: Path) -> tuple[Split, Split]:
+    return tuple(open_split(tiny_clevr, name, images=32, show=False) for name in ("train", "val"))  # type: ignore[return-value]
+
+
+def run(splits: tuple[Split, Split], out: Path, preset: str = "original-sd", **options: Any) -> TrainingFolder:
+    fields = {**RECIPE, **options.pop("recipe", {})}
+    overrides = {**SMALL, **options.pop("overrides", {})}
+    return train(
+        load_preset(preset, overrides), make_recipe(fields), *splits, out, vocabulary=clevr_v1(), show=False, **options
+    )
+
+
+def tensors(folder: TrainingFolder, name: str = "last") -> dict[str, torch.Tensor]:
+    return load_weights(folder.weights(name)).network.state_dict()
+
+
+def assert_same(first: TrainingFolder, second: TrainingFolder) -> None:
+    """Weights bit for bit, and all of the history that is not a time."""
+    for name, tensor in tensors(first).items():
+        assert torch.equal(tensor, tensors(second)[name]), name
+    timeless = [column for column in first.history() if "second" not in column]
+    pd.testing.assert_frame_equal(first.history()[timeless], second.history()[timeless])
+    pd.testing.assert_frame_equal(first.steps(), second.steps())
+
+
+# --- the recipe ----------------------------------------------------------------------
+
+
+def test_the_default_recipe_is_the_seeds() -> None:
+    recipe = make_recipe({})
+    assert (recipe.batch_size, recipe.weight_decay, recipe.clip_norm, recipe.epochs) == (640, 1e-4, 50, 350)
+    assert [recipe.rate_at(epoch) for epoch in (1, 18, 19, 39, 130, 139, 350)] == pytest.approx(
+        [5e-6, 5e-6, 1e-5, 2e-5, 3.2e-4, 5e-4, 5e-4]
+    )
+    assert make_recipe({"rate_max": 6.4e-4}).rate_at(139) == pytest.approx(6.4e-4)
+
+
+@given(epoch=st.integers(1, 400), gamma=st.floats(1, 3), step=st.integers(1, 50))
+def test_rate_and_batch_grow_and_stay_below_their_cap(epoch: int, gamma: float, step: int) -> None:
+    recipe = make_recipe({"rate_gamma": gamma, "rate_step": step, "batch_gamma": gamma, "batch_step": step, "batch_size": 32})
+    assert recipe.rate_at(epoch) <= recipe.rate_at(epoch + 1) <= max(recipe.rate_max, recipe.learning_rate)
+    assert recipe.batch_at(epoch) <= recipe.batch_at(epoch + 1) <= recipe.batch_max
+
+
+def test_gamma_one_is_a_constant_rate_even_above_the_cap() -> None:
+    assert make_recipe({"learning_rate": 1e-3, "rate_gamma": 1}).rate_at(200) == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"learning_rat": 1}, "learning_rat"),
+        ({"learning_rate": "fast"}, "learning_rate"),
+        ({"learning_rate": 0}, "learning_rate"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"optimizer": "sgd"}, "optimizer"),
+    ],
+)
+def test_a_wrong_recipe_is_one_clear_error(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"{message}.*The fields of a recipe are"):
+        make_recipe(fields)
+
+
+def test_text_is_converted_as_yaml_may_leave_it() -> None:
+    assert make_recipe({"learning_rate": "1e-4", "epochs": "7"}).learning_rate == 1e-4
+
+
+def test_an_epoch_asks_every_question_once_in_an_order_of_its_own() -> None:
+    images = np.repeat(np.arange(10), 10)
+    recipe = make_recipe({})
+    first, second = epoch_order(recipe, 1, images), epoch_order(recipe, 2, images)
+    assert sorted(first) == sorted(second) == list(range(100))
+    assert (first != second).any() and (first == epoch_order(recipe, 1, images)).all()
+    some = make_recipe({"train_questions": 30})
+    assert set(epoch_order(some, 1, images)) == set(epoch_order(some, 2, images)) and len(epoch_order(some, 1, images)) == 30
+    with pytest.raises(DataError, match="at least 30 training questions, found 20"):
+        epoch_order(some, 1, images[:20])
+
+
+def test_grouping_keeps_a_pictures_questions_together() -> None:
+    images = np.random.default_rng(0).permutation(np.repeat(np.arange(10), 10))
+    order = epoch_order(make_recipe({"group_questions": True}), 1, images)
+    assert sorted(order) == list(range(100))
+    assert (np.diff(images[order]) != 0).sum() == 9
+    assert (images[order] != images[epoch_order(make_recipe({"group_questions": True}), 2, images)]).any()
+
+
+def test_a_group_of_one_question_trains_as_if_ungrouped(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    """With one question a picture, both ways see the same batches in some order; here one batch holds all."""
+    first_of_each = np.unique(splits[0].image_of_question, return_index=True)[1]
+    arrays = {name: splits[0].arrays[name][first_of_each] for name in splits[0].arrays if len(splits[0].arrays[name]) == splits[0].n_questions}
+    one = dataclasses.replace(splits[0], arrays={**splits[0].arrays, **arrays})
+    runs = [
+        run((one, splits[1]), tmp_path / str(grouped), "ir-fp", recipe={"batch_size": 640, "augment": False, "group_questions": grouped}, overrides={"dropout": 0})
+        for grouped in (False, True)
+    ]
+    ungrouped, grouped = (folder.history()["train_loss"].to_numpy() for folder in runs)
+    np.testing.assert_allclose(grouped, ungrouped, rtol=1e-4)
+
+
+# --- augmentation --------------------------------------------------------------------
+
+
+@settings(max_examples=25)
+@given(st.integers(-PAD, PAD), st.integers(-PAD, PAD))
+def test_a_shift_is_pad_and_crop(x: int, y: int) -> None:
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    padded = torch.nn.functional.pad(image, (PAD, PAD, PAD, PAD))
+    expected = padded[:, :, PAD - y : PAD - y + 32, PAD - x : PAD - x + 32]
+    torch.testing.assert_close(augment(image, torch.tensor([[x, y, 0.0]])), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("angle", [-MAX_ANGLE, 0.02, MAX_ANGLE])
+def test_a_rotation_is_torchvisions(angle: float) -> None:
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    expected = v2.functional.rotate(image, math.degrees(angle), interpolation=v2.InterpolationMode.BILINEAR)
+    torch.testing.assert_close(augment(image, torch.tensor([[0.0, 0.0, angle]])), expected, atol=1e-4, rtol=0)
+
+
+def test_a_rotated_shift_is_the_crop_rotated() -> None:
+    image = torch.zeros(1, 1, 32, 32)
+    image[0, 0, 10:20, 12:22] = 1
+    shifted = augment(image, torch.tensor([[5.0, -3.0, 0.0]]))
+    expected = augment(shifted, torch.tensor([[0.0, 0.0, MAX_ANGLE]]))
+    torch.testing.assert_close(augment(image, torch.tensor([[5.0, -3.0, MAX_ANGLE]])), expected, atol=0.06, rtol=0)
+
+
+def test_each_picture_of_a_batch_gets_its_own_augmentation() -> None:
+    images = torch.rand(1, 3, 32, 32).expand(4, -1, -1, -1)
+    draws = torch.from_numpy(draw_augmentations(0, 1, 4))
+    together = augment(images, draws)
+    for row in range(4):
+        torch.testing.assert_close(together[row : row + 1], augment(images[row : row + 1], draws[row : row + 1]))
+
+
+def test_augmentations_cover_their_range_and_are_keyed_by_seed_and_epoch() -> None:
+    draws = draw_augmentations(1, 2, 10_000)
+    assert set(np.unique(draws[:, :2])) == set(range(-8, 9))
+    assert -MAX_ANGLE <= draws[:, 2].min() < -0.04 and 0.04 < draws[:, 2].max() <= MAX_ANGLE
+    assert (draws == draw_augmentations(1, 2, 10_000)).all()
+    assert (draws != draw_augmentations(1, 3, 10_000)).any() and (draws != draw_augmentations(2, 2, 10_000)).any()
+
+
+# --- the loop ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("preset", ["original-fp", "original-sd", "ir-fp", "ir-sd", "question-only"])
+def test_all_presets_train_and_leave_a_complete_folder(splits: tuple[Split, Split], tmp_path: Path, preset: str) -> None:
+    folder = run(splits, tmp_path / "run", preset, recipe={"epochs": 2})
+    history, steps = folder.history(), folder.steps()
+    assert history["epoch"].tolist() == [1, 2]
+    for name in ("train_loss", "val_loss", "val_accuracy", "val_invalid", "learning_rate", "questions_per_second"):
+        assert history[name].notna().all(), name
+    assert {"val_accuracy_number", "val_invalid_color"} <= set(history)
+    assert steps["step"].tolist() == list(range(2, 2 * math.ceil(splits[0].n_questions / 40) + 1, 2))
+    for name in ("last", "best"):
+        weights = load_weights(folder.weights(name))
+        assert weights.info["metrics"]["val"]["n"] == splits[1].n_questions
+        assert weights.info["provenance"]["recipe"]["seed"] == 3
+    for figure in (
+        plot_losses(history, "t"),
+        plot_accuracy(history, "t"),
+        plot_accuracy(history, "t", "val_invalid"),
+        plot_against_reference(history, "t", "state descriptions"),
+    ):
+        assert all(axes.get_xlabel() and axes.get_ylabel() and axes.get_title() for axes in figure.axes)
+
+
+def test_training_learns_a_small_set_by_heart(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    wide = {"g_layers": [64, 64, 64], "f_layers": [64, 64], "lstm_hidden": 32, "dropout": 0, "mask_padding": True,
+            "state_attributes": "one-hot", "question_padding": "packed"}  # fmt: skip
+    folder = run(splits, tmp_path / "run", overrides=wide, recipe={"epochs": 40, "learning_rate": 3e-3})
+    losses = folder.history()["train_loss"]
+    assert losses.iloc[-1] < 0.5 * losses.iloc[0]
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
+    splits: tuple[Split, Split], tmp_path: Path
+) -> None:
+    first, second, other = (
+        run(splits, tmp_path / name, "ir-fp", recipe={"epochs": 1, "seed": seed})
+        for name, seed in (("a", 3), ("b", 3), ("c", 4))
+    )
+    assert_same(first, second)
+    assert any(not torch.equal(tensor, tensors(other)[name]) for name, tensor in tensors(first).items())
+
+
+def test_reversing_questions_is_a_choice(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    forward = run(splits, tmp_path / "a", recipe={"epochs": 1}, overrides={"reverse_question": False})
+    backward = run(splits, tmp_path / "b", recipe={"epochs": 1})
+    assert forward.history()["train_loss"].iloc[0] != backward.history()["train_loss"].iloc[0]
+
+
+COMMAND = """
+import sys, torch
+from rnlib.clevr import clevr_v1, open_split
+from rnlib.model import load_preset
+from rnlib.training import Saving, make_recipe, train
+torch.set_num_threads(2)
+clevr, out, preset, overrides, recipe = sys.argv[1], sys.argv[2], sys.argv[3], eval(sys.argv[4]), eval(sys.argv[5])
+splits = [open_split(clevr, name, images=32, show=False) for name in ("train", "val")]
+train(load_preset(preset, overrides), make_recipe(recipe), *splits, out, vocabulary=clevr_v1(),
+      saving=Saving(checkpoint_minutes=0))
+"""
+
+
+@pytest.mark.parametrize("preset", ["original-fp", "ir-sd"])
+def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
+    splits: tuple[Split, Split], tiny_clevr: Path, tmp_path: Path, preset: str
+) -> None:
+    whole = run(splits, tmp_path / "whole", preset, recipe={"epochs": 4})
+    out = tmp_path / "killed"
+    arguments = [str(tiny_clevr), str(out), preset, repr(SMALL), repr({**RECIPE, "epochs": 4})]
+    for _ in range(2):  # killed twice, each time in the middle of an epoch
+        process = subprocess.Popen(
+            [sys.executable, "-c", COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        before = state_time(out)
+        begin = time.monotonic()
+        while process.poll() is None and state_time(out) == before and time.monotonic() - begin < 120:
+            time.sleep(0.002)
+        os.kill(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        assert process.returncode == -signal.SIGKILL, output.decode()
+    resumed = run(splits, out, preset, recipe={"epochs": 4})
+    assert_same(whole, resumed)
+
+
+def state_time(out: Path) -> int:
+    """When the state was last written."""
+    file = TrainingFolder(out).state()
+    return file.stat().st_mtime_ns if file.exists() else 0
+
+
+def test_an_interrupt_ends_the_step_and_leaves_a_state_to_continue(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    whole = run(splits, tmp_path / "whole")
+    row_after: list[float] = []
+
+    def interrupt(row: dict[str, int | float]) -> None:
+        row_after.append(row["epoch"])
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match="the state is saved, run again to continue"):
+        run(splits, tmp_path / "cut", on_epoch=interrupt)
+    assert row_after == [1]
+    assert_same(whole, run(splits, tmp_path / "cut"))
+
+
+def test_kept_epochs_can_be_evaluated_and_resumed(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    whole = run(splits, tmp_path / "whole", recipe={"epochs": 4}, saving=Saving("every:2"))
+    assert load_weights(whole.weights("epoch_0002")).info["provenance"]["epoch"] == 2
+    assert not whole.weights("epoch_0001").exists()
+    branch = run(splits, tmp_path / "branch", recipe={"epochs": 4}, resume_from=whole.weights("epoch_0002"))
+    assert_same(whole, branch)
+
+
+def test_epochs_can_be_added(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    run(splits, tmp_path / "a", recipe={"epochs": 2})
+    assert_same(run(splits, tmp_path / "a"), run(splits, tmp_path / "b"))
+
+
+def test_a_folder_of_another_training_is_not_continued(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    before = run(splits, tmp_path / "run", recipe={"epochs": 1})
+    content = before.weights("last").read_bytes()
+    with pytest.raises(ConfigError, match=r"recipe learning_rate = 0.001, and 0.002 was asked for"):
+        run(splits, tmp_path / "run", recipe={"learning_rate": 2e-3})
+    with pytest.raises(ConfigError, match="preset name = original-sd"):
+        run(splits, tmp_path / "run", "ir-fp")
+    assert before.weights("last").read_bytes() == content
+
+
+def test_a_damaged_state_is_refused(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    folder = run(splits, tmp_path / "run", recipe={"epochs": 1})
+    folder.state().write_bytes(folder.state().read_bytes()[:1000])
+    with pytest.raises(DataError, match="is not the state of a training"):
+        run(splits, tmp_path / "run")
+    with pytest.raises(DataError, match="Only kept epochs can be resumed"):
+        run(splits, tmp_path / "run", resume_from=folder.weights("epoch_0007"))
+
+
+def test_a_transfer_starts_from_other_convolutions(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    source = run(splits, tmp_path / "source", "original-fp", recipe={"epochs": 1})
+    plain = run(splits, tmp_path / "plain", "ir-fp", recipe={"epochs": 1})
+    moved = run(splits, tmp_path / "moved", "ir-fp", recipe={"epochs": 1}, transfer=source.weights("last"))
+    assert plain.history()["train_loss"].iloc[0] != moved.history()["train_loss"].iloc[0]
+    with pytest.raises(WeightsError, match="only from pixels to pixels"):
+        run(splits, tmp_path / "wrong", "ir-sd", transfer=source.weights("last"))
+    assert not (tmp_path / "wrong").exists()
+
+
+def test_divergence_is_said(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="training diverged. Use a lower learning_rate"):
+        run(splits, tmp_path / "run", recipe={"learning_rate": 1e18, "clip_norm": 0})
+
+
+def test_the_test_split_cannot_be_trained_on(tiny_clevr: Path, splits: tuple[Split, Split], tmp_path: Path) -> None:
+    test = open_split(tiny_clevr, "test", images=None, show=False)
+    with pytest.raises(DataError, match="has no answers"):
+        run((test, splits[1]), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("keep", ["all", "every:0", "every:x"])
+def test_a_wrong_keep(keep: str) -> None:
+    with pytest.raises(ConfigError, match="every:N"):
+        Saving(keep)
+
+
+def test_a_network_that_reads_pictures_needs_them_in_its_size(tiny_clevr: Path) -> None:
+    without = open_split(tiny_clevr, "val", images=None, show=False)
+    with pytest.raises(DataError, match="reads pictures of 128 pixels, the split has no pictures"):
+        NetworkInputs.of(without, load_preset("ir-fp"), clevr_v1())
+    small = open_split(tiny_clevr, "val", images=32, show=False)
+    with pytest.raises(DataError, match="has pictures of 32 pixels"):
+        NetworkInputs.of(small, load_preset("ir-fp"), clevr_v1())
+    test = open_split(tiny_clevr, "test", images=None, show=False)
+    with pytest.raises(DataError, match="reads state descriptions, but .* does not exist"):
+        NetworkInputs.of(test, load_preset("ir-sd"), clevr_v1())
