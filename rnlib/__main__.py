@@ -18,7 +18,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rnlib",
         description="Relation Networks on CLEVR: data, training, evaluation, notebooks.",
-        epilog="'python -m rnlib COMMAND --help' explains a command. 'make demo' runs all notebooks on a small data set.",
+        epilog="'python -m rnlib COMMAND --help' explains a command. 'make demo' runs all notebooks on a small set.",
     )
     parser.add_argument("--version", action="version", version=f"rnlib {__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")

@@ -18,8 +18,7 @@ def make_folder(path: Path, purpose: str) -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(
-            f"cannot create the folder {path} for {purpose}: {error.strerror}. "
-            "Choose a folder that can be written to."
+            f"cannot create the folder {path} for {purpose}: {error.strerror}. Choose a folder that can be written to."
         ) from None
     return path
 

@@ -68,7 +68,7 @@ def test_genuine_generator_files_are_read(clevr_official: Path, cache: Path) -> 
     assert (split.n_images, split.n_questions) == (100, 1000)
     assert set(split.vocabulary.words) <= set(clevr_v1().words)
     assert set(np.unique(split.types)) == set(range(len(QUESTION_TYPES)))
-    assert 0 <= split.families.min() and split.families.max() <= 89
+    assert split.families.min() >= 0 and split.families.max() <= 89
     records = json.loads((clevr_official / "questions/CLEVR_val_questions.json").read_text())["questions"]
     for number in (0, 17, 999):
         assert split.question_text(number).lower() == records[number]["question"].lower()
@@ -315,5 +315,3 @@ def test_words_are_case_insensitive() -> None:
 
 def _must_not_run(*_: object, **__: object) -> None:
     raise AssertionError("the cache should have been used")
-
-

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score
 
-from rnlib.clevr.catalogue import ANSWER_CLASSES, CLASS_OF_ANSWER, QUESTION_TYPES, TYPE_GROUPS
+from rnlib.clevr.catalogue import ANSWER_CLASSES, CLASS_OF_ANSWER, OFFICIAL_COUNTS, QUESTION_TYPES, TYPE_GROUPS
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.vocabulary import Vocabulary, clevr_v1
 from rnlib.errors import ConfigError, DataError, WeightsError
@@ -30,7 +30,16 @@ from rnlib.evaluation import (
 )
 from rnlib.evaluation.answers import answer_of, draw_examples, outcomes
 from rnlib.evaluation.intervals import wilson
-from rnlib.evaluation.models import ALL, accuracy_table, best_guess, image_size, load_named, models_table, side_by_side
+from rnlib.evaluation.models import (
+    ALL,
+    accuracy_table,
+    best_guess,
+    comparability,
+    image_size,
+    load_named,
+    models_table,
+    side_by_side,
+)
 from rnlib.evaluation.plots import plot_answers, plot_by_type, plot_classes
 from rnlib.model import RelationNetwork, Weights, load_preset, load_weights, save_weights
 from rnlib.model.inputs import translate_answers, translate_tokens
@@ -276,6 +285,12 @@ def test_accuracies_of_several_models_have_intervals() -> None:
     assert list(shown.columns) == [
         *("questions", "first: right %", "first: invalid %", "second: right %", "second: invalid %")
     ]
+
+
+def test_only_clevrs_own_questions_are_called_comparable(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert comparability(split).startswith("NOT COMPARABLE")
+    monkeypatch.setitem(OFFICIAL_COUNTS, "val", (split.n_images, split.n_questions))
+    assert "comparable with its published figures" in comparability(split)
 
 
 def test_the_best_guess_is_the_most_frequent_answer() -> None:

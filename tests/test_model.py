@@ -86,7 +86,9 @@ def test_the_forward_pass_equals_a_naive_double_loop(name: str) -> None:
     network = small_network(name)
     visual, tokens = random_inputs(network, 3)
     with torch.no_grad():
-        torch.testing.assert_close(network(visual, tokens), naive_forward(network, visual, tokens), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            network(visual, tokens), naive_forward(network, visual, tokens), rtol=1e-5, atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("name", ["original-fp", "ir-sd"])
@@ -126,7 +128,7 @@ def test_packed_reading_equals_reading_the_reversed_words_alone() -> None:
     words = [5, 9, 70, 3]
     _, (last, _) = encoder.lstm(encoder.embedding(torch.tensor([words[::-1]])))
     with torch.no_grad():
-        torch.testing.assert_close(encoder(torch.tensor([words + [0, 0]])), last[0])
+        torch.testing.assert_close(encoder(torch.tensor([[*words, 0, 0]])), last[0])
 
 
 @pytest.mark.parametrize("name", ["original-sd", "ir-fp"])
@@ -182,7 +184,11 @@ def test_state_rows_hold_the_scene(seed: int) -> None:
     assert flags.shape == (1, 12, 18)
     assert (flags[0, :count, 3:].sum(1) == 4).all() and not flags[0, count:].any()
     starts = np.array([0, 8, 10, 13])  # the first flag of colour, material, shape, size
-    assert all(flags[0, row, 3 + start + code - 1] == 1 for row in range(count) for start, code in zip(starts, codes[0, row], strict=True))
+    assert all(
+        flags[0, row, 3 + start + code - 1] == 1
+        for row in range(count)
+        for start, code in zip(starts, codes[0, row], strict=True)
+    )
 
 
 def test_more_objects_than_rows_are_refused() -> None:
@@ -201,9 +207,19 @@ def test_too_long_a_question_is_refused() -> None:
 def test_the_shipped_presets_are_the_seeds() -> None:
     sizes = {name: RelationNetwork(preset, clevr_v1()) for name, preset in shipped_presets().items()}
     assert sizes["original-fp"].relations is not None
-    assert [layer.in_features for layer in sizes["original-fp"].relations.layers if isinstance(layer, nn.Linear)] == [180, 256, 256, 256]
+    assert [layer.in_features for layer in sizes["original-fp"].relations.layers if isinstance(layer, nn.Linear)] == [
+        180,
+        256,
+        256,
+        256,
+    ]
     assert sizes["ir-sd"].relations is not None
-    assert [layer.in_features for layer in sizes["ir-sd"].relations.layers if isinstance(layer, nn.Linear)] == [14, 512, 768, 512]
+    assert [layer.in_features for layer in sizes["ir-sd"].relations.layers if isinstance(layer, nn.Linear)] == [
+        14,
+        512,
+        768,
+        512,
+    ]
     assert shipped_presets()["original-sd"].f_layers == (512, 1024)
     assert sizes["question-only"].relations is None
 

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import spearmanr, ttest_1samp
@@ -147,6 +147,7 @@ def exchange(one: np.ndarray, other: np.ndarray, hard: bool) -> float:
     return float(differing > 0) if hard else differing / 4
 
 
+@settings(max_examples=40)
 @given(scenes(4), scenes(4), st.booleans())
 def test_the_node_distance_is_the_least_over_all_ways(first: np.ndarray, second: np.ndarray, hard: bool) -> None:
     # Each object of the first scene becomes one of the second, or (places behind them) nothing.
@@ -191,7 +192,7 @@ def test_node_distances_are_of_the_scenes_asked_for(split: Split, tiny_clevr: Pa
     assert found[0, 2] == found[1, 0] == 0
     first, second = (np.array(split.codes[row, : split.n_objects[row]]) for row in (7, 1))
     assert found[0, 1] == node_distance(first, second)
-    with pytest.raises(DataError, match="expected scenes in .*Use the split val"):
+    with pytest.raises(DataError, match=r"expected scenes in .*Use the split val"):
         node_distances(open_split(tiny_clevr, "test", images=None, show=False), pictures, queries)
 
 

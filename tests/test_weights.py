@@ -8,7 +8,14 @@ import torch
 
 from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.errors import WeightsError
-from rnlib.model import RelationNetwork, import_seed_weights, load_preset, load_weights, save_weights, transfer_convolutions
+from rnlib.model import (
+    RelationNetwork,
+    import_seed_weights,
+    load_preset,
+    load_weights,
+    save_weights,
+    transfer_convolutions,
+)
 
 SMALL = {"g_layers": [16, 12, 10, 8], "f_layers": [9, 7], "lstm_hidden": 6, "word_embedding": 5}
 
@@ -125,13 +132,13 @@ def test_other_pth_files_are_refused(tmp_path: Path) -> None:
     network = network_of("original-fp")
     file = tmp_path / "w.pth"
     (file).write_bytes(b"not torch")
-    with pytest.raises(WeightsError, match="cannot be read as a .pth file"):
+    with pytest.raises(WeightsError, match=r"cannot be read as a .pth file"):
         load_weights(file)
     torch.save([torch.zeros(1)], file)
     with pytest.raises(WeightsError, match="dictionary of tensors"):
         load_weights(file)
     torch.save({"module.encoder.weight": torch.zeros(1)}, file)
-    with pytest.raises(WeightsError, match="'module.encoder.weight' is not one of"):
+    with pytest.raises(WeightsError, match=r"'module.encoder.weight' is not one of"):
         load_weights(file)
     tensors = seed_dictionary(network)
     del tensors["module.rl.g_layers.2.weight"]

@@ -4,4 +4,13 @@ from rnlib.clevr.layout import ClevrDirectory, check_directory
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.vocabulary import Vocabulary, clevr_v1, detokenize, tokenize
 
-__all__ = ["ClevrDirectory", "Split", "Vocabulary", "check_directory", "clevr_v1", "detokenize", "open_split", "tokenize"]
+__all__ = [
+    "ClevrDirectory",
+    "Split",
+    "Vocabulary",
+    "check_directory",
+    "clevr_v1",
+    "detokenize",
+    "open_split",
+    "tokenize",
+]

@@ -32,7 +32,9 @@ def read_image(path: Path, size: int) -> UInt8[np.ndarray, "3 size size"]:
     except FileNotFoundError:
         raise DataError(f"expected the picture {path}, found none. Fetch or make it again.") from None
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
-        raise DataError(f"the picture {path} cannot be read ({error}). It is damaged: fetch or make it again.") from None
+        raise DataError(
+            f"the picture {path} cannot be read ({error}). It is damaged: fetch or make it again."
+        ) from None
     return np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))
 
 
@@ -57,7 +59,9 @@ def prepare_images(
         try:
             np.lib.format.open_memmap(array_file, mode="w+", dtype=np.uint8, shape=shape).flush()
         except OSError as error:
-            raise DataError(f"cannot write {array_file}: {error.strerror}. Free some space or choose --cache DIR.") from None
+            raise DataError(
+                f"cannot write {array_file}: {error.strerror}. Free some space or choose --cache DIR."
+            ) from None
     starts = [start for start in range(0, len(pictures), _CHUNK) if start not in done]
     what = f"decoding {len(pictures):,} pictures in chunks of {_CHUNK}"
     finished = _decode_chunks(pictures, starts, array_file, size, workers or os.cpu_count() or 1)

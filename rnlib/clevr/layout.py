@@ -1,8 +1,8 @@
 """Where things stand in a CLEVR directory (the v1.0 layout), and whether all of it is there.
 
-    images/{split}/CLEVR_{split}_%06d.png
-    scenes/CLEVR_{split}_scenes.json          (train and val)
-    questions/CLEVR_{split}_questions.json
+images/{split}/CLEVR_{split}_%06d.png
+scenes/CLEVR_{split}_scenes.json          (train and val)
+questions/CLEVR_{split}_questions.json
 """
 
 import hashlib
@@ -115,7 +115,9 @@ def check_directory(path: Path | str) -> list[dict[str, object]]:
                 "images": len(images),
                 "scenes": scenes,
                 "questions": questions,
-                "official": "as released" if (len(images), questions) == official else f"v1.0 has {official[0]:,} / {official[1]:,}",
+                "official": "as released"
+                if (len(images), questions) == official
+                else f"v1.0 has {official[0]:,} / {official[1]:,}",
             }
         )
     return rows

@@ -109,7 +109,7 @@ def read_scenes(path: Path) -> Iterator[SceneRecord]:
 
 
 @contextmanager
-def _entries(path: Path, kind: type, key: str) -> Iterator[list[msgspec.Raw]]:
+def _entries(path: Path, kind: type[_QuestionsFile] | type[_ScenesFile], key: str) -> Iterator[list[msgspec.Raw]]:
     try:
         file = open(path, "rb")
     except FileNotFoundError:
@@ -119,7 +119,7 @@ def _entries(path: Path, kind: type, key: str) -> Iterator[list[msgspec.Raw]]:
             raise DataError(f"{path} is empty: expected JSON with the list '{key}'. Fetch or make it again.")
         buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         try:
-            decoded = msgspec.json.decode(buffer, type=kind)
+            decoded: object = msgspec.json.decode(buffer, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise DataError(
                 f"{path} is not a CLEVR {key} file: expected JSON with the list '{key}' ({error}). "

@@ -61,7 +61,7 @@ def scene_arrays(scenes: list[SceneRecord]) -> dict[str, np.ndarray]:
     if most > 16:
         raise DataError(f"expected at most 16 objects in a scene (CLEVR has 10), found {most}.")
     shape = (len(scenes), most)
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "coordinates": np.zeros((*shape, 3), np.float32),
         "codes": np.zeros((*shape, len(ATTRIBUTES)), np.uint8),
         "n_objects": np.array([len(scene.objects) for scene in scenes], np.uint8),
@@ -97,7 +97,9 @@ def question_arrays(
     }
     flat = bytearray()
     asked: dict[int, str] = {}
-    for position, question in enumerate(progress(read_questions(path), None, f"reading {path.name}", show, "questions")):
+    for position, question in enumerate(
+        progress(read_questions(path), None, f"reading {path.name}", show, "questions")
+    ):
         check_image(question.image_index, question.image_filename, filenames, path)
         asked[question.image_index] = question.image_filename
         numbers = [words.setdefault(word, len(words) + 1) for word in tokenize(question.question)]

@@ -25,7 +25,7 @@ def add_commands(commands: Any) -> None:
 
     store = commands.add_parser("notebooks", help="for developers: refresh the outputs stored in notebooks/")
     store.add_argument("--store", action="store_true", required=True, help="execute with the defaults and store")
-    store.add_argument("--only", nargs="+", metavar="NN")
+    store.add_argument("--only", nargs="+", metavar="NN", help="only these notebooks, by number")
     store.set_defaults(run=_store)
 
 

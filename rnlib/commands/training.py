@@ -1,6 +1,7 @@
 """`rnlib train`."""
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
@@ -38,24 +39,43 @@ def add_commands(commands: Any) -> None:
         metavar="WHICH",
         help="train (words in order of first appearance in the training questions), clevr-v1.0, or a JSON file",
     )
-    network.add_argument("--transfer-conv", type=Path, metavar="FILE", help="start from the convolutions of these weights")
+    network.add_argument(
+        "--transfer-conv", type=Path, metavar="FILE", help="start from the convolutions of these weights"
+    )
 
     recipe = parser.add_argument_group("recipe (defaults: the seed's)")
-    defaults = Recipe()
+    defaults, meanings = Recipe(), field_meanings(Recipe)
     for field in Recipe.__struct_fields__:
         default = getattr(defaults, field)
         option = f"--{field.replace('_', '-')}"
         if isinstance(default, bool):
-            recipe.add_argument(option, action=argparse.BooleanOptionalAction, default=default)
+            recipe.add_argument(option, action=argparse.BooleanOptionalAction, default=default, help=meanings[field])
         else:
             # The recipe itself converts and checks, so that a notebook and this command say the same of a wrong value.
-            recipe.add_argument(option, default=default, metavar="X", help=f"default {default}")
+            recipe.add_argument(option, default=default, metavar="X", help=f"{meanings[field]} ({default})")
 
     saving = parser.add_argument_group("saving")
     saving.add_argument("--keep", default="last", help="last (and best), or every:N to keep every N-th epoch too")
-    saving.add_argument("--checkpoint-minutes", type=float, default=5.0, metavar="M", help="state within an epoch (default 5)")
+    saving.add_argument(
+        "--checkpoint-minutes", type=float, default=5.0, metavar="M", help="state within an epoch (default 5)"
+    )
     saving.add_argument("--resume-from", type=Path, metavar="FILE", help="go on from the weights of a kept epoch")
     parser.set_defaults(run=_train)
+
+
+def field_meanings(kind: type) -> dict[str, str]:
+    """The meaning of each field of a struct, from the table in its docstring: name, blanks, text."""
+    meanings: dict[str, str] = {}
+    name = ""
+    for line in (kind.__doc__ or "").splitlines():
+        begin = re.fullmatch(r" {4}(\w+) {2,}(\S.*)", line)
+        if begin:
+            name, meanings[begin[1]] = begin[1], begin[2]
+        elif name and line.startswith(" " * 8):
+            meanings[name] += " " + line.strip()
+        else:
+            name = ""
+    return {name: text.replace("%", "%%") for name, text in meanings.items()}
 
 
 def _train(options: argparse.Namespace) -> None:

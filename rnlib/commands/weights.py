@@ -16,7 +16,7 @@ from rnlib.evaluation import (
     save_predictions,
 )
 from rnlib.files import make_folder, write_json
-from rnlib.model.inputs import choose_device
+from rnlib.model.inputs import NetworkInputs, choose_device
 from rnlib.model.weights import Weights, import_seed_weights, load_weights
 from rnlib.provenance import provenance
 
@@ -34,7 +34,7 @@ def add_commands(commands: Any) -> None:
     answers.set_defaults(run=_predict)
 
     convert = commands.add_parser("import-weights", help="turn a .pth file of the seed into .safetensors and .json")
-    convert.add_argument("source", type=Path, metavar="PTH")
+    convert.add_argument("source", type=Path, metavar="PTH", help="the seed's file, such as ir_fp_epoch_312.pth")
     convert.add_argument("--out", type=Path, required=True, metavar="FILE", help="NAME.safetensors")
     convert.set_defaults(run=_import_weights)
 
@@ -56,6 +56,7 @@ def _open(options: argparse.Namespace) -> tuple[Weights, Split]:
 def _evaluate(options: argparse.Namespace) -> None:
     weights, split = _open(options)
     require_answers(split)
+    NetworkInputs.of(split, weights.preset, weights.vocabulary)  # what does not fit must show before a folder is made
     make_folder(options.out, "the evaluation")
     table = predict(weights, split, device=choose_device(options.device), batch_size=options.batch_size)
     metrics = compute_metrics(table)

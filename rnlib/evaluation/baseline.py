@@ -25,7 +25,7 @@ def question_type_baseline(train: Split, val: Split) -> pd.DataFrame:
 
 
 def compare_types(models: dict[str, dict], baseline: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy in percent by type: the question-type baseline, then each model's metrics by name; overall in the last row."""
+    """Accuracy in percent by type: the question-type baseline, then each model by name; overall in the last row."""
     table = baseline.set_index("type")[["questions"]].copy()
     table["commonest answer"] = 100 * baseline.set_index("type")["accuracy"]
     for name, metrics in models.items():

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from rnlib.clevr.catalogue import OFFICIAL_COUNTS
 from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError, WeightsError
 from rnlib.evaluation.intervals import wilson
@@ -74,6 +75,22 @@ def _origin(name: str, weights: Weights, split: Split) -> dict[str, Any]:
         "epoch": str(origin.get("epoch", "not recorded")),
         "trained on": trained,
     }
+
+
+def is_official(split: Split) -> bool:
+    """Whether the split has as many pictures and questions as that of CLEVR v1.0."""
+    return (split.n_images, split.n_questions) == OFFICIAL_COUNTS[split.name]
+
+
+def comparability(split: Split) -> str:
+    """One sentence: whether accuracies on this split may be set beside the published ones."""
+    pictures, questions = OFFICIAL_COUNTS[split.name]
+    if is_official(split):
+        return f"The {questions:,} questions of CLEVR v1.0 {split.name}: comparable with its published figures."
+    return (
+        f"NOT COMPARABLE with published figures: CLEVR v1.0 {split.name} has {questions:,} questions on {pictures:,} "
+        f"pictures, this set {split.n_questions:,} on {split.n_images:,}."
+    )
 
 
 def accuracy_table(metrics: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:

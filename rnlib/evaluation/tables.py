@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from rnlib.clevr.catalogue import TYPE_GROUPS
@@ -35,7 +36,9 @@ def metrics_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
     """Metrics as one table: a row overall, a group, a type and an answer class; accuracy and invalid in percent."""
     rows = [("overall", "all questions", metrics["n"], metrics["accuracy"], metrics["invalid"])]
     for what, key in (("group", "by_group"), ("type", "by_type"), ("answer class", "by_answer_class")):
-        rows += [(what, name, entry["n"], entry["accuracy"], entry.get("invalid")) for name, entry in metrics[key].items()]
+        rows += [
+            (what, name, entry["n"], entry["accuracy"], entry.get("invalid")) for name, entry in metrics[key].items()
+        ]
     table = pd.DataFrame(rows, columns=["by", "name", "questions", "accuracy", "invalid"])
     table[["accuracy", "invalid"]] = (100 * table[["accuracy", "invalid"]].astype(float)).round(2)
     return table
@@ -43,9 +46,8 @@ def metrics_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
 
 def metrics_text(metrics: Mapping[str, Any]) -> str:
     """The same as plain text for a terminal."""
-    table = metrics_table(metrics)
     lines = [f"{'':<14}{'':<20}{'questions':>10}{'accuracy %':>12}{'invalid %':>11}"]
-    for row in table.itertuples():
-        invalid = "" if pd.isna(row.invalid) else f"{row.invalid:.2f}"
-        lines.append(f"{row.by:<14}{row.name:<20}{row.questions:>10,}{row.accuracy:>12.2f}{invalid:>11}")
+    for row in metrics_table(metrics).to_dict("records"):
+        invalid = "" if np.isnan(row["invalid"]) else f"{row['invalid']:.2f}"
+        lines.append(f"{row['by']:<14}{row['name']:<20}{row['questions']:>10,}{row['accuracy']:>12.2f}{invalid:>11}")
     return "\n".join(lines) + f"\nloss {metrics['loss']:.4f}"

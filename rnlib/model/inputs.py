@@ -26,7 +26,9 @@ class NetworkInputs:
     device: torch.device
 
     @classmethod
-    def of(cls, split: Split, preset: Preset, vocabulary: Vocabulary, device: torch.device | str = "cpu") -> "NetworkInputs":
+    def of(
+        cls, split: Split, preset: Preset, vocabulary: Vocabulary, device: torch.device | str = "cpu"
+    ) -> "NetworkInputs":
         """Raises DataError where the split lacks what the preset reads, ConfigError for unknown words or answers."""
         tokens = translate_tokens(split, vocabulary)
         longest = int(split.lengths.max())
@@ -38,7 +40,9 @@ class NetworkInputs:
         rows = None
         if preset.objects == "pixels" and (split.images is None or split.images.shape[-1] != preset.image_size):
             found = "no pictures" if split.images is None else f"pictures of {split.images.shape[-1]} pixels"
-            raise DataError(f"preset '{preset.name}' reads pictures of {preset.image_size} pixels, the split has {found}.")
+            raise DataError(
+                f"preset '{preset.name}' reads pictures of {preset.image_size} pixels, the split has {found}."
+            )
         if preset.objects == "state":
             if not split.has_scenes:
                 raise DataError(
@@ -89,8 +93,9 @@ def translate_answers(split: Split, vocabulary: Vocabulary) -> Integer[np.ndarra
         answer = split.vocabulary.answers[unknown[0]]
         question = int(np.flatnonzero(split.answers == unknown[0] + 1)[0])
         raise ConfigError(
-            f"question number {question} of {split.directory.questions(split.name)} has the answer '{answer}', which is "
-            f"not among the {len(vocabulary.answers)} answers of the vocabulary ({', '.join(vocabulary.answers)})."
+            f"question number {question} of {split.directory.questions(split.name)} has the answer "
+            f"'{answer}', which is not among the {len(vocabulary.answers)} answers of the vocabulary "
+            f"({', '.join(vocabulary.answers)})."
         )
     return table[split.answers]
 

@@ -1,5 +1,7 @@
 """What a network takes for objects: cells of a convolutional map, or rows of a state description."""
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -22,7 +24,7 @@ class PixelObjects(nn.Module):
         super().__init__()
         channels = (3, *preset.conv_channels)
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(before, after, 3, stride=2, padding=1) for before, after in zip(channels, channels[1:], strict=False)
+            nn.Conv2d(before, after, 3, stride=2, padding=1) for before, after in pairwise(channels)
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(after) for after in channels[1:])
 
@@ -48,6 +50,8 @@ def state_rows(
 ) -> Float[Tensor, "scenes rows size"]:
     """State descriptions: a row an object, zero-padded to `preset.state_rows` rows.
 
+    With `mask_padding`, where padding takes no part in the sum, there are only as many rows
+    as the scenes need.
     `codes` are colour, material, shape, size from 1; 0 says there is no object. "codes" rows
     are x, y, z and the four codes; "one-hot" rows are x, y, z and 15 flags. Raises DataError
     where a scene has more objects than there are rows.
@@ -66,6 +70,7 @@ def state_rows(
             for column, values in enumerate(ATTRIBUTES.values())
         ]
         attributes = np.concatenate(flags, axis=2).astype(np.float32)
-    rows = np.zeros((len(codes), preset.state_rows, preset.object_size), np.float32)
+    count = max(most, 1) if preset.mask_padding else preset.state_rows
+    rows = np.zeros((len(codes), count, preset.object_size), np.float32)
     rows[:, :most] = np.concatenate([coordinates[:, :most] * present, attributes], axis=2)
     return torch.from_numpy(rows)

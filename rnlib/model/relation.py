@@ -90,7 +90,9 @@ class RelationSum(nn.Module):
             linear = self.linear(index)
             if index == self.injection:
                 width = hidden.shape[-1]
-                hidden = self._inject(nn.functional.linear(hidden, linear.weight[:, :width], linear.bias), index, question)
+                hidden = self._inject(
+                    nn.functional.linear(hidden, linear.weight[:, :width], linear.bias), index, question
+                )
             else:
                 hidden = linear(hidden)
             hidden = torch.relu(hidden)

@@ -62,7 +62,7 @@ def save_weights(
 
 
 def load_weights(path: Path | str) -> Weights:
-    """The network of a .safetensors file with its JSON, or of a .pth file of the seed; in evaluation mode, on the CPU."""
+    """The network of a .safetensors file with its JSON, or of the seed's .pth; in evaluation mode, on the CPU."""
     path = Path(path).expanduser()
     if not path.is_file():
         raise WeightsError(f"expected weights at {path}, found no such file. Check the path.")
@@ -157,5 +157,3 @@ def transfer_convolutions(network: RelationNetwork, path: Path | str) -> None:
         )
     with torch.no_grad():
         network.objects.load_state_dict(source.network.objects.state_dict())
-
-

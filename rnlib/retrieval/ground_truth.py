@@ -15,10 +15,10 @@ from scipy.stats import rankdata, t
 from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError, DataError
 
-Codes = UInt8[np.ndarray, "objects 4"]
 
-
-def node_distance(first: Codes, second: Codes, hard: bool = False) -> float:
+def node_distance(
+    first: UInt8[np.ndarray, "objects 4"], second: UInt8[np.ndarray, "others 4"], hard: bool = False
+) -> float:
     """The least cost of turning the objects of one scene into those of another.
 
     Codes are colour, material, shape, size. An exchange costs at most 1, a removal with an

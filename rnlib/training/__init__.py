@@ -14,7 +14,7 @@ __all__ = [
     "plot_against_reference",
     "plot_losses",
     "plot_schedule",
-    "reference_curves",
     "recipe_of",
+    "reference_curves",
     "train",
 ]

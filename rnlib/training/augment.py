@@ -1,7 +1,8 @@
 """Augmentation of pictures, per sample, for a whole batch at once on its device.
 
-Each picture is padded by 8 black pixels, cropped back at a random place, and rotated by
-up to 2.8 degrees about its centre (Santoro et al. 2017: 0.05 rad). Both are one affine
+Each picture is padded by 8 black pixels (of 128; a sixteenth of its side), cropped back at
+a random place, and rotated by up to 2.8 degrees about its centre (Santoro et al. 2017:
+136 pixels, 0.05 rad). Both are one affine
 map, sampled bilinearly. What befalls a question's picture is drawn from (seed, epoch,
 question), so it depends neither on the batch nor on the process.
 """
@@ -13,14 +14,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-PAD = 8
 MAX_ANGLE = math.radians(2.8)
 
 
-def draw_augmentations(seed: int, epoch: int, questions: int) -> Float[np.ndarray, "questions 3"]:
-    """Shift in x and y (whole pixels, -8..8) and angle (radians) of each question's picture in an epoch."""
+def padding(size: int) -> int:
+    """How far a picture of `size` pixels may be shifted, in pixels: 8 for 128."""
+    return size // 16
+
+
+def draw_augmentations(seed: int, epoch: int, questions: int, size: int) -> Float[np.ndarray, "questions 3"]:
+    """Shift in x and y (whole pixels, at most padding(size)) and angle (radians) of each question's picture."""
     generator = np.random.default_rng([seed, epoch, 1])
-    shifts = generator.integers(-PAD, PAD + 1, (questions, 2))
+    shifts = generator.integers(-padding(size), padding(size) + 1, (questions, 2))
     angles = generator.uniform(-MAX_ANGLE, MAX_ANGLE, (questions, 1))
     return np.concatenate([shifts, angles], axis=1).astype(np.float32)
 

@@ -58,7 +58,7 @@ def plot_accuracy(history: pd.DataFrame, title: str, column: str = "val_accuracy
 
 
 def plot_against_reference(history: pd.DataFrame, title: str, kind: str) -> Figure:
-    """This training's accuracy on top of the published curves whose name begins with `kind`; a mark says "you are here"."""
+    """This training's accuracy over the published curves whose name begins with `kind`, marked "you are here"."""
     figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
     curves = reference_curves()
     chosen = curves[curves["curve"].str.startswith(kind)]

@@ -136,7 +136,7 @@ class _Loop:
         draws = None
         if recipe.augment and self.inputs.preset.objects == "pixels":
             keys = split.n_images if recipe.group_questions else split.n_questions
-            draws = torch.from_numpy(draw_augmentations(recipe.seed, epoch, keys))
+            draws = torch.from_numpy(draw_augmentations(recipe.seed, epoch, keys, self.inputs.preset.image_size))
         self.network.train()
         loss_sum = torch.tensor(position.loss_sum, dtype=torch.float64, device=self.inputs.device)
         recent = torch.tensor(position.recent_loss_sum, dtype=torch.float64, device=self.inputs.device)
@@ -184,7 +184,9 @@ class _Loop:
         best = row["val_accuracy"] > position.best_accuracy
         position.best_accuracy = max(position.best_accuracy, row["val_accuracy"])
         kept = [f"epoch_{epoch:04d}"] if self.saving.keeps(epoch) else []
-        origin = provenance({"training": self.recipe.seed}, recipe=self.config["recipe"], data=self.config["data"], epoch=epoch)
+        origin = provenance(
+            {"training": self.recipe.seed}, recipe=self.config["recipe"], data=self.config["data"], epoch=epoch
+        )
         for name in ["last", *(["best"] if best else []), *kept]:
             save_weights(
                 self.folder.weights(name), self.network, self.vocabulary, metrics={"val": metrics}, provenance=origin

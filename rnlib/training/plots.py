@@ -14,9 +14,12 @@ from rnlib.training.augment import augment, draw_augmentations
 def plot_augmentations(picture: UInt8[np.ndarray, "3 size size"], seed: int, epochs: int = 7) -> Figure:
     """A picture, and what augmentation makes of it in the first epochs of a training with this seed."""
     original = torch.from_numpy(np.array(picture))[None].float() / 255
-    draws = [draw_augmentations(seed, epoch, 1)[0] for epoch in range(1, epochs + 1)]
+    draws = [draw_augmentations(seed, epoch, 1, picture.shape[1])[0] for epoch in range(1, epochs + 1)]
     shown = [original[0], *(augment(original, torch.from_numpy(draw)[None])[0] for draw in draws)]
-    names = ["as it is", *(f"epoch {epoch}\n({x:+.0f}, {y:+.0f}) px, {np.degrees(a):+.1f}°" for epoch, (x, y, a) in enumerate(draws, 1))]
+    names = [
+        "as it is",
+        *(f"epoch {epoch}\n({x:+.0f}, {y:+.0f}) px, {np.degrees(a):+.1f}°" for epoch, (x, y, a) in enumerate(draws, 1)),
+    ]
     figure, grid = plt.subplots(2, (len(shown) + 1) // 2, figsize=(8, 4.8), layout="constrained")
     for axes, image, name in zip(grid.flat, shown, names, strict=False):
         axes.imshow(image.permute(1, 2, 0).clamp(0, 1))
@@ -27,7 +30,9 @@ def plot_augmentations(picture: UInt8[np.ndarray, "3 size size"], seed: int, epo
     return figure
 
 
-def feature_map(network: RelationNetwork, picture: UInt8[np.ndarray, "3 size size"]) -> Float[np.ndarray, "channels rows columns"]:
+def feature_map(
+    network: RelationNetwork, picture: UInt8[np.ndarray, "3 size size"]
+) -> Float[np.ndarray, "channels rows columns"]:
     """The convolutional map of one picture. Raises TypeError for a network that does not read pixels."""
     if not isinstance(network.objects, PixelObjects):
         raise TypeError(f"expected a network that reads pixels, found the preset '{network.preset.name}'")

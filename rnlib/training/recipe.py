@@ -20,13 +20,18 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """How a network is trained.
 
     epochs           passes over the training questions
-    optimizer        "adam" (weight decay as an L2 term, as in the seed) or "adamw" (decoupled)
-    learning_rate    of the first epoch; multiplied by rate_gamma every rate_step epochs up to rate_max
-    batch_size       questions a step in the first epoch; multiplied by batch_gamma every batch_step epochs up to
-                     batch_max
+    optimizer        adam (weight decay as an L2 term, as in the seed) or adamw (decoupled)
+    learning_rate    of the first epoch
+    rate_gamma       factor of the rate every rate_step epochs; 1 keeps it constant
+    rate_step        epochs
+    rate_max         cap of a growing rate
+    batch_size       questions a step in the first epoch
+    batch_gamma      factor of the batch size every batch_step epochs; 1 keeps it constant
+    batch_step       epochs
+    batch_max        cap of a growing batch size
     weight_decay     see optimizer
     clip_norm        the gradient's norm is clipped to this; 0 leaves it alone
-    augment          shift (8 pixels) and rotate (2.8 degrees) training pictures; of no effect without pixels
+    augment          shift (by a sixteenth of the side) and rotate (2.8 degrees) training pictures
     group_questions  keep a picture's questions together in a batch: its convolutions are computed once for all of them
                      (and they share an augmentation); the seed shuffles single questions
     train_questions  train on so many questions, drawn once; 0 takes all

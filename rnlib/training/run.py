@@ -1,9 +1,9 @@
 """The folder of a training: what is in it, and the rule that one folder holds one training.
 
-    run.json            preset, recipe, vocabulary and fingerprints of the data
-    history.csv         a line an epoch            steps.csv   training loss every few steps
-    weights/            last, best and kept epochs: NAME.safetensors with NAME.json
-    state/              what resuming needs: last.pt and kept epochs
+run.json            preset, recipe, vocabulary and fingerprints of the data
+history.csv         a line an epoch            steps.csv   training loss every few steps
+weights/            last, best and kept epochs: NAME.safetensors with NAME.json
+state/              what resuming needs: last.pt and kept epochs
 """
 
 from collections.abc import Mapping

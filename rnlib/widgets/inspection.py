@@ -81,7 +81,7 @@ class Inspection:
         ):
             if value is not None:
                 if value not in known:
-                    raise ConfigError(f"expected a {what} out of {', '.join(known)}, found '{value}'.")
+                    raise ConfigError(f"expected as {what} one of {', '.join(known)}; found '{value}'.")
                 setattr(self, what, value)
         before = self.question
         wanted = np.ones(self.split.n_questions, bool)

@@ -1,5 +1,6 @@
 """The answer inspector: `Inspector(Inspection(...))` as the last line of a cell in JupyterLab."""
 
+import html
 import io
 from collections.abc import Callable
 
@@ -16,6 +17,7 @@ class Inspector(widgets.VBox):
     """Filters, steps, the answer's figure, and a box for a question of one's own. All it does is in `Inspection`."""
 
     def __init__(self, inspection: Inspection) -> None:
+        super().__init__()
         self.inspection = inspection
         self.model = widgets.Dropdown(options=list(inspection.models), value=inspection.model, description="model")
         self.type = widgets.Dropdown(options=inspection.types, value=inspection.type, description="type")
@@ -33,7 +35,7 @@ class Inspector(widgets.VBox):
             layout=widgets.Layout(width="60%"),
         )
         self.ask = widgets.Button(description="ask", icon="question", button_style="primary")
-        self.message = widgets.Label()
+        self.message = widgets.HTML()
         for box in (self.model, self.type, self.outcome):
             box.observe(lambda _: self._filter(), names="value")
         self.back.on_click(lambda _: self._move(lambda: inspection.step(-1)))
@@ -41,16 +43,14 @@ class Inspector(widgets.VBox):
         self.random.on_click(lambda _: self._move(inspection.jump))
         self.ask.on_click(lambda _: self._ask())
         self.text.observe(lambda _: self._ask(), names="value")
+        self.children = [
+            widgets.HBox([self.model, self.type, self.outcome]),
+            widgets.HBox([self.back, self.on, self.random, self.place]),
+            self.figure,
+            widgets.HBox([self.text, self.ask]),
+            self.message,
+        ]
         self._show(inspection.answer())
-        super().__init__(
-            [
-                widgets.HBox([self.model, self.type, self.outcome]),
-                widgets.HBox([self.back, self.on, self.random, self.place]),
-                self.figure,
-                widgets.HBox([self.text, self.ask]),
-                self.message,
-            ]
-        )
 
     def _filter(self) -> None:
         self.inspection.choose(model=self.model.value, type=self.type.value, outcome=self.outcome.value)
@@ -64,7 +64,7 @@ class Inspector(widgets.VBox):
         try:
             self._show(self.inspection.ask(self.text.value))
         except RnlibError as error:
-            self.message.value = str(error)
+            self.message.value = html.escape(str(error), quote=False)
 
     def _show(self, answer: Answer | None) -> None:
         self.place.value = self.inspection.place

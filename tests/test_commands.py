@@ -1,0 +1,180 @@
+"""The command line does what it says, and answers bad input with one line, exit code 2 and nothing half-written."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from clevr_files import ClevrFiles
+
+from rnlib.__main__ import build_parser, main
+from rnlib.clevr import clevr_v1
+from rnlib.model import RelationNetwork, load_preset, save_weights
+from rnlib.training import TrainingFolder
+
+SMALL = ["--override", "g_layers=[8,8,8]", "f_layers=[8,8]", "lstm_hidden=8", "image_size=32"]
+QUICK = [
+    "--epochs",
+    "1",
+    "--learning-rate",
+    "1e-3",
+    "--rate-gamma",
+    "1",
+    "--vocabulary",
+    "clevr-v1.0",
+    "--device",
+    "cpu",
+]
+
+
+def weights_file(folder: Path, preset: str = "original-sd") -> Path:
+    small = {"g_layers": [8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8, "image_size": 32}
+    network = RelationNetwork(load_preset(preset, small), clevr_v1())
+    return save_weights(folder / f"{preset}.safetensors", network, clevr_v1())
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    """The one line that a command says to bad input."""
+    assert main([str(argument) for argument in arguments]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: "), lines
+    return lines[0]
+
+
+def test_train_evaluate_and_predict(tiny_clevr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, data = tmp_path / "run", ["--clevr", str(tiny_clevr)]
+    assert main(["train", "--preset", "ir-fp", *data, "--out", str(run), *QUICK, *SMALL, "--keep", "every:1"]) == 0
+    assert "best validation accuracy" in capsys.readouterr().out
+    weights = str(TrainingFolder(run).weights("epoch_0001"))
+    assert main(["evaluate", "--weights", weights, *data, "--out", str(tmp_path / "eval")]) == 0
+    printed = capsys.readouterr().out
+    metrics = json.loads((tmp_path / "eval/metrics.json").read_text())
+    assert set(metrics) == {"accuracy", "loss", "n", "invalid", "by_type", "by_group", "by_answer_class"}
+    assert metrics["n"] == 120 and f"{100 * metrics['accuracy']:.2f} % of 120 questions" in printed
+    assert all(set(entry) == {"n", "accuracy"} for entry in metrics["by_type"].values())
+    assert all(set(entry) == {"n", "accuracy", "invalid"} for entry in metrics["by_answer_class"].values())
+    predictions = pd.read_parquet(tmp_path / "eval/predictions.parquet")
+    assert len(predictions) == 120 and predictions["correct"].mean() == pytest.approx(metrics["accuracy"])
+    assert main(["predict", "--weights", weights, *data, "--split", "test", "--out", str(tmp_path / "a.txt")]) == 0
+    answers = (tmp_path / "a.txt").read_text().splitlines()
+    assert len(answers) == 60 and set(answers) <= set(clevr_v1().answers)
+
+
+def test_training_continues_with_the_same_command(
+    tiny_clevr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "--preset", "question-only", "--clevr", str(tiny_clevr), "--out", str(tmp_path / "run"), *QUICK]
+    assert main(command) == 0
+    assert main([*command, "--epochs", "2"]) == 0
+    assert "continuing at epoch 2" in capsys.readouterr().out
+    assert TrainingFolder(tmp_path / "run").history()["epoch"].tolist() == [1, 2]
+
+
+def test_named_overrides_reach_the_preset(tiny_clevr: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    named = ["--dropout", "0.1", "--question-injection", "1"]
+    command = [
+        "train",
+        "--preset",
+        "original-sd",
+        "--clevr",
+        str(tiny_clevr),
+        "--out",
+        str(run),
+        *QUICK,
+        *SMALL,
+        *named,
+    ]
+    assert main(command) == 0
+    preset = json.loads((run / "run.json").read_text())["preset"]
+    assert (preset["dropout"], preset["question_injection"], preset["g_layers"]) == (0.1, 1, [8, 8, 8])
+
+
+def test_synthesize_check_and_prepare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "clevr")
+    sizes = ["--train", "3", "--val", "2", "--test", "1", "--images", "120x80", "--objects", "3-4"]
+    assert main(["data", "synthesize", "--out", out, *sizes]) == 0
+    assert main(["data", "check", "--clevr", out]) == 0
+    assert "train           3        3" in capsys.readouterr().out
+    assert main(["data", "prepare", "--clevr", out, "--size", "32", "--cache", str(tmp_path / "cache")]) == 0
+    assert "val: " in capsys.readouterr().out
+    assert len(list((tmp_path / "cache").rglob("images_32/images.npy"))) == 3
+
+
+def test_import_weights(seed_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "ir.safetensors"
+    assert main(["import-weights", str(seed_weights / "ir_fp_epoch_312.pth"), "--out", str(out)]) == 0
+    assert "sha256 verified" in capsys.readouterr().out
+    assert out.exists() and out.with_suffix(".json").exists()
+
+
+def test_bad_input_is_one_line_and_leaves_nothing(
+    tiny_clevr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, sd, fp = tmp_path / "out", weights_file(tmp_path), weights_file(tmp_path, "ir-fp")
+    evaluate = ("evaluate", "--weights", sd, "--out", out, "--clevr")
+    train = ("train", "--clevr", tiny_clevr, "--out", out, *QUICK, "--preset")
+    (tmp_path / "empty").mkdir()
+    assert "found no such folder" in refused(capsys, *evaluate, tmp_path / "nowhere")
+    assert "is not a CLEVR directory" in refused(capsys, *evaluate, tmp_path / "empty")
+    message = refused(capsys, *evaluate, tiny_clevr, "--split", "test")
+    assert "has no answers" in message and "predict --split test" in message
+    assert "state descriptions" in refused(
+        capsys, "predict", "--weights", sd, "--clevr", tiny_clevr, "--split", "test", "--out", out
+    )
+    sd.with_suffix(".json").unlink()
+    assert "stands without its original-sd.json" in refused(capsys, *evaluate, tiny_clevr)
+    fp.with_suffix(".json").rename(sd.with_suffix(".json"))
+    assert "is not the file its JSON describes" in refused(capsys, *evaluate, tiny_clevr)
+    assert "no preset 'orginal-fp'" in refused(capsys, *train, "orginal-fp")
+    assert "learning_rate" in refused(capsys, *train, "original-sd", "--learning-rate", "fast")
+    assert "every:N" in refused(capsys, *train, "original-sd", "--keep", "some")
+    assert "expected FIELD=VALUE" in refused(capsys, *train, "original-sd", "--override", "dropout")
+    assert "expected a device" in refused(capsys, *train, "original-sd", "--device", "tpu")
+    assert "expected the file" in refused(capsys, *train, "original-sd", "--vocabulary", tmp_path / "no.json")
+    (tmp_path / "file").write_text("")
+    assert "cannot create the folder" in refused(capsys, *train, "original-sd", "--cache", tmp_path / "file" / "cache")
+    assert "--images like 480x320" in refused(capsys, "data", "synthesize", "--out", out, "--images", "big")
+    assert "expected weights at" in refused(capsys, "import-weights", tmp_path / "no.pth", "--out", out)
+    assert not out.exists()
+
+
+def test_questions_outside_the_vocabulary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files, weights = ClevrFiles(tmp_path / "clevr"), weights_file(tmp_path)
+    command = ("evaluate", "--weights", weights, "--clevr", files.root, "--out", tmp_path / "out")
+    files.questions[1]["question"] = "Are there any cyan thimgs?"
+    files.write()
+    message = refused(capsys, *command)
+    assert "question number 1" in message and "unknown word 'thimgs'" in message and "things" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_answer_outside_the_vocabulary_of_the_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = ClevrFiles(tmp_path / "clevr")
+    ClevrFiles(tmp_path / "clevr", "train")
+    files.questions[0]["answer"] = "9"
+    files.write()
+    run = tmp_path / "run"
+    message = refused(
+        capsys, "train", "--preset", "question-only", "--clevr", files.root, "--out", run, "--epochs", "1"
+    )
+    assert "answer '9'" in message and "not among the 4 answers" in message
+    assert not run.exists()
+
+
+def test_help_explains_every_command() -> None:
+    parser = build_parser()
+    actions = next(action for action in parser._actions if hasattr(action, "choices") and action.choices)
+    assert {"data", "train", "evaluate", "predict", "import-weights", "run"} <= set(actions.choices)
+    for name, command in actions.choices.items():
+        for action in command._actions:
+            assert action.help or action.dest == "split" or action.choices or action.metavar == "N", (name, action.dest)
+
+
+def test_the_exit_code_reaches_the_shell(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rnlib", "data", "check", "--clevr", str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONWARNINGS": "error"})
+    assert result.returncode == 2 and result.stderr.count("\n") == 1 and "Traceback" not in result.stderr

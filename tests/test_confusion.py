@@ -1,0 +1,166 @@
+"""Confusion tables agree with scikit-learn and with plain counting; their figures say what they show."""
+
+from collections import Counter
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics
+
+from rnlib.clevr.catalogue import ANSWER_CLASSES, CLASS_OF_ANSWER
+from rnlib.evaluation import confusion, plots_confusion
+
+pairs = st.lists(st.tuples(*[st.sampled_from(confusion.ANSWERS)] * 2), min_size=1, max_size=60)
+
+
+def table(answers: list[tuple[str, str]]) -> pd.DataFrame:
+    """Predictions from (truth, answer) pairs; the later a question, the surer its answer."""
+    predictions = pd.DataFrame(answers, columns=["truth", "answer"])
+    predictions["correct"] = predictions["truth"] == predictions["answer"]
+    predictions["probability"] = np.linspace(0.1, 0.9, len(predictions))
+    return predictions
+
+
+@pytest.fixture(autouse=True)
+def _close_figures() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+FEW = table([("2", "1"), ("2", "1"), ("3", "5"), ("1", "1"), ("red", "2"), ("yes", "yes"), ("yes", "no"), ("2", "1")])
+
+
+@given(pairs)
+def test_the_matrix_is_that_of_scikit_learn(answers: list[tuple[str, str]]) -> None:
+    predictions = table(answers)
+    oracle = metrics.confusion_matrix(predictions["truth"], predictions["answer"], labels=confusion.ANSWERS)
+    matrix = confusion.confusion_matrix(predictions)
+    assert (matrix.to_numpy() == oracle).all()
+    assert list(matrix.index) == list(matrix.columns) == list(confusion.ANSWERS)
+
+
+@given(pairs)
+def test_the_class_matrix_is_that_of_scikit_learn_on_classes(answers: list[tuple[str, str]]) -> None:
+    predictions = table(answers)
+    truth, answer = (predictions[name].map(CLASS_OF_ANSWER) for name in ("truth", "answer"))
+    oracle = metrics.confusion_matrix(truth, answer, labels=list(ANSWER_CLASSES))
+    assert (confusion.class_matrix(confusion.confusion_matrix(predictions)).to_numpy() == oracle).all()
+
+
+@given(pairs)
+def test_frequent_confusions_are_all_wrong_answers_counted(answers: list[tuple[str, str]]) -> None:
+    wrong = Counter((truth, answer) for truth, answer in answers if truth != answer)
+    found = confusion.frequent_confusions(table(answers), most=1000)
+    assert {(row.truth, row.answer): row.questions for row in found.itertuples()} == wrong
+    assert list(found["questions"]) == sorted(wrong.values(), reverse=True)
+    if wrong:
+        assert found["of errors"].sum() == pytest.approx(100)
+
+
+def test_the_answers_stand_in_the_order_of_their_classes() -> None:
+    assert len(confusion.ANSWERS) == 28
+    classes = [CLASS_OF_ANSWER[answer] for answer in confusion.ANSWERS]
+    assert classes == sorted(classes, key=list(ANSWER_CLASSES).index)
+
+
+def test_rows_in_percent_sum_to_a_hundred_or_are_empty() -> None:
+    percent = confusion.row_percent(confusion.confusion_matrix(FEW))
+    assert percent.loc["2", "1"] == 100
+    assert percent.loc["yes", "no"] == 50
+    assert percent.loc["blue"].isna().all()
+
+
+def test_answers_that_do_not_occur_are_left_out_of_rows_and_columns_alike() -> None:
+    shown = confusion.occurring(confusion.confusion_matrix(FEW))
+    assert list(shown.index) == list(shown.columns) == ["1", "2", "3", "5", "red", "yes", "no"]
+
+
+def test_a_confusion_tells_its_share_of_the_truth_and_whether_it_is_invalid() -> None:
+    first, *_, last = confusion.frequent_confusions(FEW).to_dict("records")
+    assert (first["truth"], first["answer"], first["questions"]) == ("2", "1", 3)
+    assert first["of truth"] == 100
+    assert first["of errors"] == 50
+    assert not first["invalid"]
+    assert (last["truth"], last["answer"]) == ("yes", "no")
+    [invalid] = confusion.frequent_confusions(FEW).query("invalid").to_dict("records")
+    assert (invalid["truth"], invalid["answer"]) == ("red", "2")
+
+
+def test_no_more_confusions_than_asked_and_none_where_all_is_right() -> None:
+    assert len(confusion.frequent_confusions(FEW, most=2)) == 2
+    assert confusion.frequent_confusions(table([("1", "1")])).empty
+
+
+def test_the_example_of_a_confusion_is_the_surest() -> None:
+    confusions = confusion.frequent_confusions(FEW)
+    chosen = confusion.confused_questions(FEW, confusions)
+    assert chosen[0] == 7  # the last of the three questions with truth 2 and answer 1
+    for row, question in zip(confusions.itertuples(), chosen, strict=True):
+        assert (FEW["truth"][question], FEW["answer"][question]) == (row.truth, row.answer)
+
+
+def test_count_errors_are_signed_and_without_gaps() -> None:
+    errors = confusion.count_errors(FEW)
+    assert errors.to_dict() == {-1: 3, 0: 1, 1: 0, 2: 1}
+
+
+def test_count_errors_of_questions_without_numbers_are_none() -> None:
+    assert confusion.count_errors(table([("yes", "no"), ("red", "2")])).empty
+
+
+def test_accuracy_along_a_quantity_counts_and_bounds() -> None:
+    split = SimpleNamespace(n_objects=np.array([3, 5]), image_of_question=np.array([0, 0, 0, 0, 1, 1, 1, 1]))
+    found = confusion.accuracy_by(FEW["correct"], split.n_objects[split.image_of_question], "objects")
+    assert found["questions"].to_dict() == {3: 4, 5: 4}
+    assert found["accuracy"].to_dict() == {3: 25, 5: 25}
+    assert ((found["low"] < 25) & (found["high"] > 25)).all()
+    assert found.index.name == "objects"
+
+
+@pytest.mark.parametrize("percent", [False, True])
+def test_the_figure_of_the_matrix_names_answers_and_outlines_classes(percent: bool) -> None:
+    figure = plots_confusion.plot_confusion(confusion.confusion_matrix(FEW), "a network", percent)
+    [axes] = figure.axes
+    names = ["1", "2", "3", "5", "red", "yes", "no"]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == names
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == names
+    assert {"number", "color", "exist"} <= {text.get_text() for text in axes.texts}
+    assert len(axes.patches) == 3
+    assert axes.get_title().startswith("a network")
+    assert ("percent" in axes.get_title()) is percent
+
+
+def test_a_share_below_half_a_percent_is_a_dot() -> None:
+    figure = plots_confusion.plot_confusion(
+        confusion.confusion_matrix(table([("yes", "yes")] * 300 + [("yes", "no")])), "a network", percent=True
+    )
+    assert "·" in {text.get_text() for text in figure.axes[0].texts}
+
+
+def test_the_figure_of_classes_leaves_out_those_that_were_not_asked() -> None:
+    [axes] = plots_confusion.plot_class_confusion(confusion.confusion_matrix(FEW), "a network").axes
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["number", "color", "exist"]
+    assert len(axes.get_xticklabels()) == len(ANSWER_CLASSES)
+
+
+def test_the_figure_of_count_errors_has_a_bar_an_error() -> None:
+    [axes] = plots_confusion.plot_count_errors(confusion.count_errors(FEW), "a network").axes
+    assert [round(bar.get_height()) for bar in axes.patches] == [3, 1, 0, 1]
+
+
+def test_count_errors_of_nothing_are_an_empty_figure() -> None:
+    [axes] = plots_confusion.plot_count_errors(confusion.count_errors(table([("yes", "no")])), "a network").axes
+    assert not axes.patches
+
+
+def test_accuracy_along_quantities_has_a_panel_each() -> None:
+    along = confusion.accuracy_by(FEW["correct"], np.arange(8) // 4, "objects")
+    figure = plots_confusion.plot_along({"objects": along, "steps": along}, 25.0, "a network")
+    panels = [axes for axes in figure.axes if axes.get_title()]
+    assert [axes.get_title() for axes in panels] == ["objects", "steps"]
+    assert panels[0].get_xlabel() == "objects"
