@@ -10,6 +10,30 @@ MATERIALS = ("rubber", "metal")
 SHAPES = ("sphere", "cube", "cylinder")
 SIZES = ("large", "small")
 
+# How the colours look (sRGB, 0..255), how large the sizes are (world units), where objects can stand, and what the
+# relations mean: j is left of i if it lies in that direction of i.
+COLORS_RGB = {
+    "gray": (87, 87, 87),
+    "red": (173, 35, 35),
+    "blue": (42, 75, 215),
+    "green": (29, 105, 20),
+    "brown": (129, 74, 25),
+    "purple": (129, 38, 192),
+    "cyan": (41, 208, 208),
+    "yellow": (255, 238, 51),
+}
+RADII = {"large": 0.7, "small": 0.35}
+HALF_WIDTH = 3.0  # x and y of every object lie in [-3, 3]
+# Directions are those of the camera before its jitter, hence the same in every scene.
+DIRECTIONS: dict[str, tuple[float, float, float]] = {
+    "left": (-0.656311, -0.754490, 0.0),
+    "right": (0.656311, 0.754490, 0.0),
+    "front": (0.754490, -0.656311, 0.0),
+    "behind": (-0.754490, 0.656311, 0.0),
+    "above": (0.0, 0.0, 1.0),
+    "below": (0.0, 0.0, -1.0),
+}
+
 # Attributes in the order of a state-description row (after x, y, z).
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "color": COLORS,

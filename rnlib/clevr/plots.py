@@ -13,12 +13,10 @@ from matplotlib.patches import Patch, Polygon
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from rnlib.clevr.catalogue import ANSWER_CLASSES, ATTRIBUTES, TYPE_GROUPS
+from rnlib.clevr.catalogue import ANSWER_CLASSES, ATTRIBUTES, COLORS_RGB, DIRECTIONS, HALF_WIDTH, RADII, TYPE_GROUPS
 from rnlib.clevr.records import SceneRecord
 from rnlib.clevr.split import Split
-from rnlib.synthesis.pictures import COLORS_RGB
-from rnlib.synthesis.scenes import DIRECTIONS, HALF_WIDTH, RADII
-from rnlib.training.curves import PALETTE
+from rnlib.style import PALETTE, label
 
 BLUE, ORANGE = PALETTE[:2]
 _MARKERS = {"sphere": "o", "cube": "s", "cylinder": "h"}
@@ -116,14 +114,14 @@ def plot_types(split_types: pd.DataFrame, shares: pd.DataFrame, title: str) -> F
     left.barh(table.index, table["questions"], color=[colors[group] for group in table["group"]])
     handles = [Patch(color=color, label=group) for group, color in colors.items()]
     figure.legend(handles=handles, title="group (left panel)", ncols=5, loc="outside lower left", frameon=False)
-    _style(left, title, "questions", "question type", "x")
+    label(left, title, "questions", "question type", "x")
     left.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     positions = np.arange(len(shares))[::-1]
     for offset, color, name in zip((0.2, -0.2), PALETTE, shares.columns, strict=False):
         right.barh(positions + offset, shares[name], height=0.4, color=color, label=name)
     right.set_yticks(positions, shares.index)
     figure.legend(*right.get_legend_handles_labels(), ncols=2, loc="outside lower right", frameon=False)
-    _style(right, "compared with CLEVR v1.0", "share of all questions (%)", "", "x")
+    label(right, "compared with CLEVR v1.0", "share of all questions (%)", "", "x")
     return figure
 
 
@@ -136,7 +134,7 @@ def plot_lengths(split: Split, title: str) -> Figure:
     axes.axvline(mean, color=ORANGE, lw=2, label=f"mean {mean:.1f}")
     axes.legend()
     axes.set_xlim(left=int(split.lengths.min()) - 1)
-    _style(axes, title, "words in the question", "questions")
+    label(axes, title, "words in the question", "questions", "y")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
@@ -173,7 +171,7 @@ def plot_guessing(baseline: pd.DataFrame, title: str) -> Figure:
     axes.axvline(overall, color=ORANGE, lw=2, label=f"all questions: {overall:.1f} %")
     axes.set_xlim(0, 100)
     axes.legend(loc="upper right")
-    _style(axes, title, "right answers (%)", "question type", "x")
+    label(axes, title, "right answers (%)", "question type", "x")
     return figure
 
 
@@ -215,11 +213,4 @@ def _bars(
     axes.set_xticks(range(len(names)), names)
     axes.margins(x=0.02)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    _style(axes, title, "", y)
-
-
-def _style(axes: Axes, title: str, x: str, y: str, grid: str = "y") -> None:
-    axes.set(title=title, xlabel=x, ylabel=y)
-    axes.set_axisbelow(True)
-    axes.grid(axis="x" if grid == "x" else "y", alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
+    label(axes, title, "", y, "y")

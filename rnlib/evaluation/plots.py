@@ -14,7 +14,7 @@ from matplotlib.ticker import MultipleLocator
 from rnlib.clevr.catalogue import GROUP_OF_TYPE
 from rnlib.evaluation.answers import Answer
 from rnlib.evaluation.models import ALL
-from rnlib.training.curves import PALETTE
+from rnlib.style import PALETTE
 
 MARKERS = "osD^vP*"
 # A bar of the true answer is blue, any other orange: told apart with any colour vision.

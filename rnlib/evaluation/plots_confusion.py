@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from rnlib.clevr.catalogue import ANSWER_CLASSES, CLASS_OF_ANSWER
 from rnlib.evaluation.confusion import class_matrix, occurring, row_percent
-from rnlib.training.curves import PALETTE
+from rnlib.style import PALETTE
 
 BLUE, ORANGE = PALETTE[:2]
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from rnlib.clevr.plots import picture
 from rnlib.clevr.split import Split
-from rnlib.training.curves import PALETTE
+from rnlib.style import PALETTE
 
 
 def plot_neighbours(
@@ -26,7 +26,7 @@ def plot_neighbours(
     """
     columns = 1 + max(len(neighbours) for _, _, neighbours in rows)
     figure, grid = plt.subplots(
-        len(rows), columns, figsize=(1.75 * columns, 1.5 * len(rows) + 0.4), squeeze=False, layout="constrained"
+        len(rows), columns, figsize=(1.5 * columns, 1.3 * len(rows) + 0.4), squeeze=False, layout="constrained"
     )
     for line, (name, query, neighbours) in zip(grid, rows, strict=True):
         _show(line[0], split, query, name)

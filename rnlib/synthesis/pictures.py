@@ -13,18 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rnlib.synthesis.scenes import RADII, Camera, Scene, focal_pixels
+from rnlib.clevr.catalogue import COLORS_RGB, RADII
+from rnlib.synthesis.scenes import Camera, Scene, focal_pixels
 
-COLORS_RGB = {
-    "gray": (87, 87, 87),
-    "red": (173, 35, 35),
-    "blue": (42, 75, 215),
-    "green": (29, 105, 20),
-    "brown": (129, 74, 25),
-    "purple": (129, 38, 192),
-    "cyan": (41, 208, 208),
-    "yellow": (255, 238, 51),
-}
 # The lamps: key, fill, back. Powers are relative; the sharpness is that of a lamp's image in metal.
 PLACES = np.array([(6.45, -2.91, 4.26), (-4.67, -4.01, 3.01), (-1.17, 2.65, 5.82)])
 TINTS = np.array([(1.0, 0.93, 0.82), (0.76, 0.82, 1.0), (1.0, 1.0, 1.0)])

@@ -11,13 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from rnlib.clevr.catalogue import COLORS, MATERIALS, RELATIONS, SHAPES
+from rnlib.clevr.catalogue import COLORS, DIRECTIONS, HALF_WIDTH, MATERIALS, RADII, RELATIONS, SHAPES
 
 Scene = dict[str, Any]  # a scene as it stands in CLEVR_{split}_scenes.json
 Vector = np.ndarray  # float64, shape (3,)
 
-RADII = {"large": 0.7, "small": 0.35}
-HALF_WIDTH = 3.0  # x and y of every object lie in [-3, 3]
 GAP = 0.25  # least room between two objects, their radii taken off
 MARGIN = 0.4  # least separation along each cardinal direction
 RELATION_THRESHOLD = 0.2  # j is left of i when (c_j - c_i) . left exceeds this
@@ -28,15 +26,6 @@ CAMERA = (7.4811, -6.5076, 5.3437)
 CAMERA_JITTER = 0.5
 FOCAL = 35 / 32  # focal length over the width of the sensor
 
-# Directions are those of the camera before its jitter, hence the same in every scene.
-DIRECTIONS: dict[str, tuple[float, float, float]] = {
-    "left": (-0.656311, -0.754490, 0.0),
-    "right": (0.656311, 0.754490, 0.0),
-    "front": (0.754490, -0.656311, 0.0),
-    "behind": (-0.754490, 0.656311, 0.0),
-    "above": (0.0, 0.0, 1.0),
-    "below": (0.0, 0.0, -1.0),
-}
 _CARDINAL = np.array([DIRECTIONS["right"][:2], DIRECTIONS["front"][:2]])
 
 

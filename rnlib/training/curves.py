@@ -9,12 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rnlib.clevr.catalogue import ANSWER_CLASSES
+from rnlib.style import PALETTE, label
 from rnlib.training.recipe import Recipe
 
 REFERENCE_FILE = Path(__file__).with_name("reference_curves.csv")
-
-# Okabe and Ito's palette: told apart with any colour vision.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 def reference_curves() -> pd.DataFrame:
@@ -85,8 +83,6 @@ def plot_against_reference(history: pd.DataFrame, title: str, kind: str) -> Figu
 
 
 def _label(axes: Axes, title: str, x: str, y: str) -> None:
-    axes.set(title=title, xlabel=x, ylabel=y)
+    label(axes, title, x, y)
     if axes.get_xscale() == "linear":
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
