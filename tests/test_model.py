@@ -147,6 +147,26 @@ def test_parts_of_a_batch_give_the_same_values_and_gradients(name: str, monkeypa
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", RELATIONAL)
+@pytest.mark.parametrize("memory", [1, 1 << 32])
+def test_questions_that_share_a_scene_get_the_same_answers(
+    name: str, memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = small_network(name, mask_padding=True)
+    visual, tokens = random_inputs(network, 7)
+    scene = torch.tensor([2, 0, 0, 1, 2, 2, 1])
+    alone = network(visual[scene], tokens)
+    alone.sum().backward()
+    gradients = [parameter.grad.clone() for parameter in network.parameters() if parameter.grad is not None]
+    network.zero_grad()
+    monkeypatch.setattr(relation_module, "TRAINING_MEMORY", memory)
+    shared = network.answer_from_objects(network.objects(visual[:3]), tokens, scene)
+    shared.sum().backward()
+    torch.testing.assert_close(shared, alone, rtol=1e-5, atol=1e-5)
+    for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-5)
+
+
 def test_masked_padding_equals_a_scene_without_padding() -> None:
     network = small_network("original-sd", mask_padding=True)
     visual, tokens = random_inputs(network, 2)  # five objects of twelve rows

@@ -25,7 +25,7 @@ def log_probabilities(
 ) -> Iterator[tuple[np.ndarray, Float[np.ndarray, "batch answers"]]]:
     """(question numbers, log-probabilities) a batch, questions on one picture together.
 
-    The convolutional map of a picture is computed once for all its questions in a batch.
+    What does not depend on the question is computed once a picture for all its questions in a batch.
     The network's mode is left as it was found.
     """
     order = np.argsort(inputs.split.image_of_question, kind="stable")
@@ -36,8 +36,8 @@ def log_probabilities(
             for start in range(0, len(order), batch_size):
                 questions = order[start : start + batch_size]
                 pictures, which = np.unique(inputs.split.image_of_question[questions], return_inverse=True)
-                objects = network.objects(inputs.visual(pictures))[torch.from_numpy(which).to(inputs.device)]
-                answers = network.answer_from_objects(objects, inputs.question(questions))
+                objects, scene = network.objects(inputs.visual(pictures)), torch.from_numpy(which).to(inputs.device)
+                answers = network.answer_from_objects(objects, inputs.question(questions), scene)
                 yield questions, answers.float().cpu().numpy()
     finally:
         network.train(training)

@@ -49,15 +49,22 @@ class RelationNetwork(nn.Module):
         return self.answer_from_objects(self.objects(inputs), tokens)
 
     def answer_from_objects(
-        self, objects: Float[Tensor, "batch ..."], tokens: Integer[Tensor, "batch longest"]
+        self,
+        objects: Float[Tensor, "scenes ..."],
+        tokens: Integer[Tensor, "batch longest"],
+        scene: Integer[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch answers"]:
-        """The same from objects already computed: questions on one picture can share them."""
+        """The same from objects already computed, which questions can share.
+
+        `scene` says which row of `objects` each question is about; without it, question k is
+        about row k.
+        """
         question = self.question(tokens)
         if self.relations is None:
             return self.answer(question)
         # A padding row is all zero; an object's codes or flags never are.
         present = objects[:, :, 3:].any(2) if self.preset.mask_padding and self.preset.objects == "state" else None
-        return self.answer(self.relations(objects, question, present))
+        return self.answer(self.relations(objects, question, present, scene))
 
     def parameter_count(self) -> int:
         """How many numbers training adjusts."""

@@ -201,17 +201,17 @@ class _Loop:
 
     def _step(self, questions: np.ndarray, draws: torch.Tensor | None) -> torch.Tensor:
         inputs = self.inputs
-        pictures = inputs.split.image_of_question[questions]
+        pictures, scene = inputs.split.image_of_question[questions], None
         if self.recipe.group_questions:
             pictures, which = np.unique(pictures, return_inverse=True)
+            scene = torch.from_numpy(which).to(inputs.device)
         visual = inputs.visual(pictures)
         if draws is not None:
             keys = pictures if self.recipe.group_questions else questions
             visual = augment(visual, draws[keys].to(visual.device))
-        objects = self.network.objects(visual)
-        if self.recipe.group_questions:
-            objects = objects[torch.from_numpy(which).to(inputs.device)]
-        log_probability = self.network.answer_from_objects(objects, inputs.question(questions))
+        log_probability = self.network.answer_from_objects(
+            self.network.objects(visual), inputs.question(questions), scene
+        )
         loss = torch.nn.functional.nll_loss(log_probability, inputs.answer(questions))
         self.optimizer.zero_grad()
         loss.backward()
