@@ -24,18 +24,23 @@ _CHUNK = 64  # pictures decoded at a time
 _SAVE_EVERY = 16  # chunks after which the progress is noted on disk
 
 
-def read_image(path: Path, size: int) -> UInt8[np.ndarray, "3 size size"]:
-    """One picture, squeezed to size x size pixels, channels first, 0..255. Raises DataError if it cannot be read."""
+def open_picture(path: Path) -> Image.Image:
+    """A picture file in its full size, in RGB. Raises DataError if it cannot be read."""
     try:
         with Image.open(path) as picture:
-            resized = picture.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+            return picture.convert("RGB")
     except FileNotFoundError:
         raise DataError(f"expected the picture {path}, found none. Fetch or make it again.") from None
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
         raise DataError(
             f"the picture {path} cannot be read ({error}). It is damaged: fetch or make it again."
         ) from None
-    return np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))
+
+
+def read_image(path: Path, size: int) -> UInt8[np.ndarray, "3 size size"]:
+    """One picture, squeezed to size x size pixels, channels first, 0..255. Raises DataError if it cannot be read."""
+    squeezed = open_picture(path).resize((size, size), Image.Resampling.BILINEAR)
+    return np.ascontiguousarray(np.asarray(squeezed).transpose(2, 0, 1))
 
 
 def prepare_images(

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Polygon
 from matplotlib.ticker import MaxNLocator
-from PIL import Image
 
 from rnlib.clevr.catalogue import ANSWER_CLASSES, ATTRIBUTES, COLORS_RGB, DIRECTIONS, HALF_WIDTH, RADII, TYPE_GROUPS
+from rnlib.clevr.images import open_picture
 from rnlib.clevr.records import SceneRecord
 from rnlib.clevr.split import Split
 from rnlib.style import PALETTE, label
@@ -23,9 +23,8 @@ _MARKERS = {"sphere": "o", "cube": "s", "cylinder": "h"}
 
 
 def picture(split: Split, row: int) -> UInt8[np.ndarray, "height width 3"]:
-    """The picture of row `row` in its full size."""
-    with Image.open(split.image_path(row)) as image:
-        return np.asarray(image.convert("RGB"))
+    """The picture of row `row` in its full size. Raises DataError if it cannot be read."""
+    return np.asarray(open_picture(split.image_path(row)))
 
 
 def plot_pictures(pictures: Sequence[np.ndarray], captions: Sequence[str], columns: int = 4) -> Figure:

@@ -74,6 +74,7 @@ def plot_against_reference(history: pd.DataFrame, title: str, kind: str) -> Figu
         textcoords="offset points",
         color=PALETTE[0],
         weight="bold",
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1},
     )
     axes.set_ylim(0, 102)
     axes.set_xscale("log")
