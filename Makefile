@@ -34,7 +34,7 @@ test: lint ## lint, type check, unit tests, then the notebooks
 	@if [ -n "$(NOTEBOOKS)" ]; then $(MAKE) --no-print-directory test-notebooks; fi
 
 test-notebooks: $(READY) ## run the notebooks as they are and compare the cells marked NBVAL_CHECK_OUTPUT
-	$(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
+	RNLIB_OUTPUTS=$$(mktemp -d) $(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
 lint: $(READY) ## ruff (check and format, notebooks included) and mypy

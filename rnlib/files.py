@@ -65,6 +65,8 @@ def read_json(path: Path | str) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"expected the file {path}, found none. Check the path.") from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}. Check the file and its permissions.") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not valid JSON ({error}). The file is damaged: make or fetch it again.") from None
 

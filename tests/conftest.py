@@ -2,8 +2,10 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 from jaxtyping import install_import_hook
@@ -53,6 +55,13 @@ def tiny_clevr(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("tiny_clevr")
     synthesize(out, train=24, val=12, test=6, seed=1, objects=(3, 6), image_size=(120, 80), progress=False)
     return out
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_stays_open() -> Iterator[None]:
+    """pyplot keeps figures until they are closed, and warns when there are many."""
+    yield
+    plt.close("all")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -206,6 +206,21 @@ def _broken_relations(files: ClevrFiles) -> None:
     files.write()
 
 
+def _repeated_scene(files: ClevrFiles) -> None:
+    files.scenes.insert(1, files.scenes[0])
+    files.write()
+
+
+def _family_out_of_range(files: ClevrFiles) -> None:
+    files.questions[1]["question_family_index"] = 300
+    files.write()
+
+
+def _dangling_link(files: ClevrFiles) -> None:
+    files.picture(1).unlink()
+    files.picture(1).symlink_to("nowhere.png")
+
+
 def _missing_picture(files: ClevrFiles) -> None:
     files.picture(1).unlink()
 
@@ -232,6 +247,9 @@ def _no_picture(files: ClevrFiles) -> None:
         (_unknown_type, r"question number 3 .*'query_smell'"),
         (_unknown_color, r"scene number 1 .*expected a color out of cyan.*found 'pink'"),
         (_broken_relations, r"scene number 1 .*'left'"),
+        (_repeated_scene, r"scene number 1 .*repeats the image_index 0"),
+        (_family_out_of_range, r"question number 1 .*family index 300"),
+        (_dangling_link, r"3 pictures, 1 of them missing, the first CLEVR_val_000001.png"),
         (_missing_picture, r"3 pictures, 1 of them missing, the first CLEVR_val_000001.png"),
         (_damaged_picture, r"CLEVR_val_000001.png cannot be read"),
         (_no_picture, r"CLEVR_val_000001.png cannot be read"),
@@ -244,8 +262,29 @@ def test_broken_data_is_one_clear_error_and_leaves_no_cache(
     with pytest.raises(DataError, match=message):
         open_split(files.root, "val", images=32, cache=cache)
     assert not [path for path in cache.rglob("images_32/*")]
-    if "picture" not in fault.__name__:
+    if "picture" not in fault.__name__ and "link" not in fault.__name__:
         assert not list(cache.rglob("tables/*"))
+
+
+def test_check_finds_a_scene_too_many(files: ClevrFiles) -> None:
+    _repeated_scene(files)
+    with pytest.raises(DataError, match="repeats the image_index"):
+        check_directory(files.root)
+
+
+def test_a_disk_too_small_for_the_pictures(files: ClevrFiles, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rnlib.clevr.images.os.posix_fallocate", full)
+    with pytest.raises(DataError, match="No space left on device"):
+        open_split(files.root, "val", images=32, cache=cache)
+
+
+@pytest.mark.parametrize("wrong", [{"images": -5}, {"images": 0}, {"workers": 0}])
+def test_sizes_and_workers_below_one(files: ClevrFiles, cache: Path, wrong: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match=r"at least 1|1 to 4096"):
+        open_split(files.root, "val", cache=cache, **wrong)  # type: ignore[arg-type]
 
 
 def test_no_such_directory_and_an_empty_one(tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ def test_import_weights(seed_weights: Path, tmp_path: Path, capsys: pytest.Captu
 def test_bad_input_is_one_line_and_leaves_nothing(
     tiny_clevr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "folder.json").mkdir()
     out, sd, fp = tmp_path / "out", weights_file(tmp_path), weights_file(tmp_path, "ir-fp")
     evaluate = ("evaluate", "--weights", sd, "--out", out, "--clevr")
     train = ("train", "--clevr", tiny_clevr, "--out", out, *QUICK, "--preset")
@@ -125,6 +126,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert "state descriptions" in refused(
         capsys, "predict", "--weights", sd, "--clevr", tiny_clevr, "--split", "test", "--out", out
     )
+    assert "at least 1 question" in refused(capsys, *evaluate, tiny_clevr, "--batch-size", "-5")
     sd.with_suffix(".json").unlink()
     assert "stands without its original-sd.json" in refused(capsys, *evaluate, tiny_clevr)
     fp.with_suffix(".json").rename(sd.with_suffix(".json"))
@@ -133,6 +135,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert "learning_rate" in refused(capsys, *train, "original-sd", "--learning-rate", "fast")
     assert "every:N" in refused(capsys, *train, "original-sd", "--keep", "some")
     assert "expected FIELD=VALUE" in refused(capsys, *train, "original-sd", "--override", "dropout")
+    assert "expected the vocabulary" in refused(capsys, *train, "original-sd", "--vocabulary", "trian")
+    assert "cannot read" in refused(capsys, *train, "original-sd", "--vocabulary", tmp_path / "folder.json")
     assert "expected a device" in refused(capsys, *train, "original-sd", "--device", "tpu")
     assert "expected the file" in refused(capsys, *train, "original-sd", "--vocabulary", tmp_path / "no.json")
     (tmp_path / "file").write_text("")

@@ -237,11 +237,13 @@ def saved(path: Path, weights: Weights, **provenance: object) -> Path:
 
 def test_weights_are_named_after_their_training_or_their_file(weights: Weights, tmp_path: Path) -> None:
     paths = [
-        saved(tmp_path / "state" / "weights" / "best.safetensors", weights),
+        saved(tmp_path / "state-0a1b2c3d" / "weights" / "best.safetensors", weights),
+        saved(tmp_path / "weights" / "other.safetensors", weights),  # a folder of this name, but no training
         saved(tmp_path / "mine.safetensors", weights),
         saved(tmp_path / "other" / "mine.safetensors", weights),
     ]
-    assert list(load_named(paths)) == ["state", "mine", "mine-2"]
+    (tmp_path / "state-0a1b2c3d" / "run.json").write_text("{}")
+    assert list(load_named(paths)) == ["state", "other", "mine", "mine-2"]
     with pytest.raises(WeightsError, match="no such file"):
         load_named([tmp_path / "nothing.safetensors"])
     with pytest.raises(ConfigError, match="at least one weights file"):
@@ -250,13 +252,14 @@ def test_weights_are_named_after_their_training_or_their_file(weights: Weights, 
 
 def test_weights_say_where_they_come_from(weights: Weights, split: Split, tmp_path: Path) -> None:
     here = saved(tmp_path / "here.safetensors", weights, epoch=3, data={"val": split.fingerprint})
+    learnt = saved(tmp_path / "learnt.safetensors", weights, epoch=3, data={"train": split.fingerprint})
     there = saved(tmp_path / "there.safetensors", weights, epoch=4, data={"val": "0123"})
     unknown = saved(tmp_path / "unknown.safetensors", weights)
-    table = models_table(load_named([here, there, unknown]), split)
-    assert table["trained on"].tolist() == ["this set", "another set", "not recorded"]
-    assert table["epoch"].tolist() == ["3", "4", "not recorded"]
-    assert table["parameters"].tolist() == [weights.network.parameter_count()] * 3
-    assert table["reads"].tolist() == ["state description"] * 3
+    table = models_table(load_named([here, learnt, there, unknown]), split)
+    assert table["trained on"].tolist() == ["this set", "these questions", "another set", "not recorded"]
+    assert table["epoch"].tolist() == ["3", "3", "4", "not recorded"]
+    assert table["parameters"].tolist() == [weights.network.parameter_count()] * 4
+    assert table["reads"].tolist() == ["state description"] * 4
 
 
 def test_models_must_read_pictures_of_one_size(weights: Weights) -> None:

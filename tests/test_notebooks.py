@@ -13,11 +13,14 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from rnlib.errors import DataError
 from rnlib.files import read_json
+from rnlib.model import load_preset
 from rnlib.runs import notebook_names, profiles, run_profile
 from rnlib.runs.parameters import check_parameters, declared_parameters
 from rnlib.runs.profiles import profile_parameters
 from rnlib.runs.root import notebook_path
+from rnlib.training import recipe_of
 
 NAMES = notebook_names()
 ROOT = Path(__file__).resolve().parents[1]
@@ -87,6 +90,20 @@ def test_every_profile_fits_the_parameters_of_the_notebook(name: str) -> None:
     assert {parameter.name: parameter.default for parameter in declared}["run"] == "smoke"
 
 
+@pytest.mark.parametrize("profile", ["smoke", "demo", "clevr", "seed-recipe"])
+@pytest.mark.parametrize("name", ["02_train_state_descriptions", "03_train_from_pixels"])
+def test_the_presets_and_recipes_of_the_profiles_are_valid(profile: str, name: str) -> None:
+    values = check_parameters(declared_parameters(notebook_path(name)), profile_parameters(profile, name))
+    preset = load_preset(values["preset"], values["overrides"])
+    assert preset.objects == ("state" if name.startswith("02") else "pixels")
+    assert recipe_of(values).epochs == values["epochs"]
+
+
+def test_a_profile_for_the_real_data_asks_for_it() -> None:
+    with pytest.raises(DataError, match=r"give --clevr DIR"):
+        run_profile("clevr")
+
+
 def test_the_profiles_are_there() -> None:
     assert {"smoke", "demo", "clevr", "seed-recipe"} <= set(profiles())
 
@@ -139,8 +156,9 @@ def test_profile_clevr_runs_on_a_directory_in_v1_form(
     """The whole of profile clevr by papermill, on a small directory in exact v1.0 form; only its sizes are reduced."""
     monkeypatch.setenv("RNLIB_OUTPUTS", str(tmp_path))
     monkeypatch.delenv("RNLIB_ROOT", raising=False)
-    small = {"epochs": 1, "baseline_epochs": 1, "train_questions": 60, "database": 12, "queries": 2, "neighbours": 3}
-    small |= {"overrides": {"g_layers": [8, 8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8}}
+    small = {"epochs": 1, "train_questions": 60, "database": 12, "queries": 2, "neighbours": 3}
+    own = profile_parameters("clevr", "02_train_state_descriptions")["overrides"]
+    small |= {"overrides": {**own, "g_layers": [8, 8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8}}
     run_profile("clevr", clevr=tiny_clevr, run="v1", parameters=small)
     run = tmp_path / "v1"
     for name in NAMES:

@@ -31,6 +31,7 @@ from rnlib.training import (
     plot_losses,
     train,
 )
+from rnlib.training import loop as loop_module
 from rnlib.training.augment import MAX_ANGLE, augment, draw_augmentations, padding
 from rnlib.training.loop import epoch_order
 
@@ -101,6 +102,14 @@ def test_gamma_one_is_a_constant_rate_even_above_the_cap() -> None:
 )
 def test_a_wrong_recipe_is_one_clear_error(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=f"{message}.*The fields of a recipe are"):
+        make_recipe(fields)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"learning_rate": 1e-3, "rate_gamma": 2}, {"batch_size": 1000, "batch_gamma": 2, "batch_max": 640}]
+)
+def test_a_start_above_the_cap_is_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=r"expected a start of at most (rate|batch)_max"):
         make_recipe(fields)
 
 
@@ -293,18 +302,31 @@ def state_time(out: Path) -> int:
     return file.stat().st_mtime_ns if file.exists() else 0
 
 
-def test_an_interrupt_ends_the_step_and_leaves_a_state_to_continue(splits: tuple[Split, Split], tmp_path: Path) -> None:
+def test_an_interrupt_ends_the_step_and_leaves_a_state_to_continue(
+    splits: tuple[Split, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = run(splits, tmp_path / "whole")
     row_after: list[float] = []
+    step = loop_module._Loop._step
+
+    def interrupted_step(loop: Any, *batch: Any) -> torch.Tensor:
+        os.kill(os.getpid(), signal.SIGINT)
+        return step(loop, *batch)
 
     def interrupt(row: dict[str, int | float]) -> None:
         row_after.append(row["epoch"])
-        os.kill(os.getpid(), signal.SIGINT)
 
+    monkeypatch.setattr(loop_module._Loop, "_step", interrupted_step)
     with pytest.raises(KeyboardInterrupt, match="the state is saved, run again to continue"):
         run(splits, tmp_path / "cut", on_epoch=interrupt)
-    assert row_after == [1]
+    assert row_after == []  # it came in the first epoch
+    monkeypatch.setattr(loop_module._Loop, "_step", step)
     assert_same(whole, run(splits, tmp_path / "cut"))
+
+
+def test_an_interrupt_after_the_last_step_is_not_swallowed(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt, match="stopped after epoch 1; the state is saved"):
+        run(splits, tmp_path / "cut", recipe={"epochs": 1}, on_epoch=lambda _: os.kill(os.getpid(), signal.SIGINT))
 
 
 def test_kept_epochs_can_be_evaluated_and_resumed(splits: tuple[Split, Split], tmp_path: Path) -> None:
@@ -313,6 +335,26 @@ def test_kept_epochs_can_be_evaluated_and_resumed(splits: tuple[Split, Split], t
     assert not whole.weights("epoch_0001").exists()
     branch = run(splits, tmp_path / "branch", recipe={"epochs": 4}, resume_from=whole.weights("epoch_0002"))
     assert_same(whole, branch)
+    assert branch.weights("best").exists()
+    again = run(splits, branch.root, recipe={"epochs": 5}, resume_from=whole.weights("epoch_0002"))
+    assert again.history()["epoch"].tolist() == [1, 2, 3, 4, 5]  # it went on, and did not branch off once more
+    with pytest.raises(ConfigError, match="Give another folder with --out"):
+        run(splits, whole.root, recipe={"epochs": 5}, resume_from=whole.weights("epoch_0002"))
+    with pytest.raises(ConfigError, match="holds 4 epochs, and 4 were asked for"):
+        run(splits, tmp_path / "none", recipe={"epochs": 4}, resume_from=whole.weights("epoch_0004"))
+
+
+def test_fewer_epochs_than_done_are_refused(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    run(splits, tmp_path / "a", recipe={"epochs": 2})
+    with pytest.raises(ConfigError, match="holds 2 epochs, and 1 were asked for"):
+        run(splits, tmp_path / "a", recipe={"epochs": 1})
+
+
+def test_an_error_before_the_first_step_does_not_take_the_folder(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="at least 10,000 training questions"):
+        run(splits, tmp_path / "a", recipe={"train_questions": 10_000})
+    assert not (tmp_path / "a").exists()
+    run(splits, tmp_path / "a", recipe={"train_questions": 40, "epochs": 1})
 
 
 def test_epochs_can_be_added(splits: tuple[Split, Split], tmp_path: Path) -> None:
@@ -336,7 +378,7 @@ def test_a_damaged_state_is_refused(splits: tuple[Split, Split], tmp_path: Path)
     with pytest.raises(DataError, match="is not the state of a training"):
         run(splits, tmp_path / "run")
     with pytest.raises(DataError, match="Only kept epochs can be resumed"):
-        run(splits, tmp_path / "run", resume_from=folder.weights("epoch_0007"))
+        run(splits, tmp_path / "branch", resume_from=folder.weights("epoch_0007"))
 
 
 def test_a_transfer_starts_from_other_convolutions(splits: tuple[Split, Split], tmp_path: Path) -> None:
@@ -344,6 +386,8 @@ def test_a_transfer_starts_from_other_convolutions(splits: tuple[Split, Split], 
     plain = run(splits, tmp_path / "plain", "ir-fp", recipe={"epochs": 1})
     moved = run(splits, tmp_path / "moved", "ir-fp", recipe={"epochs": 1}, transfer=source.weights("last"))
     assert plain.history()["train_loss"].iloc[0] != moved.history()["train_loss"].iloc[0]
+    with pytest.raises(ConfigError, match="start convolutions"):
+        run(splits, tmp_path / "moved", "ir-fp", recipe={"epochs": 2}, transfer=plain.weights("last"))
     with pytest.raises(WeightsError, match="only from pixels to pixels"):
         run(splits, tmp_path / "wrong", "ir-sd", transfer=source.weights("last"))
     assert not (tmp_path / "wrong").exists()

@@ -2,13 +2,14 @@
 
 from rnlib.clevr.layout import ClevrDirectory, check_directory
 from rnlib.clevr.split import Split, open_split
-from rnlib.clevr.vocabulary import Vocabulary, clevr_v1, detokenize, tokenize
+from rnlib.clevr.vocabulary import Vocabulary, choose_vocabulary, clevr_v1, detokenize, tokenize
 
 __all__ = [
     "ClevrDirectory",
     "Split",
     "Vocabulary",
     "check_directory",
+    "choose_vocabulary",
     "clevr_v1",
     "detokenize",
     "open_split",

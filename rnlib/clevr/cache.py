@@ -79,13 +79,13 @@ def replace_folder(made: Path, folder: Path) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Hold a lock on `folder`, so that of several processes one prepares and the others wait."""
     make_folder(folder, "the cache of prepared arrays")
-    try:
-        lock = open(folder / ".lock", "w")
-    except OSError as error:
-        raise DataError(
-            f"cannot write to the cache folder {folder}: {error.strerror}. "
-            "Choose another with --cache DIR or the environment variable RNLIB_CACHE."
-        ) from None
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as stack:
+        try:
+            lock = stack.enter_context(open(folder / ".lock", "w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise DataError(
+                f"cannot write to and lock the cache folder {folder}: {error.strerror}. "
+                "Choose another with --cache DIR or the environment variable RNLIB_CACHE."
+            ) from None
         yield

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
-from rnlib.clevr.cache import open_arrays, replace_folder, seal
+from rnlib.clevr.cache import replace_folder, seal
 from rnlib.errors import DataError
 from rnlib.files import read_json, write_json
 from rnlib.progress import progress
@@ -63,6 +64,9 @@ def prepare_images(
         partial.mkdir(parents=True)
         try:
             np.lib.format.open_memmap(array_file, mode="w+", dtype=np.uint8, shape=shape).flush()
+            # Take the space now: a full disk would otherwise kill the process at some later write to the map.
+            with open(array_file, "r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, array_file.stat().st_size)
         except OSError as error:
             raise DataError(
                 f"cannot write {array_file}: {error.strerror}. Free some space or choose --cache DIR."
@@ -77,12 +81,6 @@ def prepare_images(
     progress_file.unlink(missing_ok=True)
     seal(partial, ["images"], source, {"size": size})
     replace_folder(partial, folder)
-
-
-def open_images(folder: Path, source: str) -> UInt8[np.ndarray, "images 3 size size"] | None:
-    """The prepared pictures, memory-mapped, or None where they must be made (again)."""
-    opened = open_arrays(folder, source)
-    return None if opened is None else opened[0]["images"]
 
 
 def _decode_chunks(
@@ -101,6 +99,11 @@ def _decode_chunks(
         try:
             for future in as_completed(futures):
                 yield future.result()
+        except BrokenProcessPool:
+            raise DataError(
+                "a process that decodes pictures died, perhaps for lack of memory. Run again to go on where it "
+                "stopped, with fewer processes (--workers 1)."
+            ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

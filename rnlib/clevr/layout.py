@@ -31,7 +31,7 @@ class ClevrDirectory:
                 f"expected a CLEVR directory at {root}, found no such folder. Check the path, or make one with "
                 "'python -m rnlib data synthesize --out DIR' or 'python -m rnlib data download --out DIR'."
             )
-        directory = cls(root)
+        directory = cls(root.resolve())
         if not directory.splits():
             raise DataError(
                 f"{root} is not a CLEVR directory: expected questions/CLEVR_<split>_questions.json for at least one of "
@@ -72,7 +72,7 @@ class ClevrDirectory:
         found: dict[str, os.stat_result] = {}
         if self.images(split).is_dir():
             with os.scandir(self.images(split)) as entries:
-                found = {entry.name: entry.stat() for entry in entries}
+                found = {entry.name: entry.stat() for entry in entries if entry.is_file()}
         missing = [name for name in filenames if name not in found]
         if missing:
             raise DataError(

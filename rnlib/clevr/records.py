@@ -92,19 +92,20 @@ def read_questions(path: Path) -> Iterator[QuestionRecord]:
             yield _decode(decoder, raw, path, "question", position)
 
 
-def count_questions(path: Path) -> int:
-    """How many questions a file holds."""
-    with _entries(path, _QuestionsFile, "questions") as entries:
-        return len(entries)
-
-
 def read_scenes(path: Path) -> Iterator[SceneRecord]:
     """The scenes of a file, one at a time, in its order, checked. Raises DataError naming the scene at fault."""
     decoder = msgspec.json.Decoder(SceneRecord)
+    seen: set[int] = set()
     with _entries(path, _ScenesFile, "scenes") as entries:
         for position, raw in enumerate(entries):
             scene = _decode(decoder, raw, path, "scene", position)
             _check_scene(scene, path, position)
+            if scene.image_index in seen:
+                raise DataError(
+                    f"{path}: scene number {position} (from 0) repeats the image_index {scene.image_index}; expected "
+                    "each once. The file was put together wrongly: fetch or make it again."
+                )
+            seen.add(scene.image_index)
             yield scene
 
 
@@ -114,6 +115,8 @@ def _entries(path: Path, kind: type[_QuestionsFile] | type[_ScenesFile], key: st
         file = open(path, "rb")
     except FileNotFoundError:
         raise DataError(f"expected the file {path}, found none. Check the CLEVR directory.") from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}. Check the file and its permissions.") from None
     with file:
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty: expected JSON with the list '{key}'. Fetch or make it again.")

@@ -11,16 +11,20 @@ import numpy as np
 
 from rnlib.clevr.cache import cache_folder, locked, open_arrays, replace_folder
 from rnlib.clevr.catalogue import QUESTION_TYPES
-from rnlib.clevr.images import open_images, prepare_images
+from rnlib.clevr.images import prepare_images
 from rnlib.clevr.layout import ClevrDirectory
 from rnlib.clevr.tables import UNKNOWN, write_tables
 from rnlib.clevr.vocabulary import Vocabulary
-from rnlib.errors import DataError
+from rnlib.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
 class Split:
-    """One split of a CLEVR set. The arrays (see rnlib.clevr.tables) are read-only memory maps."""
+    """One split of a CLEVR set. The arrays (see rnlib.clevr.tables) are read-only memory maps.
+
+    `fingerprint` is a digest of questions and scenes, `image_fingerprint` of the prepared
+    pictures ("" without them), wherever the files stand.
+    """
 
     directory: ClevrDirectory
     name: str
@@ -28,6 +32,7 @@ class Split:
     image_indices: list[int]
     image_filenames: list[str]
     fingerprint: str
+    image_fingerprint: str
     arrays: dict[str, np.ndarray] = field(repr=False)
     images: np.ndarray | None = field(repr=False, default=None)
 
@@ -88,11 +93,18 @@ def open_split(
     `workers`: processes that decode pictures (else one a CPU). `show`: print progress.
     Stale and damaged caches are noticed and made again. Raises DataError on broken input.
     """
+    if images is not None and not 1 <= images <= 4096:
+        raise ConfigError(f"expected pictures of 1 to 4096 pixels a side, found {images}.")
+    if workers is not None and workers < 1:
+        raise ConfigError(f"expected at least 1 process to decode pictures, found {workers}.")
     found = ClevrDirectory.find(directory)
     found.require(split)
     folder = cache_folder(found, split, cache)
     arrays, manifest = _tables(found, split, folder / "tables", show)
     filenames: list[str] = manifest["image_filenames"]
+    pictures, image_fingerprint = None, ""
+    if images is not None:
+        pictures, image_fingerprint = _images(found, split, filenames, images, folder, workers, show)
     return Split(
         directory=found,
         name=split,
@@ -100,8 +112,9 @@ def open_split(
         image_indices=manifest["image_indices"],
         image_filenames=filenames,
         fingerprint=_fingerprint(manifest),
+        image_fingerprint=image_fingerprint,
         arrays=arrays,
-        images=_images(found, split, filenames, images, folder, workers, show) if images else None,
+        images=pictures,
     )
 
 
@@ -144,16 +157,18 @@ def _images(
     folder: Path,
     workers: int | None,
     show: bool,
-) -> np.ndarray:
+) -> tuple[np.ndarray, str]:
+    """The prepared pictures and a digest of them."""
     source = directory.image_signature(split, filenames)
     target = folder / f"images_{size}"
-    array = open_images(target, source)
-    if array is None:
+    opened = open_arrays(target, source)
+    if opened is None:
         with locked(folder):
-            array = open_images(target, source)
-            if array is None:
+            opened = open_arrays(target, source)
+            if opened is None:
                 pictures = [directory.images(split) / name for name in filenames]
                 prepare_images(pictures, size, target, source, workers, show)
-                array = open_images(target, source)
-    assert array is not None, f"{target} does not open although it was just written"
-    return array
+                opened = open_arrays(target, source)
+    assert opened is not None, f"{target} does not open although it was just written"
+    arrays, manifest = opened
+    return arrays["images"], manifest["arrays"]["images"]["digest"]

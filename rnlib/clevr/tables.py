@@ -113,7 +113,7 @@ def question_arrays(
         columns["image_index"].append(question.image_index)
         columns["answers"].append(_answer_number(question, answers, path, position))
         columns["types"].append(_type_number(question, path, position))
-        columns["families"].append(_family(question))
+        columns["families"].append(_family(question, path, position))
         columns["program_lengths"].append(len(question.program or ()))
     if not flat:
         raise DataError(f"{path}: expected questions, found an empty list. Fetch or make it again.")
@@ -162,9 +162,12 @@ def _type_number(question: QuestionRecord, path: Path, position: int) -> int:
     return _TYPE_NUMBER[name]
 
 
-def _family(question: QuestionRecord) -> int:
+def _family(question: QuestionRecord, path: Path, position: int) -> int:
     """The global family index 0..89; the public generator counts within each of its template files."""
     if question.question_family_index is None:
         return UNKNOWN
     group = (question.template_filename or "").removesuffix(".json")
-    return question.question_family_index + (FAMILY_GROUPS[group].start if group in FAMILY_GROUPS else 0)
+    family = question.question_family_index + (FAMILY_GROUPS[group].start if group in FAMILY_GROUPS else 0)
+    if not 0 <= family < UNKNOWN:
+        raise DataError(f"{path}: question number {position} (from 0) has the family index {family}; expected 0 to 89.")
+    return family

@@ -107,6 +107,17 @@ def _table(source: tuple[str, ...], number_of: dict[str, int]) -> UInt8[np.ndarr
     return np.array([0] + [number_of.get(entry, 0) for entry in source], dtype=np.uint8)
 
 
+def choose_vocabulary(which: str, of_training: Vocabulary) -> Vocabulary:
+    """ "train" (that of the training questions), "clevr-v1.0", or the path of a vocabulary file (.json)."""
+    if which == "train":
+        return of_training
+    if which == "clevr-v1.0":
+        return clevr_v1()
+    if not which.endswith(".json"):
+        raise ConfigError(f"expected the vocabulary 'train', 'clevr-v1.0' or a .json file, found '{which}'.")
+    return Vocabulary.load(which)
+
+
 def clevr_v1() -> Vocabulary:
     """The vocabulary of CLEVR v1.0, in the order of first appearance in CLEVR_train_questions.json."""
     return Vocabulary.load(CLEVR_V1_FILE)

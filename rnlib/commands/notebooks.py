@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from rnlib.errors import ConfigError
 
 
@@ -20,7 +22,7 @@ def add_commands(commands: Any) -> None:
     run.add_argument("--only", nargs="+", metavar="NN", help="only these notebooks, by number: --only 02 04")
     run.add_argument("--run", dest="name", metavar="NAME", help="folder in outputs/ (default: the profile's name)")
     run.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="replace notebook parameters")
-    run.add_argument("--again", action="store_true", help="execute also what is done")
+    run.add_argument("--again", action="store_true", help="begin anew what is done: its folder is emptied")
     run.set_defaults(run=_run)
 
     store = commands.add_parser("notebooks", help="for developers: refresh the outputs stored in notebooks/")
@@ -35,7 +37,7 @@ def _run(options: argparse.Namespace) -> None:
         name, equals, value = assignment.partition("=")
         if not equals:
             raise ConfigError(f"expected --set NAME=VALUE, found '{assignment}'.")
-        parameters[name] = value
+        parameters[name] = _value(assignment, value)
     from rnlib.runs import run_profile  # papermill and Jupyter: not needed by the other commands
 
     folder = run_profile(
@@ -47,6 +49,14 @@ def _run(options: argparse.Namespace) -> None:
         again=options.again,
     )
     print(f"executed notebooks, HTML pages and results are in {folder}")
+
+
+def _value(assignment: str, text: str) -> Any:
+    """What a parameter file would make of the text: numbers, lists, mappings, else a string."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"expected a value as in a YAML file, found --set '{assignment}'. Quote it.") from None
 
 
 def _store(options: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rnlib.clevr.split import open_split
-from rnlib.clevr.vocabulary import Vocabulary, clevr_v1
+from rnlib.clevr.vocabulary import choose_vocabulary
 from rnlib.commands.options import add_clevr, add_device
 from rnlib.model.inputs import choose_device
 from rnlib.model.preset import load_preset, parse_overrides, shipped_presets
@@ -105,10 +105,3 @@ def _train(options: argparse.Namespace) -> None:
     )
     best = folder.history()["val_accuracy"].max()
     print(f"best validation accuracy {100 * best:.2f} %; weights in {folder.weights('best')}")
-
-
-def choose_vocabulary(which: str, of_training: Vocabulary) -> Vocabulary:
-    """ "train", "clevr-v1.0", or the path of a vocabulary file."""
-    if which == "train":
-        return of_training
-    return clevr_v1() if which == "clevr-v1.0" else Vocabulary.load(which)

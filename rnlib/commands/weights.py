@@ -15,6 +15,7 @@ from rnlib.evaluation import (
     save_answers,
     save_predictions,
 )
+from rnlib.evaluation.predictions import require_batch_size
 from rnlib.files import make_folder, write_json
 from rnlib.model.inputs import NetworkInputs, choose_device
 from rnlib.model.weights import Weights, import_seed_weights, load_weights
@@ -48,6 +49,7 @@ def _add_weights(parser: argparse.ArgumentParser, split: str) -> None:
 
 
 def _open(options: argparse.Namespace) -> tuple[Weights, Split]:
+    require_batch_size(options.batch_size)
     weights = load_weights(options.weights)
     size = weights.preset.image_size if weights.preset.objects == "pixels" else None
     return weights, open_split(options.clevr, options.split, images=size, cache=options.cache)

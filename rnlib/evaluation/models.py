@@ -1,5 +1,6 @@
 """Several sets of weights beside one another: their names, where they come from, their accuracies."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ def load_named(paths: Sequence[Path | str]) -> dict[str, Weights]:
     """Load weights files; each gets a name of its own, in the order given.
 
     A file in the folder of a training, TRAINING/weights/best.safetensors, is named after the
-    training, any other after itself; repeated names get a number. Raises WeightsError for a
+    training (less the digest that a run puts behind its name), any other after itself;
+    repeated names get a number. Raises WeightsError for a
     file that cannot be read, ConfigError where none is given.
     """
     if not paths:
@@ -28,7 +30,9 @@ def load_named(paths: Sequence[Path | str]) -> dict[str, Weights]:
         )
     loaded: dict[str, Weights] = {}
     for path in map(Path, paths):
-        base = path.parent.parent.name if path.parent.name == "weights" and path.parent.parent.name else path.stem
+        training = path.resolve().parents[1]
+        of_training = path.parent.name == "weights" and (training / "run.json").is_file()
+        base = re.sub(r"-[0-9a-f]{8}$", "", training.name) if of_training else path.stem
         name, number = base, 1
         while name in loaded:
             number += 1
@@ -51,7 +55,8 @@ def image_size(models: Mapping[str, Weights]) -> int | None:
 def models_table(models: Mapping[str, Weights], split: Split) -> pd.DataFrame:
     """What each set of weights says of itself: a row a model.
 
-    `trained on` compares the fingerprints of the data its training used with that of `split`.
+    `trained on` compares the fingerprints of the data its training used with that of `split`:
+    "these questions" were learnt from, "this set" means that they chose the best epoch.
     """
     return pd.DataFrame([_origin(name, weights, split) for name, weights in models.items()]).set_index("model")
 
@@ -63,8 +68,10 @@ def _origin(name: str, weights: Weights, split: Split) -> dict[str, Any]:
         trained = f"elsewhere: {origin['note']}"
     elif not data:
         trained = "not recorded"
+    elif split.fingerprint == data.get("train"):
+        trained = "these questions"
     else:
-        trained = "this set" if split.fingerprint in data.values() else "another set"
+        trained = "this set" if split.fingerprint == data.get("val") else "another set"
     return {
         "model": name,
         "preset": weights.preset.name,

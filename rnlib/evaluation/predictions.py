@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from rnlib.clevr.catalogue import CLASS_OF_ANSWER, GROUP_OF_TYPE, QUESTION_TYPES
 from rnlib.clevr.split import Split
-from rnlib.errors import DataError
+from rnlib.errors import ConfigError, DataError
 from rnlib.files import atomic_write
 from rnlib.model.inputs import NetworkInputs
 from rnlib.model.network import RelationNetwork
@@ -57,7 +57,9 @@ def predict(
     truth, answer, probability (of the answer), loss (-log probability of the truth), correct,
     invalid (answer of another class than the truth's), top_answers, top_probabilities
     (the five best). Truth, loss, correct and invalid are missing in a split without answers.
+    Raises ConfigError for a batch size below 1, and for words that the weights do not know.
     """
+    require_batch_size(batch_size)
     network = weights.network.to(device)
     inputs = NetworkInputs.of(split, weights.preset, weights.vocabulary, device)
     log_probability = np.zeros((split.n_questions, len(weights.vocabulary.answers)), np.float32)
@@ -99,6 +101,12 @@ def predictions_table(
     table["top_answers"] = list(names[best])
     table["top_probabilities"] = list(np.exp(np.take_along_axis(log_probability, best, 1)))
     return table
+
+
+def require_batch_size(batch_size: int) -> None:
+    """Raise ConfigError for a batch size below 1."""
+    if batch_size < 1:
+        raise ConfigError(f"expected a batch size of at least 1 question, found {batch_size}.")
 
 
 def require_answers(split: Split) -> None:

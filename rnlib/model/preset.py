@@ -140,9 +140,9 @@ def _from_file(path: Path, entry: str) -> Preset:
     if "hyperparams" not in content:
         return _preset({"name": path.stem, **content}, path)
     entries = content["hyperparams"]
-    if entry not in entries:
+    if not isinstance(entries, dict) or entry not in entries:
         raise ConfigError(
-            f"{path} holds several presets; name one behind the path, as in '{path}#{next(iter(entries), 'NAME')}'. "
+            f"{path} holds several presets; name one behind the path, as in '{path}#ir-fp'. "
             f"It has: {', '.join(entries)}."
         )
     return _from_seed(entry, entries[entry], path)
@@ -160,6 +160,8 @@ _SEED_FIELDS = {
 
 def _from_seed(name: str, entry: dict[str, Any], path: Path) -> Preset:
     """An entry of the seed's config.json (`hyperparams`) as a preset."""
+    if not isinstance(entry, dict):
+        raise ConfigError(f"{path}#{name}: expected an object with a preset's keys, found {entry!r}.")
     known = {*_SEED_FIELDS, "state_description", "f_fc1", "f_fc2", "rl_in_size"}
     missing = {*_SEED_FIELDS, "state_description", "f_fc1", "f_fc2"} - set(entry)
     if missing or set(entry) - known:

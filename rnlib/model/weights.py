@@ -4,6 +4,8 @@ The JSON holds the preset, the vocabulary, metrics, provenance and the sha256 of
 numbers. Neither file is of use without the other, and neither can execute code.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,17 +48,18 @@ def save_weights(
 ) -> Path:
     """Write `path` (.safetensors) and its JSON; returns `path`."""
     path = _checked_suffix(Path(path))
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    with atomic_write(path) as file:
-        file.write(save(tensors))
+    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()})
     info = {
         "format": FORMAT,
         "preset": msgspec.to_builtins(network.preset),
         "vocabulary": msgspec.to_builtins(vocabulary),
         "metrics": dict(metrics or {}),
         "provenance": dict(provenance or {}),
-        "sha256": sha256(path),
+        "sha256": hashlib.sha256(content).hexdigest(),
     }
+    json.dumps(info, allow_nan=False)  # what cannot be written must show before either file is
+    with atomic_write(path) as file:
+        file.write(content)
     write_json(path.with_suffix(".json"), info)
     return path
 

@@ -7,6 +7,7 @@ folder      outputs/<run>/<notebook>/: files, provenance, and whether it is done
 kernel      the kernel of headless runs: this Python
 execution   one notebook through papermill, with its HTML page
 data        which CLEVR set a run works on
+trainings   a notebook's trainings, each in a folder of its own
 running     all notebooks of a profile in order, and `require` for a later one's needs
 committed   `make notebooks`: the committed notebooks with the outputs of the smoke run
 """
@@ -17,6 +18,7 @@ from rnlib.runs.parameters import parameters_table, validate_parameters
 from rnlib.runs.profiles import profile_parameters, profiles
 from rnlib.runs.root import notebook_names, project_root
 from rnlib.runs.running import require, run_profile
+from rnlib.runs.trainings import train_in, training_of
 
 __all__ = [
     "RunFolder",
@@ -28,5 +30,7 @@ __all__ = [
     "project_root",
     "require",
     "run_profile",
+    "train_in",
+    "training_of",
     "validate_parameters",
 ]

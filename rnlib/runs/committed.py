@@ -1,6 +1,9 @@
 """The committed notebooks: run again in place, without what changes from one run to the next."""
 
-from collections.abc import Sequence
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rnlib.files import atomic_write
@@ -14,8 +17,27 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 def store_outputs(notebooks: Sequence[str] | None = None) -> None:
     """Execute notebooks (all, or those named) with their defaults and store the outputs in notebooks/.
 
-    A notebook that fails stays as it was; RnlibError says where its executed copy is.
+    They run in a folder of their own, removed afterwards, so that no earlier run shows in
+    them. A notebook that fails stays as it was; RnlibError says why.
     """
+    with tempfile.TemporaryDirectory(prefix="rnlib-store-") as folder, _outputs_in(folder):
+        _execute_and_store(notebooks)
+
+
+@contextmanager
+def _outputs_in(folder: str) -> Iterator[None]:
+    before = os.environ.get("RNLIB_OUTPUTS")
+    os.environ["RNLIB_OUTPUTS"] = folder
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["RNLIB_OUTPUTS"]
+        else:
+            os.environ["RNLIB_OUTPUTS"] = before
+
+
+def _execute_and_store(notebooks: Sequence[str] | None) -> None:
     import nbformat
 
     for name in sorted(notebook_name(name) for name in notebooks) if notebooks else notebook_names():

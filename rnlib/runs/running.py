@@ -4,6 +4,7 @@
 `require`, inside a later notebook's kernel, executes a missing earlier one with the same.
 """
 
+import shutil
 import subprocess
 import sys
 import time
@@ -11,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rnlib.errors import ConfigError, DataError, RnlibError
+from rnlib.clevr.layout import ClevrDirectory
+from rnlib.errors import ConfigError, RnlibError
 from rnlib.files import make_folder, read_json, write_json
 from rnlib.provenance import provenance
 from rnlib.runs.execution import execute, executed_notebook, export_html
@@ -36,7 +38,8 @@ def run_profile(
     `only`: these notebooks (full names or the starts of them, "04"), else all.
     `run`: the run's name, else the profile's. `parameters`: values that override the
     profile's in every notebook that declares them. Notebooks done with the same code,
-    parameters and inputs are left out, unless `again`.
+    parameters and inputs are left out; with `again` their folders are emptied and they
+    begin anew.
 
     All parameters of all notebooks are checked before the first one starts. Raises
     ConfigError or DataError for wrong input, RnlibError where a notebook fails; what is
@@ -58,6 +61,8 @@ def run_profile(
             continue
         print(f"{notebook}: running", flush=True)
         began = time.monotonic()
+        if again:
+            shutil.rmtree(folder.folder, ignore_errors=True)
         execute(notebook, run, plan[notebook])
         print(f"{notebook}: done in {time.monotonic() - began:.0f} s", flush=True)
     states = [state for state in (RunFolder(run, name).done() for name in notebook_names()) if state]
@@ -103,9 +108,7 @@ def _plan(
     if not notebook_names():
         raise ConfigError(f"expected notebooks named like 01_name.ipynb in {project_root() / 'notebooks'}, found none.")
     if clevr is not None:
-        if not clevr.is_dir():
-            raise DataError(f"expected a CLEVR directory at {clevr}, found none. Check the path.")
-        parameters["clevr"] = str(clevr.resolve())
+        parameters["clevr"] = str(ClevrDirectory.find(clevr).root)
     declared = {name: declared_parameters(notebook_path(name)) for name in notebook_names()}
     names = {name: [parameter.name for parameter in declared[name]] for name in declared}
     for name in parameters:
@@ -122,6 +125,8 @@ def _plan(
             plan[notebook] = check_parameters(declared[notebook], given)
         except ConfigError as error:
             raise ConfigError(f"{notebook}, profile {profile!r}: {error}") from None
+        if notebook in chosen and plan[notebook].get("clevr"):
+            ClevrDirectory.find(plan[notebook]["clevr"])
     return plan
 
 

@@ -1,6 +1,13 @@
 """Training: the recipe, the loop, its folder, its curves."""
 
-from rnlib.training.curves import plot_accuracy, plot_against_reference, plot_losses, plot_schedule, reference_curves
+from rnlib.training.curves import (
+    plot_accuracy,
+    plot_against_reference,
+    plot_losses,
+    plot_schedule,
+    plot_steps,
+    reference_curves,
+)
 from rnlib.training.loop import Saving, train
 from rnlib.training.recipe import Recipe, make_recipe, recipe_of
 from rnlib.training.run import TrainingFolder
@@ -14,6 +21,7 @@ __all__ = [
     "plot_against_reference",
     "plot_losses",
     "plot_schedule",
+    "plot_steps",
     "recipe_of",
     "reference_curves",
     "train",

@@ -41,6 +41,14 @@ def plot_losses(history: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
+def plot_steps(steps: pd.DataFrame, title: str) -> Figure:
+    """Training loss every few steps: how it falls within the epochs."""
+    figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
+    axes.plot(steps["step"], steps["train_loss"], color=PALETTE[0], lw=1)
+    _label(axes, title, "step", "training loss (nats)")
+    return figure
+
+
 def plot_accuracy(history: pd.DataFrame, title: str, column: str = "val_accuracy") -> Figure:
     """Validation accuracy (or, with column "val_invalid", the rate of invalid answers), overall and by answer class."""
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")

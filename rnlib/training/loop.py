@@ -71,17 +71,18 @@ def train(
 
     `vocabulary`: numbers words and answers; by default the training split's own.
     `transfer`: weights whose convolutions to start from. `resume_from`: weights of a kept
-    epoch (or a state file) to go on from, in place of the last state in `out`.
+    epoch of another training folder to branch off from, in place of new weights.
     `on_epoch` is called with each line of the history. An interrupt (Ctrl-C, SIGTERM) ends
-    the step under way, saves the state and raises KeyboardInterrupt; running again goes on.
-    Raises ConfigError where `out` holds another training, DataError on broken input.
+    the step (or the validation) under way, saves the state and raises KeyboardInterrupt;
+    running again goes on. Raises ConfigError where `out` holds another training or already
+    more epochs, DataError on broken input.
     """
     for split in (train_split, val_split):
         require_answers(split)
     vocabulary = vocabulary or train_split.vocabulary
-    config = training_config(preset, recipe, vocabulary, train_split, val_split)
     inputs = NetworkInputs.of(train_split, preset, vocabulary, device)
     NetworkInputs.of(val_split, preset, vocabulary)  # a wrong val split must show before an epoch, not after it
+    epoch_order(recipe, 1, train_split.image_of_question)  # and so must too few questions
     folder = TrainingFolder(out)
 
     torch.manual_seed(recipe.seed)
@@ -90,17 +91,8 @@ def train(
         transfer_convolutions(network, transfer)
     network.to(device)
     optimizer = _optimizer(network, recipe)
-    position = Position()
-    source = resume_source(Path(resume_from)) if resume_from else folder.state()
-    if resume_from or source.is_file():
-        state = load_state(source)
-        check_same(state["config"], config, source)
-        folder.claim(config)
-        position = restore_state(state, network, optimizer)
-        if show:
-            print(f"continuing at epoch {position.epoch}, step {position.step}, from {source}", flush=True)
-    else:
-        folder.claim(config)
+    config = training_config(preset, recipe, vocabulary, train_split, val_split, transfer)
+    position = _start(folder, resume_from, config, recipe, network, optimizer, show)
 
     loop = _Loop(network, optimizer, inputs, val_split, vocabulary, recipe, folder, config, saving or Saving(), show)
     with _stop_requests() as stopped:
@@ -109,7 +101,46 @@ def train(
             row = loop.finish_epoch(position)
             if on_epoch:
                 on_epoch(row)
+            if stopped.is_set():
+                raise KeyboardInterrupt(f"stopped after epoch {row['epoch']}; the state is saved")
     return folder
+
+
+def _start(
+    folder: TrainingFolder,
+    resume_from: Path | str | None,
+    config: dict[str, Any],
+    recipe: Recipe,
+    network: RelationNetwork,
+    optimizer: torch.optim.Optimizer,
+    show: bool,
+) -> Position:
+    """Where to begin: at the state in the folder, else at the kept epoch asked for, else at the first epoch."""
+    source, branch = folder.state(), False
+    if not source.is_file() and resume_from:
+        source, branch = resume_source(Path(resume_from)), True
+    elif resume_from and resume_source(Path(resume_from)).resolve().parent == source.resolve().parent:
+        raise ConfigError(
+            f"{resume_from} is a kept epoch of the training in {folder.root} itself, which has gone on since. "
+            "Give another folder with --out to branch off from it, or leave --resume-from out to continue."
+        )
+    if not branch and not source.is_file():
+        folder.claim(config)
+        return Position()
+    state = load_state(source)
+    check_same(state["config"], config, source)
+    position = restore_state(state, network, optimizer)
+    done = position.epoch - 1
+    if done > recipe.epochs or (branch and done == recipe.epochs):
+        raise ConfigError(
+            f"{source} holds {done} epochs, and {recipe.epochs} were asked for. Ask for more with --epochs."
+        )
+    folder.claim(config)
+    if branch:
+        position.best_accuracy = -1.0  # `best` is the best of this folder
+    if show:
+        print(f"continuing at epoch {position.epoch}, step {position.step}, from {source}", flush=True)
+    return position
 
 
 @dataclass(frozen=True)
@@ -172,13 +203,10 @@ class _Loop:
         """Validate, record and save at the end of an epoch; returns its line of the history."""
         epoch = position.epoch
         loss = position.loss_sum / position.questions
-        if not np.isfinite(loss):
-            raise ConfigError(
-                f"the training loss of epoch {epoch} is {loss}: training diverged. "
-                "Use a lower learning_rate or a smaller clip_norm, in another folder."
-            )
+        _require_finite(loss, f"the training loss of epoch {epoch}")
         weights = Weights(self.network, self.inputs.preset, self.vocabulary)
         metrics = compute_metrics(predict(weights, self.val_split, device=self.inputs.device, show=False))
+        _require_finite(metrics["loss"], f"the validation loss of epoch {epoch}")
         row = history_row(position, self.recipe, loss, metrics)
         position.history.append(row)
         best = row["val_accuracy"] > position.best_accuracy
@@ -278,6 +306,13 @@ def epoch_line(row: Row, epochs: int) -> str:
         f"val loss {row['val_loss']:.4f}  val accuracy {100 * row['val_accuracy']:.2f} %  "
         f"invalid {100 * row['val_invalid']:.2f} %  {row['questions_per_second']:,.0f} questions/s"
     )
+
+
+def _require_finite(loss: float, what: str) -> None:
+    if not np.isfinite(loss):
+        raise ConfigError(
+            f"{what} is {loss}: training diverged. Use a lower learning_rate or a smaller clip_norm, in another folder."
+        )
 
 
 def _optimizer(network: RelationNetwork, recipe: Recipe) -> torch.optim.Optimizer:

@@ -57,6 +57,17 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     seed: Annotated[int, msgspec.Meta(ge=0)] = 42
     log_every: Count = 100
 
+    def __post_init__(self) -> None:
+        for name, gamma, start, cap in (
+            ("rate", self.rate_gamma, self.learning_rate, self.rate_max),
+            ("batch", self.batch_gamma, self.batch_size, self.batch_max),
+        ):
+            if gamma > 1 and start > cap:
+                raise ConfigError(
+                    f"recipe: with {name}_gamma = {gamma} expected a start of at most {name}_max = {cap}, "
+                    f"found {start}. Raise {name}_max, or set {name}_gamma to 1 to keep it constant."
+                )
+
     def rate_at(self, epoch: int) -> float:
         """The learning rate of epoch 1, 2, …: learning_rate * rate_gamma ** ((epoch + 1) // rate_step), capped.
 

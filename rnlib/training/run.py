@@ -6,6 +6,7 @@ weights/            last, best and kept epochs: NAME.safetensors with NAME.json
 state/              what resuming needs: last.pt and kept epochs
 """
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,15 @@ import pandas as pd
 from rnlib.clevr.split import Split
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError, DataError
-from rnlib.files import atomic_write, make_folder, read_json, write_json
+from rnlib.files import atomic_write, make_folder, read_json, sha256, write_json
 from rnlib.model.preset import Preset
 from rnlib.training.recipe import Recipe
 from rnlib.training.state import Row
 
 # Fields of a recipe that may change when a training goes on: they do not touch the steps already done.
 _MAY_CHANGE = {"epochs", "log_every"}
+
+STEP_COLUMNS = ["step", "epoch", "train_loss", "learning_rate"]
 
 
 class TrainingFolder:
@@ -57,31 +60,51 @@ class TrainingFolder:
 
     def write_tables(self, history: list[Row], steps: list[Row]) -> None:
         """Write history.csv and steps.csv."""
-        for path, rows in ((self.history_file, history), (self.steps_file, steps)):
-            with atomic_write(path, "w") as file:
-                pd.DataFrame(rows).to_csv(file, index=False)
+        with atomic_write(self.history_file, "w") as file:
+            pd.DataFrame(history).to_csv(file, index=False)
+        with atomic_write(self.steps_file, "w") as file:
+            pd.DataFrame(steps, columns=STEP_COLUMNS).to_csv(file, index=False)
 
     def claim(self, config: dict[str, Any]) -> None:
-        """Take the folder for a training, or find that it holds this very one; ConfigError if it holds another."""
+        """Take the folder for a training, or find that it holds this very one; ConfigError if it holds another.
+
+        A training that never came to save a state does not count.
+        """
         path = self.root / "run.json"
         make_folder(self.root, "the training")
-        if path.is_file():
+        if path.is_file() and self.state().is_file():
             check_same(read_json(path), config, self.root)
         write_json(path, config)
 
 
-def training_config(preset: Preset, recipe: Recipe, vocabulary: Vocabulary, train: Split, val: Split) -> dict[str, Any]:
-    """What run.json holds."""
+def training_config(
+    preset: Preset,
+    recipe: Recipe,
+    vocabulary: Vocabulary,
+    train: Split,
+    val: Split,
+    transfer: Path | str | None = None,
+) -> dict[str, Any]:
+    """What run.json holds: all that decides what a training computes."""
     config: dict[str, Any] = msgspec.to_builtins(
         {"preset": preset, "recipe": recipe, "vocabulary": vocabulary}, str_keys=True
     )
     config["data"] = {"train": train.fingerprint, "val": val.fingerprint}
+    if preset.objects == "pixels":
+        config["data"] |= {"train pictures": train.image_fingerprint, "val pictures": val.image_fingerprint}
+    config["start"] = {"convolutions": sha256(transfer) if transfer else ""}
     return msgspec.json.decode(msgspec.json.encode(config))  # tuples become lists, as they come back from a file
+
+
+def config_digest(config: Mapping[str, Any]) -> str:
+    """A short name for a training: equal for configurations that continue one another."""
+    recipe = {key: value for key, value in config["recipe"].items() if key not in _MAY_CHANGE}
+    return hashlib.blake2b(msgspec.json.encode({**config, "recipe": recipe}), digest_size=4).hexdigest()
 
 
 def check_same(before: Mapping[str, Any], now: Mapping[str, Any], where: Path) -> None:
     """Raise ConfigError naming the first difference that keeps a training from going on."""
-    for part in ("preset", "recipe", "vocabulary", "data"):
+    for part in ("preset", "recipe", "vocabulary", "data", "start"):
         for key, value in now[part].items():
             found = before.get(part, {}).get(key)
             if found != value and not (part == "recipe" and key in _MAY_CHANGE):
