@@ -33,7 +33,7 @@ from rnlib.training import (
 )
 from rnlib.training import loop as loop_module
 from rnlib.training.augment import MAX_ANGLE, augment, draw_augmentations, padding
-from rnlib.training.loop import epoch_order
+from rnlib.training.order import epoch_order
 
 SMALL = {"g_layers": [8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8, "word_embedding": 4, "image_size": 32}
 RECIPE = {"epochs": 3, "batch_size": 40, "learning_rate": 1e-3, "rate_gamma": 1, "log_every": 2, "seed": 3}

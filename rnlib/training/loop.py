@@ -15,10 +15,9 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from rnlib.clevr.catalogue import ANSWER_CLASSES
 from rnlib.clevr.split import Split
 from rnlib.clevr.vocabulary import Vocabulary
-from rnlib.errors import ConfigError, DataError
+from rnlib.errors import ConfigError
 from rnlib.evaluation.metrics import compute_metrics
 from rnlib.evaluation.predictions import predict, require_answers
 from rnlib.model.inputs import NetworkInputs
@@ -27,6 +26,8 @@ from rnlib.model.preset import Preset
 from rnlib.model.weights import Weights, save_weights, transfer_convolutions
 from rnlib.provenance import provenance
 from rnlib.training.augment import augment, draw_augmentations
+from rnlib.training.history import epoch_line, history_row
+from rnlib.training.order import epoch_order
 from rnlib.training.recipe import Recipe
 from rnlib.training.run import TrainingFolder, check_same, resume_source, training_config
 from rnlib.training.state import Position, Row, load_state, restore_state, save_state
@@ -213,7 +214,11 @@ class _Loop:
         position.best_accuracy = max(position.best_accuracy, row["val_accuracy"])
         kept = [f"epoch_{epoch:04d}"] if self.saving.keeps(epoch) else []
         origin = provenance(
-            {"training": self.recipe.seed}, recipe=self.config["recipe"], data=self.config["data"], epoch=epoch
+            {"training": self.recipe.seed},
+            recipe=self.config["recipe"],
+            data=self.config["data"],
+            start=self.config["start"],
+            epoch=epoch,
         )
         for name in ["last", *(["best"] if best else []), *kept]:
             save_weights(
@@ -260,52 +265,6 @@ class _Loop:
 
     def _save_state(self, name: str, position: Position) -> None:
         save_state(self.folder.state(name), position, self.network, self.optimizer, self.config)
-
-
-def epoch_order(recipe: Recipe, epoch: int, image_of_question: np.ndarray) -> np.ndarray:
-    """The questions of an epoch in their order, drawn from (seed, epoch).
-
-    With `group_questions` the pictures are shuffled and each one's questions stay together.
-    """
-    chosen = np.arange(len(image_of_question))
-    if recipe.train_questions:
-        if recipe.train_questions > len(chosen):
-            raise DataError(f"expected at least {recipe.train_questions:,} training questions, found {len(chosen):,}.")
-        chosen = np.sort(np.random.default_rng(recipe.seed).choice(len(chosen), recipe.train_questions, replace=False))
-    generator = np.random.default_rng([recipe.seed, epoch, 0])
-    if not recipe.group_questions:
-        return generator.permutation(chosen)
-    rank = generator.permutation(int(image_of_question.max()) + 1)
-    return chosen[np.argsort(rank[image_of_question[chosen]], kind="stable")]
-
-
-def history_row(position: Position, recipe: Recipe, loss: float, metrics: dict[str, Any]) -> Row:
-    """A line of history.csv: rates and losses, accuracy and invalid rate overall and per answer class."""
-    row: Row = {
-        "epoch": position.epoch,
-        "learning_rate": recipe.rate_at(position.epoch),
-        "batch_size": recipe.batch_at(position.epoch),
-        "train_loss": loss,
-        "val_loss": metrics["loss"],
-        "val_accuracy": metrics["accuracy"],
-        "val_invalid": metrics["invalid"],
-    }
-    for name in ANSWER_CLASSES:
-        entry = metrics["by_answer_class"].get(name, {"accuracy": float("nan"), "invalid": float("nan")})
-        row[f"val_accuracy_{name}"] = entry["accuracy"]
-        row[f"val_invalid_{name}"] = entry["invalid"]
-    row["questions_per_second"] = position.questions / max(position.seconds, 1e-9)
-    row["train_seconds"] = position.seconds
-    return row
-
-
-def epoch_line(row: Row, epochs: int) -> str:
-    """A history line for a person."""
-    return (
-        f"epoch {row['epoch']:>3.0f}/{epochs}  rate {row['learning_rate']:.1e}  train loss {row['train_loss']:.4f}  "
-        f"val loss {row['val_loss']:.4f}  val accuracy {100 * row['val_accuracy']:.2f} %  "
-        f"invalid {100 * row['val_invalid']:.2f} %  {row['questions_per_second']:,.0f} questions/s"
-    )
 
 
 def _require_finite(loss: float, what: str) -> None:
