@@ -76,13 +76,22 @@ def _renamed(content: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
             if match:
                 first, second = match.groups()
                 number = int(first) - 1 if name.startswith(_COUNTED_FROM_ONE) else first
-                tensors[ours.format(number, second)] = tensor
+                tensors[ours.format(number, second)] = _without_denormals(tensor)
                 break
         else:
             raise WeightsError(f"{path}: the key '{key}' is not one of the seed's relation networks.")
     for key in [key for key in tensors if key.endswith("running_mean")]:
         tensors[key.replace("running_mean", "num_batches_tracked")] = torch.zeros((), dtype=torch.long)
     return tensors
+
+
+def _without_denormals(tensor: Tensor) -> Tensor:
+    """Numbers below the smallest normal one (1.2e-38) become 0.
+
+    Weight decay left up to 58 % of a layer's weights in the released files there. No answer
+    changes by a bit, but processors handle such numbers in microcode: answering took 15 times as long.
+    """
+    return torch.where(tensor.abs() < torch.finfo(tensor.dtype).tiny, 0, tensor)
 
 
 def _infer_preset(tensors: dict[str, Tensor], path: Path) -> Preset:
