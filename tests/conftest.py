@@ -53,7 +53,7 @@ def tiny_clevr(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from rnlib.synthesis import synthesize
 
     out = tmp_path_factory.mktemp("tiny_clevr")
-    synthesize(out, train=24, val=12, test=6, seed=1, objects=(3, 6), image_size=(120, 80), progress=False)
+    synthesize(out, train=24, val=12, test=6, seed=1, objects=(3, 6), images=(120, 80), progress=False)
     return out
 
 

@@ -22,6 +22,7 @@ COLORS_RGB = {
     "cyan": (41, 208, 208),
     "yellow": (255, 238, 51),
 }
+VIEW = (480, 320)  # width and height in pixels of CLEVR's pictures
 RADII = {"large": 0.7, "small": 0.35}
 HALF_WIDTH = 3.0  # x and y of every object lie in [-3, 3]
 # Directions are those of the camera before its jitter, hence the same in every scene.

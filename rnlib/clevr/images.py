@@ -40,7 +40,16 @@ def open_picture(path: Path) -> Image.Image:
 
 def read_image(path: Path, size: int) -> UInt8[np.ndarray, "3 size size"]:
     """One picture, squeezed to size x size pixels, channels first, 0..255. Raises DataError if it cannot be read."""
-    squeezed = open_picture(path).resize((size, size), Image.Resampling.BILINEAR)
+    return _squeeze(open_picture(path), size)
+
+
+def squeeze(picture: UInt8[np.ndarray, "height width 3"], size: int) -> UInt8[np.ndarray, "3 size size"]:
+    """As read_image, for a picture that is in memory."""
+    return _squeeze(Image.fromarray(picture), size)
+
+
+def _squeeze(picture: Image.Image, size: int) -> np.ndarray:
+    squeezed = picture.resize((size, size), Image.Resampling.BILINEAR)
     return np.ascontiguousarray(np.asarray(squeezed).transpose(2, 0, 1))
 
 

@@ -1,6 +1,6 @@
 """Where things stand in a CLEVR directory (the v1.0 layout), and whether all of it is there.
 
-images/{split}/CLEVR_{split}_%06d.png
+images/{split}/CLEVR_{split}_%06d.png     or, of a synthetic set, images/CLEVR_{split}_{side}.npy, or neither
 scenes/CLEVR_{split}_scenes.json          (train and val)
 questions/CLEVR_{split}_questions.json
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnlib.clevr.catalogue import OFFICIAL_COUNTS, SPLITS
+from rnlib.clevr.picture_array import open_picture_array
 from rnlib.clevr.records import read_questions, read_scenes
 from rnlib.errors import DataError
 
@@ -62,6 +63,17 @@ class ClevrDirectory:
     def images(self, split: str) -> Path:
         return self.root / "images" / split
 
+    def picture_array(self, split: str, side: int) -> Path:
+        """Where a set without PNG files may have its pictures: one uint8 array (pictures, 3, side, side)."""
+        return self.root / "images" / f"CLEVR_{split}_{side}.npy"
+
+    def picture_arrays(self, split: str) -> dict[int, Path]:
+        """The picture arrays that are there, by side in pixels; none for a set with PNG files, which come first."""
+        if self.images(split).is_dir():
+            return {}
+        sides = (path.stem.rpartition("_")[2] for path in self.root.glob(f"images/CLEVR_{split}_*.npy"))
+        return {side: self.picture_array(split, side) for side in sorted(int(side) for side in sides if side.isdigit())}
+
     def signature(self, split: str) -> dict[str, object]:
         """Name, size and change time of the JSON files: tells whether a cache made from them is stale."""
         files = [path for path in (self.questions(split), self.scenes(split)) if path.is_file()]
@@ -88,8 +100,9 @@ class ClevrDirectory:
 def check_directory(path: Path | str) -> list[dict[str, object]]:
     """Read every JSON file of a CLEVR set whole and compare it with its pictures.
 
-    Returns a row a split: split, images, scenes, questions, and `official`, which says how
-    the counts compare with the v1.0 release. Raises DataError at the first fault.
+    Returns a row a split: split, images, scenes, questions, `pictures` ("PNG", "128 x 128 array",
+    "none"), and `official`, which says how the counts compare with the v1.0 release. Raises
+    DataError at the first fault.
     """
     directory = ClevrDirectory.find(path)
     rows: list[dict[str, object]] = []
@@ -107,7 +120,6 @@ def check_directory(path: Path | str) -> list[dict[str, object]]:
             asked[question.image_index] = question.image_filename
             questions += 1
         images = scene_images or asked
-        directory.image_signature(split, list(images.values()))
         official = OFFICIAL_COUNTS[split]
         rows.append(
             {
@@ -115,12 +127,29 @@ def check_directory(path: Path | str) -> list[dict[str, object]]:
                 "images": len(images),
                 "scenes": scenes,
                 "questions": questions,
+                "pictures": _check_pictures(directory, split, list(images.values())),
                 "official": "as released"
                 if (len(images), questions) == official
                 else f"v1.0 has {official[0]:,} / {official[1]:,}",
             }
         )
     return rows
+
+
+def _check_pictures(directory: ClevrDirectory, split: str, filenames: Sequence[str]) -> str:
+    """In which form the pictures are there. Raises DataError where some are missing or the array is damaged.
+
+    No folder images/ at all is no fault: questions and scenes are published without pictures, too.
+    """
+    arrays = directory.picture_arrays(split)
+    for side, path in arrays.items():
+        open_picture_array(path, side, len(filenames), more=not directory.scenes(split).is_file())
+    if arrays:
+        return " and ".join(f"{side} x {side} array" for side in arrays)
+    if not (directory.root / "images").is_dir():
+        return "none"
+    directory.image_signature(split, filenames)
+    return "PNG"
 
 
 def check_image(index: int, filename: str, scene_images: dict[int, str], questions: Path) -> None:

@@ -11,9 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Polygon
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
-from rnlib.clevr.catalogue import ANSWER_CLASSES, ATTRIBUTES, COLORS_RGB, DIRECTIONS, HALF_WIDTH, RADII, TYPE_GROUPS
-from rnlib.clevr.images import open_picture
+from rnlib.clevr.catalogue import (
+    ANSWER_CLASSES,
+    ATTRIBUTES,
+    COLORS_RGB,
+    DIRECTIONS,
+    HALF_WIDTH,
+    RADII,
+    TYPE_GROUPS,
+    VIEW,
+)
 from rnlib.clevr.records import SceneRecord
 from rnlib.clevr.split import Split
 from rnlib.style import PALETTE, label
@@ -23,8 +32,14 @@ _MARKERS = {"sphere": "o", "cube": "s", "cylinder": "h"}
 
 
 def picture(split: Split, row: int) -> UInt8[np.ndarray, "height width 3"]:
-    """The picture of row `row` in its full size. Raises DataError if it cannot be read."""
-    return np.asarray(open_picture(split.image_path(row)))
+    """The picture of row `row` in its full size. Raises DataError if it cannot be read.
+
+    A picture out of an array is stretched to the 480x320 pixels that its pixel_coords speak of.
+    """
+    stored = split.picture(row)
+    if split.image_path(row).exists():
+        return stored
+    return np.asarray(Image.fromarray(stored).resize(VIEW, Image.Resampling.BILINEAR))
 
 
 def plot_pictures(pictures: Sequence[np.ndarray], captions: Sequence[str], columns: int = 4) -> Figure:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
-from rnlib.clevr.cache import cache_folder, locked, open_arrays, replace_folder
+from rnlib.clevr.cache import cache_folder, digest, locked, open_arrays, replace_folder
 from rnlib.clevr.catalogue import QUESTION_TYPES
-from rnlib.clevr.images import prepare_images
+from rnlib.clevr.images import open_picture, prepare_images
 from rnlib.clevr.layout import ClevrDirectory
+from rnlib.clevr.picture_array import open_picture_array
 from rnlib.clevr.tables import UNKNOWN, write_tables
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError, DataError
@@ -73,8 +75,20 @@ class Split:
         return "" if number == UNKNOWN else QUESTION_TYPES[number]
 
     def image_path(self, row: int) -> Path:
-        """The PNG file of the picture in row `row` of `images`."""
+        """The PNG file of the picture in row `row` of `images`. A set with a picture array has none: see `picture`."""
         return self.directory.images(self.name) / self.image_filenames[row]
+
+    def picture(self, row: int) -> UInt8[np.ndarray, "height width 3"]:
+        """The picture of row `row` as it is stored: its PNG file in full size, else out of the largest picture array.
+
+        Raises DataError where there is neither, or it cannot be read.
+        """
+        arrays = self.directory.picture_arrays(self.name)
+        if not arrays:
+            return np.asarray(open_picture(self.image_path(row)))
+        side, path = list(arrays.items())[-1]
+        pictures = open_picture_array(path, side, self.image_indices[-1] + 1, more=not self.has_scenes)
+        return np.ascontiguousarray(pictures[self.image_indices[row]].transpose(1, 2, 0))
 
 
 def open_split(
@@ -91,6 +105,7 @@ def open_split(
     `images`: side in pixels of the pictures to prepare, None for none of them.
     `cache`: where the prepared arrays go (else $RNLIB_CACHE, else ~/.cache/rnlib).
     `workers`: processes that decode pictures (else one a CPU). `show`: print progress.
+    Where the set has a picture array instead of PNG files, `images` is its memory map, not copied.
     Stale and damaged caches are noticed and made again. Raises DataError on broken input.
     """
     if images is not None and not 1 <= images <= 4096:
@@ -104,7 +119,10 @@ def open_split(
     filenames: list[str] = manifest["image_filenames"]
     pictures, image_fingerprint = None, ""
     if images is not None:
-        pictures, image_fingerprint = _images(found, split, filenames, images, folder, workers, show)
+        if found.images(split).is_dir():
+            pictures, image_fingerprint = _images(found, split, filenames, images, folder, workers, show)
+        else:
+            pictures, image_fingerprint = _picture_array(found, split, manifest["image_indices"], images)
     return Split(
         directory=found,
         name=split,
@@ -172,3 +190,24 @@ def _images(
     assert opened is not None, f"{target} does not open although it was just written"
     arrays, manifest = opened
     return arrays["images"], manifest["arrays"]["images"]["digest"]
+
+
+def _picture_array(directory: ClevrDirectory, split: str, indices: list[int], size: int) -> tuple[np.ndarray, str]:
+    """The pictures out of the array that the set came with, and a digest of them."""
+    arrays = directory.picture_arrays(split)
+    if not arrays:
+        raise DataError(
+            f"{directory.root} has no pictures of '{split}': expected {directory.images(split)}, found no such folder. "
+            "Fetch or make them, or use the set without pictures (a preset on state descriptions; images=None)."
+        )
+    if size not in arrays:
+        raise DataError(
+            f"{directory.root} has the pictures of '{split}' as an array of {' and '.join(map(str, arrays))} pixels a "
+            f"side only, asked for: {size}. Use a preset with that image_size, or make the set with --images {size}."
+        )
+    # Of the test split no more is known than its questions, and a picture may have none.
+    has_scenes = directory.scenes(split).is_file()
+    pictures = open_picture_array(arrays[size], size, indices[-1] + 1, more=not has_scenes)
+    if indices != list(range(len(pictures))):
+        pictures = pictures[indices]
+    return pictures, digest(arrays[size])

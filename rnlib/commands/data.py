@@ -11,6 +11,7 @@ from rnlib.clevr.split import open_split
 from rnlib.commands.options import add_clevr
 from rnlib.errors import ConfigError
 from rnlib.synthesis import synthesize
+from rnlib.synthesis.settings import CHUNKS
 
 
 def add_commands(commands: Any) -> None:
@@ -32,7 +33,14 @@ def add_commands(commands: Any) -> None:
     make.add_argument("--seed", type=int, default=0)
     make.add_argument("--families", nargs="+", metavar="GROUP", help=f"out of {', '.join(FAMILY_GROUPS)}")
     make.add_argument("--objects", default="3-10", metavar="A-B", help="objects a scene (default 3-10)")
-    make.add_argument("--images", default="480x320", metavar="WxH", help="size of the pictures (default 480x320)")
+    make.add_argument(
+        "--images",
+        default="480x320",
+        metavar="WxH|SIDE|none",
+        help="480x320 (default): PNG files of that size; 128: one array a split of squares of 128 pixels, which saves "
+        "big sets the detour over PNG files; none: scenes and questions only",
+    )
+    make.add_argument("--device", default="cpu", choices=CHUNKS, help="what draws the pictures (default cpu)")
     make.add_argument("--workers", type=int, metavar="N", help="processes (default: one a CPU)")
     make.set_defaults(run=_synthesize)
 
@@ -63,16 +71,18 @@ def _synthesize(options: argparse.Namespace) -> None:
         seed=options.seed,
         families=options.families,
         objects=_pair(options.objects, "-", "--objects", "3-10"),
-        image_size=_pair(options.images, "x", "--images", "480x320"),
+        images=_images(options.images),
+        device=options.device,
         workers=options.workers,
     )
     print(f"synthetic CLEVR is in {folder}")
 
 
 def _check(options: argparse.Namespace) -> None:
-    print(f"{'split':<8}{'images':>9}{'scenes':>9}{'questions':>11}  CLEVR v1.0")
+    print(f"{'split':<8}{'images':>9}{'scenes':>9}{'questions':>11}  {'pictures':<17}CLEVR v1.0")
     for row in check_directory(options.clevr):
-        print(f"{row['split']:<8}{row['images']:>9,}{row['scenes']:>9,}{row['questions']:>11,}  {row['official']}")
+        counts = f"{row['split']:<8}{row['images']:>9,}{row['scenes']:>9,}{row['questions']:>11,}"
+        print(f"{counts}  {row['pictures']:<17}{row['official']}")
 
 
 def _prepare(options: argparse.Namespace) -> None:
@@ -82,8 +92,14 @@ def _prepare(options: argparse.Namespace) -> None:
         print(f"{name}: {split.n_questions:,} questions, {split.n_images:,} pictures, fingerprint {split.fingerprint}")
 
 
+def _images(text: str) -> tuple[int, int] | int | None:
+    if text == "none":
+        return None
+    return int(text) if text.isdecimal() else _pair(text, "x", "--images", "480x320, 128 or none")
+
+
 def _pair(text: str, separator: str, option: str, example: str) -> tuple[int, int]:
     parts = text.split(separator)
-    if len(parts) != 2 or not all(part.isdigit() for part in parts):
+    if len(parts) != 2 or not all(part.isdecimal() for part in parts):
         raise ConfigError(f"expected {option} like {example}, found '{text}'.")
     return int(parts[0]), int(parts[1])

@@ -1,9 +1,20 @@
 """Synthetic CLEVR in the exact file layout of CLEVR v1.0: what the demo and the tests learn from.
 
+camera.py     where the camera and the lamps stand, and where on the picture a point is seen
 scenes.py     objects on a table, seen by a camera: who stands where, what is left of what
+visibility.py how many pixels show each object
 pictures.py   a scene -> the picture that the camera takes
+families.py   the 90 question families: what each asks, of what
+answers.py    how often each family is asked, with which answer
+sets.py       the sets of objects in a scene that words can describe
+terms.py      what a question speaks of, as data, and the program it makes
+sentences.py  the forms of sentence of each family
+wording.py    a question in words
 questions.py  a scene -> questions with programs and answers, by question family
 programs.py   runs a program on a scene (knows nothing of how questions are made)
+settings.py   what decides the bytes of a set
+chunks.py     a few scenes with their questions: the unit of work
+gallery.py    where the pictures of a split go: PNG files or one array
 write.py      all of that, for thousands of scenes, into a directory
 """
 

@@ -1,64 +1,44 @@
 """Writes synthetic CLEVR into a directory, in the layout and with the keys of CLEVR v1.0.
 
-    images/{split}/CLEVR_{split}_%06d.png
+    images/{split}/CLEVR_{split}_%06d.png     or images/CLEVR_{split}_{side}.npy, or neither
     scenes/CLEVR_{split}_scenes.json          train and val only
     questions/CLEVR_{split}_questions.json    of test: without answers, programs and families
     synthesis.json                            the arguments it was made with
 
 synthesis.json is written first, marked incomplete, and again last; a split's JSON files take
-their names after its images. So an interrupted directory is known, and the same call completes it.
-Scene number i of a split depends on (seed, split, i) only, hence not on the number of processes.
+their names after its pictures are there. So an interrupted directory is known, and the same
+call completes it: splits that are whole stay, pictures that are there are not drawn again,
+scenes and questions are made again, which is quick.
 """
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
-from random import Random
-from typing import IO, Any
+from threading import Thread
+from typing import IO
 
 import msgspec
-import numpy as np
 from tqdm import tqdm
 
 from rnlib.clevr.catalogue import SPLITS
 from rnlib.errors import ConfigError, DataError
-from rnlib.files import atomic_write, make_folder, read_json, write_json
-from rnlib.synthesis.pictures import draw
-from rnlib.synthesis.questions import ask, select_families
-from rnlib.synthesis.scenes import MOST_OBJECTS, sample_scene
+from rnlib.files import atomic_write, make_folder
+from rnlib.synthesis.chunks import Chunk, make_chunk
+from rnlib.synthesis.gallery import Gallery, gallery_of
+from rnlib.synthesis.settings import DATE, VERSION, Arguments, is_marked_complete, write_marker
 
-# Raise it with any change that alters a byte of what is made; the date (of that change) stands in every file.
-VERSION, DATE = 1, "11/23/2026"
 LICENSE = "CC0 1.0 (made by rnlib.synthesis)"
-MARKER = "synthesis.json"
 FEW_SCENES = 200  # below this, starting processes takes longer than they save
-MOST_SCENES_A_TASK = 16  # of a process
-PNG_COMPRESSION = 1  # a quarter larger than the default, and twice as fast
+AHEAD = 4  # chunks that each process may be ahead of the writing, which bounds the memory they wait in
 
 Piece = tuple[bytes, list[bytes]]  # a scene and its questions, as JSON
-
-
-class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What decides every byte of a synthetic set."""
-
-    version: int
-    train: int
-    val: int
-    test: int
-    seed: int
-    families: tuple[str, ...] | None
-    objects: tuple[int, int]
-    questions_per_scene: int
-    image_size: tuple[int, int]
-
-    def scenes(self, split: str) -> int:
-        """Number of scenes of a split."""
-        return {"train": self.train, "val": self.val, "test": self.test}[split]
 
 
 def synthesize(
@@ -71,7 +51,8 @@ def synthesize(
     families: Sequence[str] | None = None,
     objects: tuple[int, int] = (3, 10),
     questions_per_scene: int = 10,
-    image_size: tuple[int, int] = (480, 320),
+    images: tuple[int, int] | int | None = (480, 320),
+    device: str = "cpu",
     workers: int | None = None,
     progress: bool = True,
 ) -> Path:
@@ -80,10 +61,12 @@ def synthesize(
     train, val, test: scenes (= images) of each split; a split of 0 has no files.
     families: names of catalogue.FAMILY_GROUPS among questions.SUPPORTED; None: all of those.
     objects: fewest and most objects of a scene, within 1..10. questions_per_scene: at most so many.
-    image_size: (width, height) in pixels. workers: processes; None: one below FEW_SCENES scenes, else
-    one a CPU. The files' bytes do not depend on it.
+    images: (width, height) in pixels: PNG files; one side, such as 128: a uint8 array a split, which a
+    network reads as it is; None: no pictures. device: "cpu" or "cuda", which draws the pictures.
+    workers: processes; None: one below FEW_SCENES scenes, else one a CPU. No byte depends on it.
 
-    Raises ConfigError on a wrong argument; DataError where `out` holds a CLEVR set made otherwise.
+    Raises ConfigError on a wrong argument; DataError where `out` holds a CLEVR set made otherwise,
+    cannot be written to or is full. After an interruption or an error the same call goes on.
     """
     arguments = Arguments(
         version=VERSION,
@@ -94,13 +77,19 @@ def synthesize(
         families=None if families is None else tuple(families),
         objects=objects,
         questions_per_scene=questions_per_scene,
-        image_size=image_size,
+        images=images,
+        device="cpu" if images is None else device,
     )
-    _check(arguments, workers)
-    if _holds(out, arguments):
+    arguments.check()
+    if workers is not None and workers < 1:
+        raise ConfigError(f"synthesize: expected workers to be 1 or more, or None; found {workers}.")
+    splits = [split for split in SPLITS if arguments.scenes(split)]
+    if is_marked_complete(out, arguments) and all(_is_whole(out, arguments, split) for split in splits):
         return out
+    if arguments.device == "cuda":
+        _require_cuda()
     make_folder(out, "a synthetic CLEVR set")
-    write_json(out / MARKER, _marker(arguments, complete=False))
+    write_marker(out, arguments, complete=False)
     for leftover in out.rglob(".*.part"):  # of a run that was killed
         leftover.unlink()
     if workers is None:
@@ -108,74 +97,37 @@ def synthesize(
     with ExitStack() as stack:
         pool = None
         if workers > 1:
-            pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+            # spawn: a forked child of a process that uses torch's threads can hang.
+            pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
             stack.callback(pool.shutdown, cancel_futures=True)  # an error must not wait for the scenes still to come
-        for split in SPLITS:
-            number = arguments.scenes(split)
-            if number:
-                make = partial(_make_scene, out, arguments, split)
-                chunk = max(1, min(MOST_SCENES_A_TASK, number // (4 * workers)))
-                pieces = map(make, range(number)) if pool is None else pool.map(make, range(number), chunksize=chunk)
-                _write_split(out, split, _report(pieces, split, number, progress), arguments)
-    write_json(out / MARKER, _marker(arguments, complete=True))
+        for split in splits:
+            if not _is_whole(out, arguments, split):
+                pieces = _pieces(out, arguments, split, pool, AHEAD * workers)
+                _write_split(out, split, _report(pieces, split, arguments.scenes(split), progress), arguments)
+    write_marker(out, arguments, complete=True)
     return out
 
 
-def _check(arguments: Arguments, workers: int | None) -> None:
-    select_families(arguments.families)
-    counts = {split: arguments.scenes(split) for split in SPLITS}
-    fewest, most = arguments.objects
-    rules = (
-        (min(counts.values()) >= 0 and max(counts.values()) > 0, "train, val, test", "0 or more, not all 0", counts),
-        (max(counts.values()) <= 10**6, "train, val, test", "at most 1,000,000 each", counts),
-        (arguments.seed >= 0, "seed", "0 or more", arguments.seed),
-        (
-            1 <= fewest <= most <= MOST_OBJECTS,
-            "objects",
-            f"(fewest, most) with 1 <= fewest <= most <= {MOST_OBJECTS}",
-            arguments.objects,
-        ),
-        (arguments.questions_per_scene >= 1, "questions_per_scene", "1 or more", arguments.questions_per_scene),
-        (min(arguments.image_size) >= 16, "image_size", "(width, height), each 16 or more", arguments.image_size),
-        (workers is None or workers >= 1, "workers", "1 or more, or None", workers),
-    )
-    for kept, name, expected, found in rules:
-        if not kept:
-            raise ConfigError(f"synthesize: expected {name} to be {expected}; found {found}. Change the argument.")
+def _require_cuda() -> None:
+    import torch
 
-
-def _marker(arguments: Arguments, *, complete: bool) -> dict[str, Any]:
-    return {"complete": complete, "arguments": msgspec.json.decode(msgspec.json.encode(arguments))}
-
-
-def _holds(out: Path, arguments: Arguments) -> bool:
-    """Whether `out` holds the whole set already. DataError where it holds another."""
-    if not (out / MARKER).exists():
-        found = [name for name in ("images", "questions", "scenes") if (out / name).exists()]
-        if found:
-            raise DataError(
-                f"expected {out} to be empty or to hold a synthetic set with its {MARKER}; found "
-                f"{', '.join(found)} without one. Choose another directory, or remove these first."
-            )
-        return False
-    marker = read_json(out / MARKER)
-    made_with, wanted = marker.get("arguments", {}), _marker(arguments, complete=True)["arguments"]
-    names = sorted(name for name in made_with.keys() | wanted.keys() if made_with.get(name) != wanted.get(name))
-    if names:
-        differences = "; ".join(f"{name}: {made_with.get(name)} there, {wanted.get(name)} asked" for name in names)
-        raise DataError(
-            f"expected {out} to be empty or to hold the set asked for; found one made with other arguments "
-            f"({differences}). Choose another directory, or remove this one first."
+    if not torch.cuda.is_available():
+        raise ConfigError(
+            "expected a CUDA device to draw the pictures on (device 'cuda'), found none that torch can use. "
+            "Use --device cpu, or --images none for a set without pictures."
         )
-    if not marker.get("complete"):
-        return False
-    for split in SPLITS:
-        number = arguments.scenes(split)
-        if number and not all(path.exists() for path in _json_paths(out, split).values()):
-            return False
-        if number and sum(1 for _ in (out / "images" / split).glob("*.png")) != number:
-            return False
-    return True
+
+
+def _end_with_parent() -> None:
+    """Let a process of the pool end when the one that started it is killed; else it would wait for work forever."""
+    parent = parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
 
 
 def _json_paths(out: Path, split: str) -> dict[str, Path]:
@@ -184,24 +136,78 @@ def _json_paths(out: Path, split: str) -> dict[str, Path]:
     return {kind: out / kind / f"CLEVR_{split}_{kind}.json" for kind in kinds}
 
 
-def _make_scene(out: Path, arguments: Arguments, split: str, index: int) -> Piece:
-    """Draw scene `index` of a split and its questions; write its image if it is not there."""
-    rng = np.random.default_rng([arguments.seed, SPLITS.index(split), index])
-    content, camera = sample_scene(rng, arguments.objects, arguments.image_size)
-    name = f"CLEVR_{split}_{index:06d}.png"
-    image = out / "images" / split / name
-    if not image.exists():
-        picture = draw(content, camera, arguments.image_size)
-        with atomic_write(image) as file:
-            picture.save(file, "PNG", compress_level=PNG_COMPRESSION)
-    where = {"split": split, "image_index": index, "image_filename": name}
-    # Python's generator, seeded by numpy's: it draws single numbers several times faster.
-    words = Random(int(rng.integers(2**63)))
-    found = ask(words, content, select_families(arguments.families), arguments.questions_per_scene)
-    hidden = ("answer", "program", "question_family_index") if split == "test" else ()
-    questions = [where | {key: value for key, value in row.items() if key not in hidden} for row in found]
-    encode = msgspec.json.encode
-    return encode(where | content), [encode(row) for row in questions]
+def _is_whole(out: Path, arguments: Arguments, split: str) -> bool:
+    """Whether all files of a split are there."""
+    gallery = gallery_of(out, arguments, split)
+    return all(path.exists() for path in _json_paths(out, split).values()) and (gallery is None or gallery.whole())
+
+
+def _draws_here(arguments: Arguments) -> bool:
+    """Whether the pictures are drawn in this process, while the others make scenes: one process has the GPU."""
+    return arguments.device != "cpu"
+
+
+def _pieces(
+    out: Path, arguments: Arguments, split: str, pool: ProcessPoolExecutor | None, ahead: int
+) -> Iterator[Piece]:
+    """The scenes of a split with their questions, in order; their pictures are in the gallery when the last is out."""
+    gallery = gallery_of(out, arguments, split)
+    starts = range(0, arguments.scenes(split), arguments.chunk)
+    there = set(starts) if gallery is None else gallery.prepare()
+    here = _draws_here(arguments)
+    make = partial(_make, arguments, split, None if here else gallery, frozenset(there))
+    for chunk in map(make, starts) if pool is None else _in_order(pool, make, starts, ahead):
+        if gallery is not None and chunk.start not in there:
+            if here:
+                _draw(arguments, gallery, chunk)
+            gallery.note(chunk.start)
+        yield from zip(chunk.scenes, chunk.questions, strict=True)
+    if gallery is not None:
+        gallery.finish()
+
+
+def _make(arguments: Arguments, split: str, gallery: Gallery | None, there: frozenset[int], start: int) -> Chunk:
+    """Make a chunk and draw its pictures into `gallery`; without one, the chunk keeps what is needed to draw them."""
+    chunk = make_chunk(arguments, split, start)
+    if gallery is not None and start not in there:
+        _draw(arguments, gallery, chunk)
+    if gallery is not None or start in there:
+        chunk.contents, chunk.views = [], []  # spares sending them to the process that writes
+    return chunk
+
+
+def _draw(arguments: Arguments, gallery: Gallery, chunk: Chunk) -> None:
+    """Draw the pictures of a chunk, all in one batch and on one thread: their bytes may depend on both."""
+    import torch
+
+    from rnlib.synthesis.pictures import draw
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        pictures = draw(chunk.contents, chunk.views, arguments.picture_size, arguments.device)
+    finally:
+        torch.set_num_threads(threads)
+    gallery.write(chunk.start, pictures)
+
+
+def _in_order(
+    pool: ProcessPoolExecutor, make: Callable[[int], Chunk], starts: Iterable[int], ahead: int
+) -> Iterator[Chunk]:
+    """`make` of each start, made in the processes of `pool`, at most `ahead` of them waiting for their turn."""
+    waiting: deque[Future[Chunk]] = deque()
+    try:
+        for start in starts:
+            waiting.append(pool.submit(make, start))
+            if len(waiting) == ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool:
+        raise DataError(
+            "a process that makes scenes died, perhaps for lack of memory. Run again to go on where it stopped, "
+            "with fewer processes (--workers 1)."
+        ) from None
 
 
 def _write_split(out: Path, split: str, pieces: Iterable[Piece], arguments: Arguments) -> None:

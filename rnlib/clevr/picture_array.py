@@ -1,0 +1,27 @@
+"""A split's pictures in one file: images/CLEVR_{split}_{side}.npy, as synthetic sets may have instead of PNG files."""
+
+from pathlib import Path
+
+import numpy as np
+
+from rnlib.errors import DataError
+
+
+def open_picture_array(path: Path, side: int, pictures: int, *, more: bool = False) -> np.ndarray:
+    """The memory-mapped array, uint8 (pictures, 3, side, side); with `more` it may hold further pictures.
+
+    Raises DataError where it is absent, cut short, damaged, or of another shape.
+    """
+    expected = f"expected {path} to hold {pictures:,} pictures of {side} x {side} pixels"
+    advice = "It belongs to another set or was copied in part: copy or make it again."
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{expected}, found no such file. {advice}") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{expected}, but it is damaged or cut short ({error}). {advice}") from None
+    if array.dtype != np.uint8 or array.shape[1:] != (3, side, side):
+        raise DataError(f"{expected} as uint8 (pictures, 3, side, side), found {array.dtype} {array.shape}. {advice}")
+    if len(array) < pictures or (len(array) > pictures and not more):
+        raise DataError(f"{expected}, found {len(array):,}. {advice}")
+    return array

@@ -1,0 +1,49 @@
+"""A chunk: a fixed range of a split's scenes with their questions, as the lines of their JSON files.
+
+Scene number i of a split depends on (seed, split, i) only. A chunk is the unit of work and of
+resumption, and its pictures are drawn in one batch: so no byte depends on the number of processes.
+"""
+
+from dataclasses import dataclass
+from random import Random
+
+import msgspec
+import numpy as np
+
+from rnlib.clevr.catalogue import SPLITS
+from rnlib.synthesis.camera import View
+from rnlib.synthesis.questions import ask, select_families
+from rnlib.synthesis.scenes import Scene, sample_scene
+from rnlib.synthesis.settings import Arguments
+
+
+@dataclass
+class Chunk:
+    """Scenes start, start + 1, ... of a split, in four lists of an item a scene."""
+
+    start: int
+    scenes: list[bytes]  # JSON
+    questions: list[list[bytes]]  # JSON, without question_index
+    contents: list[Scene]  # what a picture of it shows, and from where
+    views: list[View]
+
+
+def make_chunk(arguments: Arguments, split: str, start: int) -> Chunk:
+    """Draw the scenes of the chunk that begins with scene `start`, and their questions."""
+    chunk = Chunk(start, [], [], [], [])
+    families = select_families(arguments.families)
+    hidden = ("answer", "program", "question_family_index") if split == "test" else ()
+    encode = msgspec.json.encode
+    for index in range(start, min(start + arguments.chunk, arguments.scenes(split))):
+        rng = np.random.default_rng([arguments.seed, SPLITS.index(split), index])
+        content, view = sample_scene(rng, arguments.objects, arguments.coordinates_size)
+        # Python's generator, seeded by numpy's: it draws single numbers several times faster.
+        found = ask(Random(int(rng.integers(2**63))), content, families, arguments.questions_per_scene)
+        where = {"split": split, "image_index": index, "image_filename": f"CLEVR_{split}_{index:06d}.png"}
+        chunk.scenes.append(encode(where | content))
+        chunk.questions.append(
+            [encode(where | {key: value for key, value in row.items() if key not in hidden}) for row in found]
+        )
+        chunk.contents.append(content)
+        chunk.views.append(view)
+    return chunk

@@ -1,0 +1,110 @@
+"""What decides every byte of a synthetic set, and the file in which a set remembers it."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from rnlib.clevr.catalogue import SPLITS, VIEW
+from rnlib.errors import ConfigError, DataError
+from rnlib.files import read_json, write_json
+from rnlib.synthesis.questions import select_families
+from rnlib.synthesis.scenes import MOST_OBJECTS
+
+# Raise it with any change that alters a byte of what is made; the date (of that change) stands in every file.
+VERSION, DATE = 2, "11/24/2026"
+MARKER = "synthesis.json"
+CHUNKS = {"cpu": 16, "cuda": 256}  # scenes that are made, drawn and noted as done together, by device
+SIDES = (16, 4096)  # least and most pixels of a picture's side
+
+
+class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The arguments of `synthesize` that decide the bytes of a set. `check` says which are wrong."""
+
+    version: int
+    train: int
+    val: int
+    test: int
+    seed: int
+    families: tuple[str, ...] | None
+    objects: tuple[int, int]
+    questions_per_scene: int
+    images: tuple[int, int] | int | None
+    device: str  # "cpu" where there are no pictures
+
+    def scenes(self, split: str) -> int:
+        """Number of scenes of a split."""
+        return {"train": self.train, "val": self.val, "test": self.test}[split]
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """Width and height of the pictures as they are drawn."""
+        assert self.images is not None, "a set without pictures"
+        return (self.images, self.images) if isinstance(self.images, int) else self.images
+
+    @property
+    def coordinates_size(self) -> tuple[int, int]:
+        """Width and height of the picture that pixel_coords speak of: CLEVR's own, but for PNG files of another."""
+        return self.images if isinstance(self.images, tuple) else VIEW
+
+    @property
+    def chunk(self) -> int:
+        """Scenes to a chunk."""
+        return CHUNKS[self.device]
+
+    def check(self) -> None:
+        """Raise ConfigError naming the first argument that is wrong."""
+        select_families(self.families)
+        counts = {split: self.scenes(split) for split in SPLITS}
+        fewest, most = self.objects
+        sides = () if self.images is None else self.picture_size
+        rules = (
+            (min(counts.values()) >= 0 and any(counts.values()), "train, val, test", "0 or more, not all 0", counts),
+            (max(counts.values()) <= 10**6, "train, val, test", "at most 1,000,000 each", counts),
+            (self.seed >= 0, "seed", "0 or more", self.seed),
+            (
+                1 <= fewest <= most <= MOST_OBJECTS,
+                "objects",
+                f"(fewest, most) with 1 <= fewest <= most <= {MOST_OBJECTS}",
+                self.objects,
+            ),
+            (self.questions_per_scene >= 1, "questions_per_scene", "1 or more", self.questions_per_scene),
+            (
+                all(SIDES[0] <= side <= SIDES[1] for side in sides),
+                "images",
+                f"(width, height) of PNG files or one side of an array, {SIDES[0]} to {SIDES[1]} pixels, or None",
+                self.images,
+            ),
+            (self.device in CHUNKS, "device", " or ".join(CHUNKS), self.device),
+        )
+        for kept, name, expected, found in rules:
+            if not kept:
+                raise ConfigError(f"synthesize: expected {name} to be {expected}; found {found}. Change the argument.")
+
+
+def write_marker(out: Path, arguments: Arguments, *, complete: bool) -> None:
+    """Note in `out` what it holds, and whether all of it is there."""
+    write_json(out / MARKER, {"complete": complete, "arguments": msgspec.to_builtins(arguments)})
+
+
+def is_marked_complete(out: Path, arguments: Arguments) -> bool:
+    """Whether `out` says that it holds the whole set. Raises DataError where it holds another."""
+    if not (out / MARKER).exists():
+        found = [name for name in ("images", "questions", "scenes") if (out / name).exists()]
+        if found:
+            raise DataError(
+                f"expected {out} to be empty or to hold a synthetic set with its {MARKER}; found "
+                f"{', '.join(found)} without one. Choose another directory, or remove these first."
+            )
+        return False
+    marker: dict[str, Any] = read_json(out / MARKER)
+    made_with = marker.get("arguments", {})
+    wanted = msgspec.json.decode(msgspec.json.encode(arguments))
+    names = sorted(name for name in made_with.keys() | wanted.keys() if made_with.get(name) != wanted.get(name))
+    if names:
+        differences = "; ".join(f"{name}: {made_with.get(name)} there, {wanted.get(name)} asked" for name in names)
+        raise DataError(
+            f"expected {out} to be empty or to hold the set asked for; found one made with other arguments "
+            f"({differences}). Choose another directory, or remove this one first."
+        )
+    return bool(marker.get("complete"))
