@@ -16,7 +16,7 @@ from rnlib.clevr.catalogue import COLORS, RADII, SHAPES, VIEW
 from rnlib.clevr.images import open_picture
 from rnlib.errors import DataError
 from rnlib.synthesis import light as light_module
-from rnlib.synthesis.bodies import BEVEL, BOUNDS, Bodies, Rows
+from rnlib.synthesis.bodies import BEVELS, BOUNDS, Bodies, Rows
 from rnlib.synthesis.camera import CAMERA, LAMPS, Camera, View
 from rnlib.synthesis.light import near_rays, unshaded
 from rnlib.synthesis.pictures import draw
@@ -55,7 +55,8 @@ def inside(item: dict[str, Any], points: np.ndarray, rounded: bool) -> np.ndarra
     )  # fmt: skip
     if not rounded:
         return (extent < 1).all(1)
-    return np.linalg.norm(np.maximum(extent - (1 - BEVEL), 0), axis=1) < BEVEL
+    bevel = BEVELS[SHAPES.index(item["shape"])]
+    return np.linalg.norm(np.maximum(extent - (1 - bevel), 0), axis=1) < bevel
 
 
 @settings(max_examples=60, deadline=None)

@@ -15,7 +15,8 @@ from rnlib.synthesis.families import FAMILIES, Family
 
 ANY = "any"  # for a question for a colour: few of the eight are there, and none is likelier than another
 
-# Shares of the answers 0, 1, 2, ... of counts, by group: those of the public generator, smoothed.
+# Shares of the answers 0, 1, 2, ... of counts, by group: those of the public generator, smoothed. What is in one set or
+# in another is never nothing there, unless an attribute is asked for on top ("How many cubes are red things or ...").
 _COUNTS = {
     "zero_hop": (0.265, 0.34, 0.20, 0.08, 0.035, 0.02, 0.015, 0.01, 0.01, 0.0125, 0.0125),
     "one_hop": (0.42, 0.40, 0.10, 0.05, 0.02, 0.007, 0.003),
@@ -23,7 +24,8 @@ _COUNTS = {
     "three_hop": (0.42, 0.40, 0.10, 0.05, 0.02, 0.007, 0.003),
     "single_and": (0.36, 0.35, 0.20, 0.07, 0.02),
     "same_relate": (0.35, 0.325, 0.19, 0.075, 0.03, 0.02, 0.008, 0.004, 0.001, 0.001),
-    "single_or": (0.18, 0.34, 0.27, 0.13, 0.04, 0.02, 0.012, 0.005, 0.002, 0.001, 0.0005),
+    "single_or": (0.0, 0.43, 0.33, 0.15, 0.05, 0.025, 0.01, 0.003, 0.001, 0.0005, 0.0005),
+    "single_or of one value": (0.34, 0.29, 0.21, 0.10, 0.035, 0.015, 0.007, 0.002, 0.001),
 }
 # CLEVR's val questions that compare numbers are 8 families' worth, not 9, and the public generator has next to none
 # of family 0. The train questions have "an", which only "an equal number" has, 1.01 times as often as the other
@@ -34,7 +36,8 @@ RARE = {0: 0.02}
 def shares(family: Family) -> dict[str, float]:
     """The share of each answer among the family's questions; they sum to 1, or to less for a RARE family."""
     if family.kind == "count":
-        found = {str(number): share for number, share in enumerate(_COUNTS[family.group])}
+        group = "single_or of one value" if family.group == "single_or" and family.attribute else family.group
+        found = {str(number): share for number, share in enumerate(_COUNTS[group]) if share}
     elif family.kind == "query_color":
         found = {ANY: 1.0}
     elif family.kind.startswith("query"):

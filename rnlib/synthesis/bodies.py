@@ -3,7 +3,7 @@
 A ray is a point and a direction (any length); a pair is a ray and an object that it may meet.
 Spheres, cubes and cylinders are met by closed formulas in the object's own frame: turned by its
 rotation, its centre the origin, its radius 1. Edges of cubes and cylinders are rounded by
-`BEVEL`, as those of CLEVR's shapes are. Source: FACTS 5 (sizes, shapes, rotation in radians).
+`BEVELS`, as those of CLEVR's shapes are. Source: FACTS 5 (sizes, shapes, rotation in radians).
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from rnlib.synthesis.scenes import Scene
 
 SPHERE, CUBE, CYLINDER = (SHAPES.index(name) for name in ("sphere", "cube", "cylinder"))
 BOUNDS = (1.0, 3**0.5, 2**0.5)  # radii of the balls that hold the unit shapes
-BEVEL = 0.12  # radius of the rounded edges, in radii of the object
+BEVELS = (0.0, 0.2, 0.08)  # radii of the rounded edges, in radii of the object, by shape
 BEVEL_STEPS = 5  # of sphere tracing from the sharp shape to the rounded one
 CORNERS = [[i, j, k] for i in (-1.0, 1.0) for j in (-1.0, 1.0) for k in (-1.0, 1.0)]
 
@@ -104,9 +104,10 @@ class Bodies:
     def normal(self, body: Int[Tensor, " pairs"], points: Float[Tensor, "3 pairs"]) -> Float[Tensor, "3 pairs"]:
         """Outward unit normals of the rounded shapes at points on them."""
         x, y, z = self._own_frame(body, points - self.centre[:, body])
-        shape, core = self.shape[body], 1 - BEVEL
+        shape = self.shape[body]
+        core = 1 - self.centre.new_tensor(BEVELS)[shape]
         cube, tube = shape == CUBE, shape == CYLINDER
-        # The vector to the point from the shape's core, which lies BEVEL inside. 1e-4: no zero vector on a sharp face.
+        # The vector to the point from the shape's core, which lies a bevel inside. 1e-4: no zero vector on a sharp face.
         edge = [c.sign() * (c.abs() - core).clamp(min=1e-4) for c in (x, y, z)]
         out = (x * x + y * y).sqrt().clamp(min=1e-4)
         part = (out - core).clamp(min=1e-4) / out
@@ -189,13 +190,14 @@ def _round(shape: int, start: Triple, ray: Triple, t: Tensor) -> Tensor:
     here = [component.expand_as(t)[hits] for component in start]
     along = [component.expand_as(t)[hits] for component in ray]
     speed = (along[0] ** 2 + along[1] ** 2 + along[2] ** 2).sqrt()
-    core = 1 - BEVEL
+    bevel = BEVELS[shape]
+    core = 1 - bevel
     gap = torch.zeros_like(at)
     for _ in range(BEVEL_STEPS):
         x, y, z = (a + at * d for a, d in zip(here, along, strict=True))
         out = (x.abs() - core, y.abs() - core) if shape == CUBE else ((x * x + y * y).sqrt() - core,)
         beyond = torch.stack([*out, z.abs() - core]).clamp(min=0)
-        gap = (beyond * beyond).sum(0).sqrt() - BEVEL
+        gap = (beyond * beyond).sum(0).sqrt() - bevel
         at = at + gap.clamp(min=0) / speed
     result = t.clone()
     result[hits] = torch.where(gap < 0.02, at, torch.inf)

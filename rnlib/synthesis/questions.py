@@ -143,14 +143,22 @@ def _numbers(sets: SceneSets, family: Family, answer: str) -> Found:
 
 
 def _either(sets: SceneSets, family: Family, answer: str) -> Found:
-    """Of what is in one set or in another: how many there are."""
+    """Of what is in one set or in another: how many there are.
+
+    As with the public generator, a set in a relation is never empty here, nor are both sets.
+    """
     first, second = (_any_set(sets, operations, family.attribute) for operations in family.terms)
-    if first is None or second is None:
+    some = [] if first is None else [option for option in first.options if option[1] or not first.links]
+    if first is None or second is None or not some:
         return None
     outer, within = sets.rng.choice(sets.values(family.attribute)) if family.attribute else ((), sets.everything)
-    words, mask = sets.rng.choice(first.options)
+    words, mask = sets.rng.choice(some)
     number = int(answer)
-    others = [option for option in second.options if ((mask | option[1]) & within).bit_count() == number]
+    others = [
+        option
+        for option in second.options
+        if ((mask | option[1]) & within).bit_count() == number and (option[1] or (mask and not second.links))
+    ]
     if not others:
         return None
     other_words, other_mask = sets.rng.choice(others)
