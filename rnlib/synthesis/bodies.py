@@ -107,7 +107,7 @@ class Bodies:
         shape = self.shape[body]
         core = 1 - self.centre.new_tensor(BEVELS)[shape]
         cube, tube = shape == CUBE, shape == CYLINDER
-        # The vector to the point from the shape's core, which lies a bevel inside. 1e-4: no zero vector on a sharp face.
+        # The vector from the shape's core, which lies a bevel inside, to the point. 1e-4: never the zero vector.
         edge = [c.sign() * (c.abs() - core).clamp(min=1e-4) for c in (x, y, z)]
         out = (x * x + y * y).sqrt().clamp(min=1e-4)
         part = (out - core).clamp(min=1e-4) / out

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from rnlib.synthesis.bodies import Bodies, Rows, Vectors, unit
+from rnlib.synthesis.camera import LAMPS
 
 # Radiance of the ground a unit of cos * cos / distance^2 away from key, fill and back lamp (rows; RGB).
 POWERS = ((5.60, 5.20, 4.45), (1.33, 1.45, 1.80), (2.70, 2.70, 2.70))
@@ -49,7 +50,8 @@ def falling(
         to = rows.of(place) - points
         square = (to * to).sum(0)
         facing = (to * normal).sum(0).clamp(min=0)
-        axis = unit(place)  # lamps look at the origin
+        # A lamp's jitter moves it and does not turn it: it looks along its way from its unjittered place to the origin.
+        axis = unit(points.new_tensor(LAMPS[number])[:, None]).expand_as(place)
         leaving = (to * rows.of(axis)).sum(0).clamp(min=0)
         light = facing * leaving / (square * square)
         light = light * unshaded(bodies, rows, points, to, half * _square(axis), own, light > 1e-5)

@@ -16,8 +16,13 @@ from rnlib.synthesis.light import AMBIENT, POWERS, falling, near_rays
 
 Lamps = Float[Tensor, "scenes lamps 3"]
 
-CONTACT = 0.45  # of the ground's ambient light is lost under the middle of an object, nothing CONTACT_WIDTH radii away
-CONTACT_WIDTH = 1.9
+# Near an object, within NEAR of its radii, the ground sees it instead of the open: NEARNESS of its view right at it.
+NEAR, NEARNESS = 2.5, 0.8
+BLEED = 0.12  # light that an object throws back on the ground which sees nothing else, in units of its colour
+# An object's foot keeps the lamps away from the ground under it: none at so many radii of its middle (of spheres,
+# cubes, cylinders), all at CREVICE of that.
+FEET = (0.6, 1.2, 1.05)
+CREVICE = 0.6
 DIFFUSE, DIFFUSE_SUN = 1.28, 1.25  # of rubber, in units of its colour
 FROM_BELOW, FROM_AROUND = 0.147, 0.052  # light that the ground, and everything, sends to rubber
 GLOSS = 0.026
@@ -25,23 +30,29 @@ GLOSS = 0.026
 MIRROR = 0.98  # of the light that metal mirrors, in units of its colour
 BLUR = 0.03  # how far mirrored rays are spread
 BACKDROP, ROOM = 0.14, 0.025
-NARROW, NARROW_WIDTH = (12.0, 7.0, 10.0), 0.003  # images of the lamps: strength, and width as 1 - cos of the angle
-WIDE, WIDE_WIDTH = (0.15, 0.06, 0.06), 0.09
+# Images of key, fill and back lamp in metal: strengths, and the width as 1 - cos of the angle.
+LOBES = (((12.0, 7.0, 10.0), 0.003), ((0.22, 0.18, 0.22), 0.03), ((0.20, 0.02, 0.04), 0.2))
 METAL_IN_METAL = 0.2  # light of a metal object seen in another, in units of its colour
 
 
 def ground(bodies: Bodies, lamps: Lamps, rows: Rows, points: Vectors) -> Vectors:
-    """The ground at `points` (z = 0), with shadows of the lamps and darkness under the objects."""
+    """The ground at `points` (z = 0), with shadows of the lamps, and what near objects take and throw back."""
     up = torch.zeros_like(points)
     up[2] = 1
     light = falling(bodies, lamps, rows, points, up)
-    around = torch.full_like(points[0], AMBIENT)
-    width = (CONTACT_WIDTH * bodies.radius[bodies.slots]).masked_fill(bodies.slots < 0, 1e-3)
+    foot = torch.ones_like(points[0])
+    around = torch.full_like(points, AMBIENT)
+    radius = bodies.radius[bodies.slots].masked_fill(bodies.slots < 0, 1e-3)
+    feet = points.new_tensor(FEET)[bodies.shape[bodies.slots]]
     for slot in range(len(bodies.slots)):
-        x, y = rows.of(bodies.centre[:2, bodies.slots[slot]]) - points[:2]
-        part = (1 - (x * x + y * y) * rows.of(width[slot] ** -2)).clamp(min=0)
-        around *= 1 - CONTACT * part * part
-    return light.lamps + light.sun + around
+        which = bodies.slots[slot]
+        x, y = rows.of(bodies.centre[:2, which]) - points[:2]
+        level = (x * x + y * y) * rows.of(radius[slot] ** -2)
+        part = (1 - level / NEAR**2).clamp(min=0)
+        around += NEARNESS * part**4 * (BLEED * rows.of(bodies.color[:, which]) - around)
+        under = level * rows.of(feet[slot] ** -2)
+        foot *= ((under - CREVICE**2) / (1 - CREVICE**2)).clamp(0, 1)
+    return foot * (light.lamps + light.sun) + around
 
 
 def rubber(bodies: Bodies, lamps: Lamps, own: Int[Tensor, " rows"], points: Vectors, normal: Vectors) -> Vectors:
@@ -69,10 +80,10 @@ def metal(
     view = unit(view)
     ray = view - 2 * (view * normal).sum(0) * normal
     shine = torch.zeros_like(points)
-    for number, (power, narrow, wide) in enumerate(zip(POWERS, NARROW, WIDE, strict=True)):
+    for number, power in enumerate(POWERS):
         to = unit(rows.of(lamps[:, number].T) - points)
         beside = 1 - (to * ray).sum(0)
-        strength = narrow * torch.exp(-beside / NARROW_WIDTH) + wide * torch.exp(-beside / WIDE_WIDTH)
+        strength = sum(lobe[number] * torch.exp(-beside / width) for lobe, width in LOBES)
         tint = points.new_tensor(power) * (3 / sum(power))
         shine += strength * tint[:, None]
 
