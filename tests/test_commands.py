@@ -141,7 +141,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert "expected the file" in refused(capsys, *train, "original-sd", "--vocabulary", tmp_path / "no.json")
     (tmp_path / "file").write_text("")
     assert "cannot create the folder" in refused(capsys, *train, "original-sd", "--cache", tmp_path / "file" / "cache")
-    assert "--images like 480x320" in refused(capsys, "data", "synthesize", "--out", out, "--images", "big")
+    assert "pictures like 480x320" in refused(capsys, "data", "synthesize", "--out", out, "--images", "big")
     assert "expected weights at" in refused(capsys, "import-weights", tmp_path / "no.pth", "--out", out)
     assert not out.exists()
 

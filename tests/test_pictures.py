@@ -20,7 +20,7 @@ from rnlib.synthesis.bodies import BEVELS, BOUNDS, Bodies, Rows
 from rnlib.synthesis.camera import CAMERA, LAMPS, Camera, View
 from rnlib.synthesis.light import near_rays, unshaded
 from rnlib.synthesis.pictures import draw
-from rnlib.synthesis.replay import fit_camera, fit_views
+from rnlib.synthesis.replay import fit_camera, fit_views, replay
 from rnlib.synthesis.scenes import sample_scene
 from rnlib.synthesis.visibility import Solids, visible_pixels
 
@@ -237,6 +237,8 @@ def test_a_fitted_camera_is_the_one_that_saw_the_scene() -> None:
     for seed in range(5):
         scene, view = sample_scene(np.random.default_rng(seed), (3, 10), VIEW)
         np.testing.assert_allclose(fit_camera(scene).position, view.camera.position, atol=0.02)
+        scene, view = sample_scene(np.random.default_rng(seed), (3, 10), (240, 160))
+        np.testing.assert_allclose(fit_camera(scene, (240, 160)).position, view.camera.position, atol=0.02)
 
 
 def test_a_scene_of_another_picture_size_is_refused() -> None:
@@ -252,7 +254,7 @@ def replayed(clevr_official: Path) -> tuple[np.ndarray, np.ndarray]:
     genuine = [
         np.asarray(open_picture(clevr_official / "images" / "val" / scene["image_filename"])) for scene in scenes
     ]
-    return np.stack(genuine), draw(scenes, fit_views(scenes), VIEW)
+    return np.stack(genuine), replay(scenes)
 
 
 def test_replayed_pictures_have_the_colour_and_contrast_of_the_genuine_ones(

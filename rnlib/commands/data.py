@@ -11,7 +11,7 @@ from rnlib.clevr.split import open_split
 from rnlib.commands.options import add_clevr
 from rnlib.errors import ConfigError
 from rnlib.synthesis import synthesize
-from rnlib.synthesis.settings import CHUNKS
+from rnlib.synthesis.settings import CHUNKS, parse_images
 
 
 def add_commands(commands: Any) -> None:
@@ -26,7 +26,7 @@ def add_commands(commands: Any) -> None:
     download.add_argument("--keep-zip", action="store_true", help="leave the zip there after unpacking")
     download.set_defaults(run=_download)
 
-    make = actions.add_parser("synthesize", help="make a small synthetic CLEVR in the same layout")
+    make = actions.add_parser("synthesize", help="make a synthetic CLEVR of any size, in the same layout")
     make.add_argument("--out", type=Path, required=True, metavar="DIR")
     for split, default in (("train", 1000), ("val", 200), ("test", 0)):
         make.add_argument(f"--{split}", type=int, default=default, metavar="N", help=f"scenes (default {default})")
@@ -71,7 +71,7 @@ def _synthesize(options: argparse.Namespace) -> None:
         seed=options.seed,
         families=options.families,
         objects=_pair(options.objects, "-", "--objects", "3-10"),
-        images=_images(options.images),
+        images=parse_images(options.images),
         device=options.device,
         workers=options.workers,
     )
@@ -90,12 +90,6 @@ def _prepare(options: argparse.Namespace) -> None:
         size = None if options.no_images else options.size
         split = open_split(options.clevr, name, images=size, cache=options.cache, workers=options.workers)
         print(f"{name}: {split.n_questions:,} questions, {split.n_images:,} pictures, fingerprint {split.fingerprint}")
-
-
-def _images(text: str) -> tuple[int, int] | int | None:
-    if text == "none":
-        return None
-    return int(text) if text.isdecimal() else _pair(text, "x", "--images", "480x320, 128 or none")
 
 
 def _pair(text: str, separator: str, option: str, example: str) -> tuple[int, int]:

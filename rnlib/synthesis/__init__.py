@@ -1,9 +1,13 @@
-"""Synthetic CLEVR in the exact file layout of CLEVR v1.0: what the demo and the tests learn from.
+"""Synthetic CLEVR in the exact file layout of CLEVR v1.0: what stands in for the download.
 
 camera.py     where the camera and the lamps stand, and where on the picture a point is seen
 scenes.py     objects on a table, seen by a camera: who stands where, what is left of what
 visibility.py how many pixels show each object
-pictures.py   a scene -> the picture that the camera takes
+pictures.py   scenes -> the pictures that their cameras take, in batches, by ray casting
+bodies.py     the objects of a batch as tensors, and how rays meet them
+light.py      lamps, sun and shadows
+surfaces.py   what ground, rubber and metal send to the camera
+replay.py     any scene file drawn again: how faithful the pictures are
 families.py   the 90 question families: what each asks, of what
 answers.py    how often each family is asked, with which answer
 sets.py       the sets of objects in a scene that words can describe
@@ -19,6 +23,7 @@ write.py      all of that, for thousands of scenes, into a directory
 """
 
 from rnlib.synthesis.programs import execute
+from rnlib.synthesis.settings import parse_images
 from rnlib.synthesis.write import synthesize
 
-__all__ = ["execute", "synthesize"]
+__all__ = ["execute", "parse_images", "synthesize"]

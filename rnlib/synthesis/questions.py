@@ -25,6 +25,7 @@ __all__ = ["SUPPORTED", "ask", "select_families"]
 TRIES = 12  # random terms for a family and an answer, before the scene is held to offer no such question
 ROUNDS = 3  # through all families, before fewer questions than asked for are given
 LONGEST = 45  # tokens of a question
+NOTHING = 0.35  # how often one of two sets may be of nothing in the scene
 
 Found = tuple[Question, str] | None  # a question and its answer
 
@@ -148,7 +149,7 @@ def _either(sets: SceneSets, family: Family, answer: str) -> Found:
     As with the public generator, a set in a relation is never empty here, nor are both sets.
     """
     first, second = (_any_set(sets, operations, family.attribute) for operations in family.terms)
-    some = [] if first is None else [option for option in first.options if option[1] or not first.links]
+    some = [] if first is None else _mostly_there(sets.rng, first)
     if first is None or second is None or not some:
         return None
     outer, within = sets.rng.choice(sets.values(family.attribute)) if family.attribute else ((), sets.everything)
@@ -156,8 +157,8 @@ def _either(sets: SceneSets, family: Family, answer: str) -> Found:
     number = int(answer)
     others = [
         option
-        for option in second.options
-        if ((mask | option[1]) & within).bit_count() == number and (option[1] or (mask and not second.links))
+        for option in _mostly_there(sets.rng, second)
+        if (mask or option[1]) and ((mask | option[1]) & within).bit_count() == number
     ]
     if not others:
         return None
@@ -166,6 +167,13 @@ def _either(sets: SceneSets, family: Family, answer: str) -> Found:
     both = mask | other_mask
     idle = any(term.links and not sets.whole[term.description] & ~both for term in terms)
     return None if idle or _nested(*terms) else (Question(family, terms, outer), answer)
+
+
+def _mostly_there(rng: Random, choice: Choice) -> list[Option]:
+    """The options of something in the scene; of a term without links, now and then, all options."""
+    if not choice.links and rng.random() < NOTHING:
+        return choice.options
+    return [option for option in choice.options if option[1]]
 
 
 def _any_set(sets: SceneSets, operations: Operations, *banned: str) -> Choice | None:

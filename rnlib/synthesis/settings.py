@@ -82,6 +82,19 @@ class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
                 raise ConfigError(f"synthesize: expected {name} to be {expected}; found {found}. Change the argument.")
 
 
+def parse_images(text: str) -> tuple[int, int] | int | None:
+    """The `images` of Arguments as a user writes them: "480x320" (PNG files), "128" (one array) or "none"."""
+    if text == "none":
+        return None
+    parts = text.split("x")
+    if not all(part.isdecimal() for part in parts) or len(parts) > 2:
+        raise ConfigError(
+            f"expected pictures like 480x320 (PNG files of that size), 128 (one array of such squares) or none; "
+            f"found '{text}'."
+        )
+    return int(text) if len(parts) == 1 else (int(parts[0]), int(parts[1]))
+
+
 def write_marker(out: Path, arguments: Arguments, *, complete: bool) -> None:
     """Note in `out` what it holds, and whether all of it is there."""
     write_json(out / MARKER, {"complete": complete, "arguments": msgspec.to_builtins(arguments)})
