@@ -31,7 +31,7 @@ MIRROR = 0.98  # of the light that metal mirrors, in units of its colour
 BLUR = 0.03  # how far mirrored rays are spread
 BACKDROP, ROOM = 0.14, 0.025
 # Images of key, fill and back lamp in metal: strengths, and the width as 1 - cos of the angle.
-LOBES = (((12.0, 7.0, 10.0), 0.003), ((0.22, 0.18, 0.22), 0.03), ((0.20, 0.02, 0.04), 0.2))
+LOBES = (((45.0, 20.0, 35.0), 0.003), ((0.22, 0.18, 0.22), 0.03), ((0.20, 0.02, 0.04), 0.2))
 METAL_IN_METAL = 0.2  # light of a metal object seen in another, in units of its colour
 
 
