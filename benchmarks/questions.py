@@ -28,7 +28,7 @@ from rnlib.synthesis.scenes import Scene, sample_scene
 
 OBJECTS, VIEW, PER_SCENE = (3, 10), (480, 320), 10
 
-# CLEVR v1.0 val (FACTS 5): questions by type, by group where the types are not told apart, and all.
+# CLEVR v1.0 val: questions by type, by group where the types are not told apart, and all.
 VAL_QUESTIONS = 149_991
 VAL_TYPES = {
     "count": 35_422,

@@ -1,7 +1,7 @@
 """Pictures as one uint8 array (images, 3, size, size): each PNG is decoded once, in parallel, resumably.
 
 The 480x320 picture is squeezed to a square with PIL's antialiased bilinear filter, as the
-seed does; a plain bilinear resize loses answers (FACTS 3).
+seed does; a plain bilinear resize loses answers.
 """
 
 import os

@@ -15,7 +15,7 @@ from rnlib.clevr.records import ProgramNode, QuestionRecord, SceneRecord, read_q
 from rnlib.clevr.split import Split
 from rnlib.errors import DataError
 
-# Questions of CLEVR v1.0's val split (149,991 in all) by group, or by type where that is published (FACTS 5).
+# Questions of CLEVR v1.0's val split (149,991 in all) by group, or by type where that is published.
 PUBLISHED_VAL_COUNTS = {
     "count": 35_422,
     "exist": 20_196,

@@ -1,4 +1,4 @@
-"""Results as tables, beside the published figures (FACTS 1)."""
+"""Results as tables, beside the published figures."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -27,7 +27,7 @@ class AnswerHead(nn.Module):
 
 
 class RelationNetwork(nn.Module):
-    """A Relation Network for a preset and a vocabulary (FACTS 2-3).
+    """A Relation Network for a preset and a vocabulary.
 
     `network(inputs, tokens)`: `inputs` are pictures (batch, 3, size, size) in [0, 1] for a
     "pixels" preset, rows (batch, rows, size) of `state_rows` for a "state" preset, and any

@@ -17,7 +17,7 @@ class PixelObjects(nn.Module):
 
     Each layer: 3x3, stride 2, padding 1, batch-norm, ReLU. A 128-pixel picture becomes 8 x 8
     cells, flattened row by row; cell coordinates run from -4 to 4 (half the number of
-    cells), x then y behind the features (FACTS 3).
+    cells), x then y behind the features.
     """
 
     def __init__(self, preset: Preset) -> None:

@@ -1,6 +1,6 @@
 """Presets: the architecture of a network as plain data.
 
-The four of the seed (FACTS 3), a question-only baseline, and two small networks for a CPU
+The four of the seed, a question-only baseline, and two small networks for a CPU
 (small-sd, small-fp: what the smoke and demo profiles train) ship in `presets.json`. Any
 other is a JSON file with the same fields, or the seed's own config.json followed by
 '#name' of the entry wanted. A preset is stored with every set of weights.

@@ -10,7 +10,7 @@ from rnlib.model.preset import Preset
 
 
 class QuestionEncoder(nn.Module):
-    """Word numbers of questions -> one vector each (Santoro et al. 2017, section 4; FACTS 3).
+    """Word numbers of questions -> one vector each (Santoro et al. 2017, section 4).
 
     With `question_padding` "fixed" the LSTM reads the question reversed behind leading
     zeros up to `question_length`. These zeros are part of the function the seed trained.

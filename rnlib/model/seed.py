@@ -1,4 +1,4 @@
-"""The seed's .pth files: mesnico/RelationNetworks-CLEVR, MIT licence (FACTS 4).
+"""The seed's .pth files: mesnico/RelationNetworks-CLEVR, MIT licence.
 
 They are ordered dictionaries of tensors with keys `module.…`, without preset or
 vocabulary. The preset is inferred from the shapes; the vocabulary is CLEVR v1.0's, whose

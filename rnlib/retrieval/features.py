@@ -1,4 +1,4 @@
-"""One vector a picture, to find like pictures by (Messina et al. 2018; FACTS 7).
+"""One vector a picture, to find like pictures by (Messina et al. 2018).
 
 Two-stage relation networks (the IR presets) have layers of g that see pairs of objects but
 not the question. What such a layer reads for all pairs, gathered into one vector, says

@@ -1,4 +1,4 @@
-"""How far apart two scenes are, from their descriptions, and how well features agree with it (FACTS 7).
+"""How far apart two scenes are, from their descriptions, and how well features agree with it.
 
 The distance is the "node" part A of Messina et al. 2018: the least cost of turning one
 set of objects into the other. Exchanging an object for another costs the fraction of the

@@ -3,7 +3,7 @@
 A ray is a point and a direction (any length); a pair is a ray and an object that it may meet.
 Spheres, cubes and cylinders are met by closed formulas in the object's own frame: turned by its
 rotation, its centre the origin, its radius 1. Edges of cubes and cylinders are rounded by
-`BEVELS`, as those of CLEVR's shapes are. Source: FACTS 5 (sizes, shapes, rotation in radians).
+`BEVELS`, as those of CLEVR's shapes are. Source: the public CLEVR generator (sizes, shapes, rotation in radians).
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """How a scene is seen: the camera and the three lamps, both jittered from scene to scene.
 
 World coordinates are Blender units, right-handed, z up, ground at z = 0. Source of the
-numbers: the CLEVR v1.0 generator's settings (FACTS 5: camera, lights).
+numbers: the CLEVR v1.0 generator's settings (camera, lights).
 """
 
 from dataclasses import dataclass

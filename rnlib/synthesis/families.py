@@ -8,7 +8,7 @@ A term is reached by a tuple of operations:
     ("both",)              the red cube that is both left of the ball and behind the sphere
     ("same",)              the red cube that is the same size as the ball
 
-Source: numbers and groups of the release (FACTS 5); terms and types as the public generator's questions have them.
+Source: numbers and groups of the release; terms and types as the public generator's questions have them.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,7 @@
 """How CLEVR's scenes are lit: three square lamps and a weak sun over a grey ground, before a lit backdrop.
 
 All light is linear RGB, in the unit in which the ground's own radiance is written to the picture.
-The geometry is that of the generator's settings (FACTS 5). The powers below were fitted by least squares
+The geometry is that of the generator's settings. The powers below were fitted by least squares
 to 50 genuine pictures (open ground, then rubber surfaces, then what metal spheres
 mirror in each direction), whose lamps' jitter averages out.
 """

@@ -25,8 +25,8 @@ def fit_camera(scene: Scene, size: tuple[int, int] = VIEW) -> Camera:
     """The camera that saw a scene, by least squares from its objects' 3d_coords and pixel_coords.
 
     size: (width, height) of the picture that pixel_coords speak of. Raises DataError where no camera near
-    CLEVR's fits: pixel_coords of another picture size, or a scene of another generator. Source: FACTS 5
-    (camera); it fits all genuine scenes within 0.65 pixel.
+    CLEVR's fits: pixel_coords of another picture size, or a scene of another generator. Source: the public
+    CLEVR generator (camera); it fits all genuine scenes within 0.65 pixel.
     """
     places = np.array([item["3d_coords"] for item in scene["objects"]], dtype=float)
     pixels = np.array([item["pixel_coords"] for item in scene["objects"]], dtype=float)

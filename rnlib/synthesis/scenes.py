@@ -1,7 +1,7 @@
 """Scenes: 1-10 objects placed by CLEVR's rules before a camera, and their spatial relations.
 
 Source of the rules and numbers: Johnson et al. 2017, section 3, and the CLEVR v1.0 generator's
-settings (FACTS 5: scene sampling, directions).
+settings (scene sampling, directions).
 """
 
 from typing import Any

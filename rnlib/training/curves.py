@@ -1,4 +1,4 @@
-"""Learning curves as figures, with the published ones to say whether a plateau is normal (FACTS 3)."""
+"""Learning curves as figures, with the published ones to say whether a plateau is normal."""
 
 from pathlib import Path
 

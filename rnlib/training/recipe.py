@@ -1,6 +1,6 @@
 """The recipe of a training: every hyper-parameter that is not the network's own.
 
-The defaults are the seed's (FACTS 3).
+The defaults are the seed's.
 """
 
 from collections.abc import Mapping
