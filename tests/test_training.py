@@ -238,7 +238,7 @@ def test_all_presets_train_and_leave_a_complete_folder(
 
 def test_training_learns_a_small_set_by_heart(splits: tuple[Split, Split], tmp_path: Path) -> None:
     wide = {"g_layers": [64, 64, 64], "f_layers": [64, 64], "lstm_hidden": 32, "dropout": 0, "mask_padding": True,
-            "state_attributes": "one-hot", "question_padding": "packed"}  # fmt: skip
+            "state_attributes": "one-hot"}  # fmt: skip
     folder = run(splits, tmp_path / "run", overrides=wide, recipe={"epochs": 40, "learning_rate": 3e-3})
     losses = folder.history()["train_loss"]
     assert losses.iloc[-1] < 0.5 * losses.iloc[0]

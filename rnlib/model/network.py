@@ -63,7 +63,7 @@ class RelationNetwork(nn.Module):
         if self.relations is None:
             return self.answer(question)
         # A padding row is all zero; an object's codes or flags never are.
-        present = objects[:, :, 3:].any(2) if self.preset.mask_padding and self.preset.objects == "state" else None
+        present = objects[:, :, 3:].any(2) if self.preset.objects == "state" else None
         return self.answer(self.relations(objects, question, present, scene))
 
     def parameter_count(self) -> int:

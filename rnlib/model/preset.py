@@ -32,10 +32,8 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     state_attributes    "codes": x, y, z and 4 integer codes (7 numbers); "one-hot": x, y, z and 15 flags (18 numbers)
     mask_padding        leave pairs with padding rows out of the sum (the seed sums them too)
     word_embedding, lstm_hidden   sizes of the question encoder
-    question_padding    "fixed": zero-pad to question_length and let the LSTM read the padding, as the seed does;
-                        "packed": the LSTM reads the words alone
-    question_length     most words a question may have
-    reverse_question    the LSTM reads from the last word (and the padding) to the first
+    question_length     words a question is padded to with zeros, which the LSTM reads too
+    reverse_question    the LSTM reads from the padding and the last word to the first
     g_layers            widths of g's layers
     question_injection  index of the g layer whose input the question joins: 0 is the original, 2 the IR presets
     f_layers            widths of f's two hidden layers
@@ -51,7 +49,6 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     mask_padding: bool = False
     word_embedding: Size = 32
     lstm_hidden: Size = 128
-    question_padding: Literal["fixed", "packed"] = "fixed"
     question_length: Annotated[int, msgspec.Meta(ge=1, le=255)] = 50
     reverse_question: bool = True
     g_layers: tuple[Size, ...] = (256, 256, 256, 256)

@@ -3,23 +3,24 @@
 import torch
 from jaxtyping import Float, Integer
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
 
 from rnlib.errors import ConfigError
 from rnlib.model.preset import Preset
+
+# Questions that go through the LSTM together: those of like length, at least so many.
+TOGETHER = 64
 
 
 class QuestionEncoder(nn.Module):
     """Word numbers of questions -> one vector each (Santoro et al. 2017, section 4).
 
-    With `question_padding` "fixed" the LSTM reads the question reversed behind leading
-    zeros up to `question_length`. These zeros are part of the function the seed trained.
-    With "packed" it reads the words alone. Neither depends on the rest of the batch.
+    The LSTM reads the question reversed, behind leading zeros up to `question_length` (with
+    `reverse_question` false: the question, then zeros). These zeros are part of the function the
+    seed trained. A vector does not depend on the rest of the batch.
     """
 
     def __init__(self, preset: Preset, words: int) -> None:
         super().__init__()
-        self.padding = preset.question_padding
         self.length = preset.question_length
         self.reverse = preset.reverse_question
         self.embedding = nn.Embedding(words + 1, preset.word_embedding)
@@ -37,15 +38,22 @@ class QuestionEncoder(nn.Module):
                 f"expected questions of at most {self.length} words, found one of {longest}. "
                 "Use a preset with a greater question_length."
             )
-        tokens = tokens[:, :longest].long()
-        if self.padding == "fixed":
-            tokens = nn.functional.pad(tokens, (0, self.length - longest))
-            embedded = self.embedding(tokens.flip(1) if self.reverse else tokens)
-            states, _ = self.lstm(embedded)
+        if not self.reverse:
+            states, _ = self.lstm(self.embedding(nn.functional.pad(tokens, (0, self.length - longest)).long()))
             return states[:, -1]
-        if self.reverse:
-            position = lengths[:, None] - 1 - torch.arange(longest, device=tokens.device)
-            tokens = torch.where(position >= 0, tokens.gather(1, position.clamp(min=0)), 0)
-        packed = pack_padded_sequence(self.embedding(tokens), lengths.cpu(), batch_first=True, enforce_sorted=False)
-        _, (last, _) = self.lstm(packed)
-        return last[0]
+        # The state after so many zeros is the same for all questions: it is computed once, and the longest questions,
+        # which have the fewest zeros before them, come first.
+        order = lengths.argsort(descending=True, stable=True)
+        state, zeros = None, 0
+        vectors = []
+        for start in range(0, len(order), TOGETHER):
+            rows = order[start : start + TOGETHER]
+            words = int(lengths[rows[0]])
+            if self.length - words > zeros:
+                padding = self.embedding.weight[0].expand(1, self.length - words - zeros, -1)
+                _, state = self.lstm(padding, state)
+                zeros = self.length - words
+            begin = None if state is None else tuple(part.expand(-1, len(rows), -1).contiguous() for part in state)
+            states, _ = self.lstm(self.embedding(tokens[rows, :words].long().flip(1)), begin)
+            vectors.append(states[:, -1])
+        return torch.cat(vectors)[order.argsort()]

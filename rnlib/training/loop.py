@@ -276,7 +276,7 @@ def _require_finite(loss: float, what: str) -> None:
 
 def _optimizer(network: RelationNetwork, recipe: Recipe) -> torch.optim.Optimizer:
     kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
-    return kind(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    return kind(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
 
 
 @contextmanager

@@ -1,0 +1,133 @@
+"""How fast networks train and answer, beside the naive network of the same weights on the same batches.
+
+    python benchmarks/speed.py                                 four presets, batch 64, about 10 minutes on 2 cores
+    python benchmarks/speed.py --presets original-fp --batch 640 --naive-batch 64
+    python benchmarks/speed.py --device cuda --batch 640
+
+Naive means `rnlib.model.naive`: float32, every pair written out, all padding read, the convolutions once a
+question. Ours: the same function in float32, and with products of pairs in bfloat16. Batches are ten questions on each
+picture of a synthetic set (3 to 10 objects). The methods take turns, and medians over `--runs` turns are
+compared. Beside them stand the rates of plain matrix products of the size of g's, which is what bounds a step.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rnlib.clevr.split import open_split
+from rnlib.clevr.vocabulary import clevr_v1
+from rnlib.model.inputs import NetworkInputs
+from rnlib.model.naive import naive_forward
+from rnlib.model.network import RelationNetwork
+from rnlib.model.preset import Preset, load_preset
+from rnlib.synthesis import synthesize
+
+PRESETS = ("original-fp", "ir-fp", "original-sd", "ir-sd")
+METHODS: dict[str, torch.dtype | None] = {"naive": None, "fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--presets", nargs="+", default=PRESETS, choices=PRESETS)
+    parser.add_argument("--batch", type=int, default=64, metavar="N", help="questions a step (default 64)")
+    parser.add_argument("--naive-batch", type=int, metavar="N", help="of the naive network, where memory is short")
+    parser.add_argument("--runs", type=int, default=5, metavar="N", help="turns (default 5)")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    options = parser.parse_args()
+    name = torch.cuda.get_device_name() if options.device == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    print(f"{name}, torch {torch.__version__}, batch {options.batch}, medians of {options.runs} turns")
+    for rows, width in ((4096, 256), (4096, 512)):
+        rates = {kind: product_rate(rows, width, kind, options.device) for kind in (torch.float32, torch.bfloat16)}
+        shown = ", ".join(f"{str(kind)[6:]} {rate / 1e9:,.0f} GFLOP/s" for kind, rate in rates.items())
+        print(f"products of {rows} x {width} with {width} x {width}: {shown}")
+    with tempfile.TemporaryDirectory() as folder:
+        scenes = (max(options.batch, options.naive_batch or 0) + 9) // 10
+        clevr = synthesize(Path(folder) / "clevr", train=scenes, val=0, images=128, progress=False)
+        for preset in map(load_preset, options.presets):
+            images = 128 if preset.objects == "pixels" else None
+            split = open_split(clevr, "train", images=images, cache=Path(folder) / "cache", show=False)
+            inputs = NetworkInputs.of(split, preset, clevr_v1(), options.device)
+            for work in ("train", "evaluate"):
+                compare(preset, inputs, work, options)
+
+
+def compare(preset: Preset, inputs: NetworkInputs, work: str, options: argparse.Namespace) -> None:
+    """Time each method in turns and print questions a second and ratios."""
+    torch.manual_seed(0)
+    network = RelationNetwork(preset, clevr_v1()).to(options.device)
+    assert network.relations is not None
+    sizes = {method: options.batch for method in METHODS}
+    sizes["naive"] = options.naive_batch or options.batch
+    steps = {method: step_of(network, inputs, method, sizes[method], work) for method in METHODS}
+    speeds: dict[str, list[float]] = {method: [] for method in METHODS}
+    for turn in range(options.runs + 1):
+        for method, step in steps.items():
+            network.relations.precision = METHODS[method]
+            begin = time.perf_counter()
+            step()
+            if options.device == "cuda":
+                torch.cuda.synchronize()
+            if turn:  # the first warms up
+                speeds[method].append(sizes[method] / (time.perf_counter() - begin))
+    medians = {method: statistics.median(values) for method, values in speeds.items()}
+    ratios = {
+        method: statistics.median(np.divide(speeds[method], speeds["naive"])) for method in METHODS if method != "naive"
+    }
+    rates = ", ".join(f"{method} {speed:,.1f}/s" for method, speed in medians.items())
+    print(f"{preset.name:12s} {work:8s}: {rates}; " + ", ".join(f"{m} {r:.1f}x" for m, r in ratios.items()), flush=True)
+
+
+def step_of(network: RelationNetwork, inputs: NetworkInputs, method: str, size: int, work: str) -> Callable[[], object]:
+    """A training step, or answering a batch, on the first `size` questions."""
+    questions = np.arange(size)
+    pictures, which = np.unique(inputs.split.image_of_question[questions], return_inverse=True)
+    scene = torch.from_numpy(which).to(inputs.device)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-6, fused=method != "naive")
+
+    def answer() -> Tensor:
+        visual = inputs.visual(pictures)
+        if method == "naive":
+            return naive_forward(network, visual[scene], inputs.question(questions))
+        return network.answer_from_objects(network.objects(visual), inputs.question(questions), scene)
+
+    def train() -> None:
+        network.train()
+        loss = torch.nn.functional.nll_loss(answer(), inputs.answer(questions))
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 50.0)
+        optimizer.step()
+
+    def evaluate() -> None:
+        network.eval()
+        with torch.inference_mode():
+            answer()
+
+    return train if work == "train" else evaluate
+
+
+def product_rate(rows: int, width: int, kind: torch.dtype, device: str) -> float:
+    """Floating-point operations a second of a plain matrix product; the best of several."""
+    rows = rows * 64 if device == "cuda" else rows
+    a, b = torch.randn(rows, width, dtype=kind, device=device), torch.randn(width, width, dtype=kind, device=device)
+    out = torch.empty(rows, width, dtype=kind, device=device)
+    best = 0.0
+    for _ in range(20):
+        begin = time.perf_counter()
+        for _ in range(5):
+            torch.mm(a, b, out=out)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        best = max(best, 5 * 2 * rows * width**2 / (time.perf_counter() - begin))
+    return best
+
+
+if __name__ == "__main__":
+    main()
