@@ -189,7 +189,7 @@ def test_bfloat16_products_stay_near(name: str) -> None:
     network = small_network(name)
     visual, tokens = random_inputs(network, 6)
     expected = outcome(network, network(visual, tokens))
-    network.relations.precision = torch.bfloat16  # type: ignore[union-attr]
+    network.set_precision("bf16")
     found = outcome(network, network(visual, tokens))
     assert not torch.equal(found[0], expected[0])
     torch.testing.assert_close(found[0], expected[0], rtol=0.03, atol=0.03)

@@ -12,6 +12,7 @@ from rnlib.model.inputs import choose_device
 from rnlib.model.preset import load_preset, parse_overrides, shipped_presets
 from rnlib.training.loop import Saving, train
 from rnlib.training.recipe import Recipe, make_recipe
+from rnlib.workers import Workers
 
 
 def add_commands(commands: Any) -> None:
@@ -20,7 +21,8 @@ def add_commands(commands: Any) -> None:
         "train",
         help="train a network; run again with the same options to continue",
         description="Train a network on the train split of a CLEVR set, validating on val after each epoch. "
-        "The defaults are the seed's recipe. The same command continues a training that was interrupted.",
+        "The defaults are the seed's recipe. The same command continues a training that was interrupted. "
+        "Several GPUs or processes: torchrun --nproc-per-node=N -m rnlib train ..., with the same batch size.",
     )
     parser.add_argument("--preset", required=True, help=f"{', '.join(shipped_presets())}, or a file (JSON)")
     add_clevr(parser)
@@ -88,9 +90,15 @@ def _train(options: argparse.Namespace) -> None:
     saving = Saving(options.keep, options.checkpoint_minutes)
     device = choose_device(options.device)
     size = preset.image_size if preset.objects == "pixels" else None
+    workers = Workers.join(device)
+    if not workers.leads:
+        workers.wait()  # until the first process has prepared the splits
     train_split, val_split = (
-        open_split(options.clevr, name, images=size, cache=options.cache) for name in ("train", "val")
+        open_split(options.clevr, name, images=size, cache=options.cache, show=workers.leads)
+        for name in ("train", "val")
     )
+    if workers.leads:
+        workers.wait()
     folder = train(
         preset,
         recipe,
@@ -103,5 +111,7 @@ def _train(options: argparse.Namespace) -> None:
         transfer=options.transfer_conv,
         resume_from=options.resume_from,
     )
+    if not workers.leads:
+        return
     best = folder.history()["val_accuracy"].max()
     print(f"best validation accuracy {100 * best:.2f} %; weights in {folder.weights('best')}")

@@ -16,16 +16,18 @@ from rnlib.model.inputs import NetworkInputs
 from rnlib.model.network import RelationNetwork
 from rnlib.model.weights import Weights
 from rnlib.progress import progress
+from rnlib.workers import ALONE, Workers
 
 TOP = 5
 
 
 def log_probabilities(
-    network: RelationNetwork, inputs: NetworkInputs, batch_size: int = 256
+    network: RelationNetwork, inputs: NetworkInputs, batch_size: int = 256, workers: Workers = ALONE
 ) -> Iterator[tuple[np.ndarray, Float[np.ndarray, "batch answers"]]]:
     """(question numbers, log-probabilities) a batch, questions on one picture together.
 
-    What does not depend on the question is computed once a picture for all its questions in a batch.
+    What does not depend on the question is computed once a picture for all its questions in a batch. Of several
+    workers each answers a part of the batches.
     The network's mode is left as it was found.
     """
     order = np.argsort(inputs.split.image_of_question, kind="stable")
@@ -33,7 +35,7 @@ def log_probabilities(
     network.eval()
     try:
         with torch.inference_mode():
-            for start in range(0, len(order), batch_size):
+            for start in range(workers.rank * batch_size, len(order), workers.count * batch_size):
                 questions = order[start : start + batch_size]
                 pictures, which = np.unique(inputs.split.image_of_question[questions], return_inverse=True)
                 objects, scene = network.objects(inputs.visual(pictures)), torch.from_numpy(which).to(inputs.device)
@@ -50,6 +52,7 @@ def predict(
     device: torch.device | str = "cpu",
     batch_size: int = 256,
     show: bool = True,
+    workers: Workers = ALONE,
 ) -> pd.DataFrame:
     """The table of predictions, a row a question in the file's order.
 
@@ -63,10 +66,15 @@ def predict(
     network = weights.network.to(device)
     inputs = NetworkInputs.of(split, weights.preset, weights.vocabulary, device)
     log_probability = np.zeros((split.n_questions, len(weights.vocabulary.answers)), np.float32)
-    batches = (split.n_questions + batch_size - 1) // batch_size
+    batches = (split.n_questions + batch_size - 1) // batch_size // workers.count
     what = f"answering {split.n_questions:,} questions of {split.name}"
-    for questions, values in progress(log_probabilities(network, inputs, batch_size), batches, what, show, "batches"):
+    answers = log_probabilities(network, inputs, batch_size, workers)
+    for questions, values in progress(answers, batches, what, show, "batches"):
         log_probability[questions] = values
+    if workers.count > 1:
+        everything = torch.from_numpy(log_probability).to(device)
+        workers.add_up(everything)
+        log_probability = everything.cpu().numpy()
     return predictions_table(log_probability, split, weights, inputs.answers)
 
 

@@ -20,9 +20,11 @@ class AnswerHead(nn.Module):
         self.layers = nn.ModuleList([nn.Linear(inputs, first), nn.Linear(first, second), nn.Linear(second, answers)])
         self.dropout = nn.Dropout(preset.dropout)
 
-    def forward(self, relation: Float[Tensor, "batch relation"]) -> Float[Tensor, "batch answers"]:
-        hidden = torch.relu(self.layers[0](relation))
-        hidden = torch.relu(self.dropout(self.layers[1](hidden)))
+    def forward(
+        self, relation: Float[Tensor, "batch relation"], stay: Float[Tensor, "batch width"] | None = None
+    ) -> Float[Tensor, "batch answers"]:
+        hidden = self.layers[1](torch.relu(self.layers[0](relation)))
+        hidden = torch.relu(self.dropout(hidden) if stay is None else hidden * stay)
         return torch.log_softmax(self.layers[2](hidden), 1)
 
 
@@ -53,18 +55,24 @@ class RelationNetwork(nn.Module):
         objects: Float[Tensor, "scenes ..."],
         tokens: Integer[Tensor, "batch longest"],
         scene: Integer[Tensor, " batch"] | None = None,
+        stay: Float[Tensor, "batch width"] | None = None,
     ) -> Float[Tensor, "batch answers"]:
         """The same from objects already computed, which questions can share.
 
         `scene` says which row of `objects` each question is about; without it, question k is
-        about row k.
+        about row k. `stay`: what each unit before f's last layer is multiplied by, in place of a dropout drawn here.
         """
         question = self.question(tokens)
         if self.relations is None:
-            return self.answer(question)
+            return self.answer(question, stay)
         # A padding row is all zero; an object's codes or flags never are.
         present = objects[:, :, 3:].any(2) if self.preset.objects == "state" else None
-        return self.answer(self.relations(objects, question, present, scene))
+        return self.answer(self.relations(objects, question, present, scene), stay)
+
+    def set_precision(self, precision: str) -> None:
+        """Products over pairs in "fp32" or "bf16" from now on; no part of the weights."""
+        if self.relations is not None:
+            self.relations.precision = precision
 
     def parameter_count(self) -> int:
         """How many numbers training adjusts."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from rnlib.clevr.catalogue import ATTRIBUTES
 from rnlib.errors import DataError
 from rnlib.model.preset import Preset
+from rnlib.workers import BatchNorm2d
 
 
 class PixelObjects(nn.Module):
@@ -26,7 +27,7 @@ class PixelObjects(nn.Module):
         self.convolutions = nn.ModuleList(
             nn.Conv2d(before, after, 3, stride=2, padding=1) for before, after in pairwise(channels)
         )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(after) for after in channels[1:])
+        self.norms = nn.ModuleList(BatchNorm2d(after) for after in channels[1:])
 
     def features(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels rows columns"]:
         """The convolutional map of pictures with values in [0, 1]."""

@@ -21,14 +21,14 @@ from rnlib.model.preset import Preset
 class RelationSum(nn.Module):
     """Objects and a question -> the sum of g over all ordered pairs of objects.
 
-    `precision` is that of the products over pairs: float32, or bfloat16 where speed matters more.
+    `precision` is that of the products over pairs: "fp32" (that of the weights, strictly), or "bf16" for speed.
     """
 
     def __init__(self, preset: Preset) -> None:
         super().__init__()
         self.injection = preset.question_injection
         self.mask_padding = preset.mask_padding
-        self.precision: torch.dtype | None = None
+        self.precision = "fp32"
         inputs = [2 * preset.object_size, *preset.g_layers[:-1]]
         inputs[self.injection] += preset.lstm_hidden
         self.question_size = preset.lstm_hidden
@@ -101,7 +101,7 @@ class RelationSum(nn.Module):
     ) -> Float[Tensor, "batch relation"]:
         """The sum over pairs of objects that count `weight` times each (None: once)."""
         layers = [(layer.weight, layer.bias) for layer in map(self.linear, range(len(self.layers)))]
-        precision = self.precision or objects.dtype
+        precision = torch.bfloat16 if self.precision == "bf16" else objects.dtype
         joined, bias = layers[self.injection]
         share = question @ joined[:, -self.question_size :].T
         layers[self.injection] = joined[:, : -self.question_size], bias

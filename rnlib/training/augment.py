@@ -1,4 +1,4 @@
-"""Augmentation of pictures, per sample, for a whole batch at once on its device.
+"""What training does at random: augmentation of pictures, for a whole batch at once on its device, and dropout.
 
 Each picture is padded by 8 black pixels (of 128; a sixteenth of its side), cropped back at
 a random place, and rotated by up to 2.8 degrees about its centre (Santoro et al. 2017:
@@ -28,6 +28,14 @@ def draw_augmentations(seed: int, epoch: int, questions: int, size: int) -> Floa
     shifts = generator.integers(-padding(size), padding(size) + 1, (questions, 2))
     angles = generator.uniform(-MAX_ANGLE, MAX_ANGLE, (questions, 1))
     return np.concatenate([shifts, angles], axis=1).astype(np.float32)
+
+
+def draw_dropout(
+    seed: int, epoch: int, step: int, questions: int, width: int, dropout: float
+) -> Float[np.ndarray, "questions width"]:
+    """What each unit is multiplied by in a step: 0 with probability `dropout`, else 1 / (1 - dropout)."""
+    generator = np.random.default_rng([seed, epoch, 2, step])
+    return (generator.random((questions, width), np.float32) >= dropout).astype(np.float32) / np.float32(1 - dropout)
 
 
 def augment(

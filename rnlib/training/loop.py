@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 import numpy as np
 import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from rnlib.clevr.split import Split
@@ -22,15 +24,17 @@ from rnlib.evaluation.metrics import compute_metrics
 from rnlib.evaluation.predictions import predict, require_answers
 from rnlib.model.inputs import NetworkInputs
 from rnlib.model.network import RelationNetwork
+from rnlib.model.precision import choose_precision
 from rnlib.model.preset import Preset
 from rnlib.model.weights import Weights, save_weights, transfer_convolutions
 from rnlib.provenance import provenance
-from rnlib.training.augment import augment, draw_augmentations
+from rnlib.training.augment import augment, draw_augmentations, draw_dropout
 from rnlib.training.history import epoch_line, history_row
 from rnlib.training.order import epoch_order
 from rnlib.training.recipe import Recipe
 from rnlib.training.run import TrainingFolder, check_same, resume_source, training_config
 from rnlib.training.state import Position, Row, load_state, restore_state, save_state
+from rnlib.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,9 @@ def train(
     for split in (train_split, val_split):
         require_answers(split)
     vocabulary = vocabulary or train_split.vocabulary
+    device = torch.device(device)
+    workers = Workers.join(device)
+    recipe = msgspec.structs.replace(recipe, precision=choose_precision(recipe.precision, device))
     inputs = NetworkInputs.of(train_split, preset, vocabulary, device)
     NetworkInputs.of(val_split, preset, vocabulary)  # a wrong val split must show before an epoch, not after it
     epoch_order(recipe, 1, train_split.image_of_question)  # and so must too few questions
@@ -90,20 +97,28 @@ def train(
     network = RelationNetwork(preset, vocabulary)
     if transfer:
         transfer_convolutions(network, transfer)
-    network.to(device)
+    network.to(device).set_precision(recipe.precision)
     optimizer = _optimizer(network, recipe)
+    average = None
+    if recipe.ema:
+        average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
     config = training_config(preset, recipe, vocabulary, train_split, val_split, transfer)
-    position = _start(folder, resume_from, config, recipe, network, optimizer, show)
+    show = show and workers.leads
+    position = _start(folder, resume_from, config, recipe, network, optimizer, average, workers, show)
 
-    loop = _Loop(network, optimizer, inputs, val_split, vocabulary, recipe, folder, config, saving or Saving(), show)
+    saving = saving or Saving()
+    loop = _Loop(
+        network, optimizer, average, inputs, val_split, vocabulary, recipe, folder, config, saving, workers, show
+    )
     with _stop_requests() as stopped:
         while position.epoch <= recipe.epochs:
             loop.train_epoch(position, stopped)
             row = loop.finish_epoch(position)
             if on_epoch:
                 on_epoch(row)
-            if stopped.is_set():
+            if workers.any(stopped.is_set(), device):
                 raise KeyboardInterrupt(f"stopped after epoch {row['epoch']}; the state is saved")
+    workers.wait()
     return folder
 
 
@@ -114,9 +129,12 @@ def _start(
     recipe: Recipe,
     network: RelationNetwork,
     optimizer: torch.optim.Optimizer,
+    average: AveragedModel | None,
+    workers: Workers,
     show: bool,
 ) -> Position:
     """Where to begin: at the state in the folder, else at the kept epoch asked for, else at the first epoch."""
+    workers.wait()  # a process that came late must not read what another has begun to write
     source, branch = folder.state(), False
     if not source.is_file() and resume_from:
         source, branch = resume_source(Path(resume_from)), True
@@ -126,17 +144,17 @@ def _start(
             "Give another folder with --out to branch off from it, or leave --resume-from out to continue."
         )
     if not branch and not source.is_file():
-        folder.claim(config)
+        _claim(folder, config, workers)
         return Position()
     state = load_state(source)
     check_same(state["config"], config, source)
-    position = restore_state(state, network, optimizer)
+    position = restore_state(state, network, optimizer, average)
     done = position.epoch - 1
     if done > recipe.epochs or (branch and done == recipe.epochs):
         raise ConfigError(
             f"{source} holds {done} epochs, and {recipe.epochs} were asked for. Ask for more with --epochs."
         )
-    folder.claim(config)
+    _claim(folder, config, workers)
     if branch:
         position.best_accuracy = -1.0  # `best` is the best of this folder
     if show:
@@ -144,10 +162,18 @@ def _start(
     return position
 
 
+def _claim(folder: TrainingFolder, config: dict[str, Any], workers: Workers) -> None:
+    """Take the folder, once for all processes and when all have looked at it."""
+    workers.wait()
+    if workers.leads:
+        folder.claim(config)
+
+
 @dataclass(frozen=True)
 class _Loop:
     network: RelationNetwork
     optimizer: torch.optim.Optimizer
+    average: AveragedModel | None
     inputs: NetworkInputs
     val_split: Split
     vocabulary: Vocabulary
@@ -155,13 +181,12 @@ class _Loop:
     folder: TrainingFolder
     config: dict[str, Any]
     saving: Saving
+    workers: Workers
     show: bool
 
     def train_epoch(self, position: Position, stopped: threading.Event) -> None:
         """Train from `position` to the end of its epoch."""
         recipe, epoch = self.recipe, position.epoch
-        for group in self.optimizer.param_groups:
-            group["lr"] = recipe.rate_at(epoch)
         size = recipe.batch_at(epoch)
         split = self.inputs.split
         order = epoch_order(recipe, epoch, split.image_of_question)
@@ -178,7 +203,10 @@ class _Loop:
         bar = tqdm(starts, f"epoch {epoch}", disable=not (self.show and sys.stderr.isatty()), unit="step", leave=False)
         for start in bar:
             questions = order[start : start + size]
-            loss = self._step(questions, draws)
+            rate = recipe.rate_at(epoch, min(1.0, (start + size) / len(order)))
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            loss = self._step(questions, draws, position)
             loss_sum += loss * len(questions)
             recent += loss * len(questions)
             position.recent_questions += len(questions)
@@ -187,14 +215,15 @@ class _Loop:
             position.questions += len(questions)
             position.seconds = before + time.monotonic() - begin
             if position.total_steps % recipe.log_every == 0:
-                self._log_step(position, float(recent) / position.recent_questions)
+                self._log_step(position, float(recent) / position.recent_questions, rate)
                 recent.zero_()
                 position.recent_questions = 0
-            if stopped.is_set() or time.monotonic() - saved > 60 * self.saving.checkpoint_minutes:
+            stop = self.workers.any(stopped.is_set(), self.inputs.device)
+            if stop or time.monotonic() - saved > 60 * self.saving.checkpoint_minutes:
                 position.loss_sum, position.recent_loss_sum = float(loss_sum), float(recent)
                 self._save_state("last", position)
                 saved = time.monotonic()
-                if stopped.is_set():
+                if stop:
                     raise KeyboardInterrupt(
                         f"stopped at epoch {epoch}, step {position.step}; the state is saved, run again to continue"
                     )
@@ -205,8 +234,12 @@ class _Loop:
         epoch = position.epoch
         loss = position.loss_sum / position.questions
         _require_finite(loss, f"the training loss of epoch {epoch}")
-        weights = Weights(self.network, self.inputs.preset, self.vocabulary)
-        metrics = compute_metrics(predict(weights, self.val_split, device=self.inputs.device, show=False))
+        network = self.network
+        if self.average:
+            network = cast(RelationNetwork, self.average.module)
+        weights = Weights(network, self.inputs.preset, self.vocabulary)
+        device, workers = self.inputs.device, self.workers
+        metrics = compute_metrics(predict(weights, self.val_split, device=device, show=False, workers=workers))
         _require_finite(metrics["loss"], f"the validation loss of epoch {epoch}")
         row = history_row(position, self.recipe, loss, metrics)
         position.history.append(row)
@@ -220,11 +253,12 @@ class _Loop:
             start=self.config["start"],
             epoch=epoch,
         )
-        for name in ["last", *(["best"] if best else []), *kept]:
-            save_weights(
-                self.folder.weights(name), self.network, self.vocabulary, metrics={"val": metrics}, provenance=origin
-            )
-        self.folder.write_tables(position.history, position.steps)
+        if self.workers.leads:
+            for name in ["last", *(["best"] if best else []), *kept]:
+                save_weights(
+                    self.folder.weights(name), network, self.vocabulary, metrics={"val": metrics}, provenance=origin
+                )
+            self.folder.write_tables(position.history, position.steps)
         position.next_epoch()
         for name in [*kept, "last"]:
             self._save_state(name, position)
@@ -232,39 +266,55 @@ class _Loop:
             print(epoch_line(row, self.recipe.epochs), flush=True)
         return row
 
-    def _step(self, questions: np.ndarray, draws: torch.Tensor | None) -> torch.Tensor:
-        inputs = self.inputs
+    def _step(self, batch: np.ndarray, draws: torch.Tensor | None, position: Position) -> torch.Tensor:
+        """One step on a batch, of which this process does its share; returns the loss of all of it."""
+        inputs, recipe, preset = self.inputs, self.recipe, self.inputs.preset
+        part, counts = self.workers.share(inputs.split.image_of_question[batch] if recipe.group_questions else batch)
+        questions = batch[part]
         pictures, scene = inputs.split.image_of_question[questions], None
-        if self.recipe.group_questions:
+        if recipe.group_questions:
             pictures, which = np.unique(pictures, return_inverse=True)
             scene = torch.from_numpy(which).to(inputs.device)
         visual = inputs.visual(pictures)
         if draws is not None:
-            keys = pictures if self.recipe.group_questions else questions
+            keys = pictures if recipe.group_questions else questions
             visual = augment(visual, draws[keys].to(visual.device))
+        stay = None
+        if preset.dropout:
+            width = preset.f_layers[1]
+            drawn = draw_dropout(recipe.seed, position.epoch, position.step, len(batch), width, preset.dropout)
+            stay = torch.from_numpy(drawn[part]).to(inputs.device)
         log_probability = self.network.answer_from_objects(
-            self.network.objects(visual), inputs.question(questions), scene
+            self.network.objects(visual), inputs.question(questions), scene, stay
         )
-        loss = torch.nn.functional.nll_loss(log_probability, inputs.answer(questions))
+        losses = torch.nn.functional.nll_loss(log_probability, inputs.answer(questions), reduction="sum")
+        loss = losses * (counts / len(batch))
         self.optimizer.zero_grad()
         loss.backward()
-        if self.recipe.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
+        loss = loss.detach()
+        gradients = [parameter.grad for parameter in self.network.parameters() if parameter.grad is not None]
+        self.workers.add_up(loss, *gradients)
+        if recipe.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip_norm)
         self.optimizer.step()
-        return loss.detach()
+        if self.average:
+            self.average.update_parameters(self.network)
+        return loss
 
-    def _log_step(self, position: Position, loss: float) -> None:
+    def _log_step(self, position: Position, loss: float, rate: float) -> None:
         position.steps.append(
             {
                 "step": position.total_steps,
                 "epoch": position.epoch,
                 "train_loss": loss,
-                "learning_rate": self.recipe.rate_at(position.epoch),
+                "learning_rate": rate,
             }
         )
 
     def _save_state(self, name: str, position: Position) -> None:
-        save_state(self.folder.state(name), position, self.network, self.optimizer, self.config)
+        if self.workers.leads:
+            path = self.folder.state(name)
+            save_state(path, position, self.network, self.optimizer, self.average, self.config)
 
 
 def _require_finite(loss: float, what: str) -> None:

@@ -22,9 +22,6 @@ from rnlib.model.preset import Preset
 from rnlib.training.recipe import Recipe
 from rnlib.training.state import Row
 
-# Fields of a recipe that may change when a training goes on: they do not touch the steps already done.
-_MAY_CHANGE = {"epochs", "log_every"}
-
 STEP_COLUMNS = ["step", "epoch", "train_loss", "learning_rate"]
 
 
@@ -98,7 +95,7 @@ def training_config(
 
 def config_digest(config: Mapping[str, Any]) -> str:
     """A short name for a training: equal for configurations that continue one another."""
-    recipe = {key: value for key, value in config["recipe"].items() if key not in _MAY_CHANGE}
+    recipe = {key: value for key, value in config["recipe"].items() if key not in _may_change(config["recipe"])}
     return hashlib.blake2b(msgspec.json.encode({**config, "recipe": recipe}), digest_size=4).hexdigest()
 
 
@@ -107,7 +104,7 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any], where: Path) -
     for part in ("preset", "recipe", "vocabulary", "data", "start"):
         for key, value in now[part].items():
             found = before.get(part, {}).get(key)
-            if found != value and not (part == "recipe" and key in _MAY_CHANGE):
+            if found != value and not (part == "recipe" and key in _may_change(now["recipe"])):
                 raise ConfigError(
                     f"{where} holds a training with {part} {key} = {_short(found)}, and {_short(value)} was asked for. "
                     "Give the same options to continue it, or another folder to start a new one."
@@ -119,6 +116,11 @@ def resume_source(weights: Path) -> Path:
     if weights.suffix == ".pt":
         return weights
     return weights.parent.parent / "state" / f"{weights.stem}.pt"
+
+
+def _may_change(recipe: Mapping[str, Any]) -> set[str]:
+    """Fields of a recipe that may change when a training goes on: they do not touch the steps already done."""
+    return {"log_every"} if recipe["decay"] == "cosine" else {"epochs", "log_every"}
 
 
 def _short(value: object) -> str:

@@ -46,7 +46,12 @@ class Position:
 
 
 def save_state(
-    path: Path, position: Position, network: nn.Module, optimizer: torch.optim.Optimizer, config: dict[str, Any]
+    path: Path,
+    position: Position,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: nn.Module | None,
+    config: dict[str, Any],
 ) -> None:
     """Write the state, atomically. `config` says what is trained, so that nothing else goes on from it."""
     state = {
@@ -55,8 +60,7 @@ def save_state(
         "position": vars(position),
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "random": torch.get_rng_state(),
-        "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "average": average.state_dict() if average else {},
     }
     with atomic_write(path) as file:
         torch.save(state, file)
@@ -78,11 +82,12 @@ def load_state(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def restore_state(state: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer) -> Position:
-    """Put a state into a network and an optimiser, and torch's random generators; returns where it was."""
+def restore_state(
+    state: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module | None
+) -> Position:
+    """Put a state into a network, an optimiser and the average of the weights; returns where it was."""
     network.load_state_dict(state["network"])
     optimizer.load_state_dict(state["optimizer"])
-    torch.set_rng_state(state["random"])
-    if torch.cuda.is_available() and len(state["random_cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(state["random_cuda"])
+    if average:
+        average.load_state_dict(state["average"])
     return Position(**state["position"])

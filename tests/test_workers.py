@@ -1,0 +1,89 @@
+"""Several processes are one training: the same batches, the same history, one set of files."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnlib.model import load_weights
+from rnlib.training import TrainingFolder
+from rnlib.workers import Workers
+
+NETWORK = ["g_layers=[8,8,8]", "f_layers=[8,8]", "lstm_hidden=8", "word_embedding=4", "image_size=32", "dropout=0.3"]
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+
+
+def command(clevr: Path, out: Path, preset: str, *options: str, processes: int = 1) -> list[str]:
+    launch = TORCHRUN if processes == 2 else []
+    fields = ["--preset", preset, "--override", *NETWORK, "--clevr", str(clevr), "--out", str(out)]
+    recipe = ["--batch-size", "36", "--learning-rate", "1e-3", "--rate-gamma", "1", "--log-every", "1"]
+    recipe += ["--vocabulary", "clevr-v1.0", "--device", "cpu"]
+    return [sys.executable, *launch, "-m", "rnlib", "train", *fields, *recipe, *options]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def run(arguments: list[str]) -> str:
+    result = subprocess.run(arguments, capture_output=True, text=True, check=False, env=environment(), timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize(
+    ("preset", "options"),
+    [("original-fp", ["--group-questions"]), ("ir-fp", []), ("ir-sd", ["--group-questions", "--ema", "0.9"])],
+)
+def test_two_processes_give_the_history_of_one(
+    tiny_clevr: Path, tmp_path: Path, preset: str, options: list[str]
+) -> None:
+    options = [*options, "--epochs", "2"]
+    run(command(tiny_clevr, tmp_path / "one", preset, *options))
+    printed = run(command(tiny_clevr, tmp_path / "two", preset, *options, processes=2))
+    assert printed.count("epoch   1/2") == 1
+    one, two = TrainingFolder(tmp_path / "one"), TrainingFolder(tmp_path / "two")
+    np.testing.assert_allclose(one.steps()["train_loss"], two.steps()["train_loss"], rtol=1e-4)
+    np.testing.assert_allclose(one.history()["val_loss"], two.history()["val_loss"], rtol=1e-3)
+    theirs = load_weights(two.weights("last")).network.state_dict()
+    for name, tensor in load_weights(one.weights("last")).network.state_dict().items():
+        torch.testing.assert_close(theirs[name], tensor, rtol=2e-2, atol=2e-3)
+
+
+def test_two_processes_stop_together_and_go_on(tiny_clevr: Path, tmp_path: Path) -> None:
+    whole = command(tiny_clevr, tmp_path / "whole", "ir-sd", "--epochs", "300", processes=2)
+    process = subprocess.Popen(
+        whole, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(), start_new_session=True
+    )
+    folder = TrainingFolder(tmp_path / "whole")
+    begin = time.monotonic()
+    while not folder.state().is_file() and time.monotonic() - begin < 120:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0 and "the state is saved" in output
+    done = len(folder.history())
+    assert 1 <= done < 300
+    again = command(tiny_clevr, tmp_path / "whole", "ir-sd", "--epochs", str(done + 1), processes=2)
+    assert "continuing at epoch" in run(again)
+    assert folder.history()["epoch"].tolist() == list(range(1, done + 2))
+
+
+@given(st.lists(st.integers(1, 10), min_size=1, max_size=20), st.integers(1, 5))
+def test_shares_cover_a_batch_and_cut_no_group(sizes: list[int], count: int) -> None:
+    keys = np.repeat(np.random.default_rng(0).permutation(len(sizes)), sizes)
+    shares = [Workers(rank, count).share(keys) for rank in range(count)]
+    weight = np.zeros(len(keys))
+    for part, counts in shares:
+        weight[part] += counts
+        assert part.stop > part.start
+        assert part.start == 0 or keys[part.start - 1] != keys[part.start]
+    np.testing.assert_allclose(weight, 1)
