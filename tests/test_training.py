@@ -140,6 +140,62 @@ def test_grouping_keeps_a_pictures_questions_together() -> None:
     assert (images[order] != images[epoch_order(make_recipe({"group_questions": True}), 2, images)]).any()
 
 
+def test_a_curriculum_asks_easy_questions_first() -> None:
+    recipe = make_recipe({"curriculum": "2:3:6 1:5:8"})
+    generator = np.random.default_rng(0)
+    images, objects, steps = np.arange(400), generator.integers(3, 11, 400), generator.integers(2, 20, 400)
+    for epoch, (most_objects, most_steps) in {1: (3, 6), 2: (3, 6), 3: (5, 8), 4: (10, 20), 9: (10, 20)}.items():
+        easy = np.flatnonzero((objects <= most_objects) & (steps <= most_steps))
+        assert sorted(epoch_order(recipe, epoch, images, objects, steps)) == list(easy)
+    assert recipe.stage_starts() == [1, 3, 4]
+    with pytest.raises(DataError, match="found none"):
+        epoch_order(make_recipe({"curriculum": "1:2:1"}), 1, images, objects, steps)
+    with pytest.raises(DataError, match="needs scenes and programs"):
+        epoch_order(recipe, 1, images)
+
+
+def test_warm_up_and_decay() -> None:
+    recipe = make_recipe({"learning_rate": 1e-3, "rate_gamma": 1, "warmup": 0.5, "decay": "cosine", "epochs": 4})
+    assert recipe.rate_at(1, 0.25) == pytest.approx(5e-4)
+    assert recipe.rate_at(1, 0.5) == pytest.approx(1e-3)
+    assert recipe.rate_at(3, 0.25) == pytest.approx(5e-4)
+    assert recipe.rate_at(4, 1.0) == pytest.approx(0, abs=1e-9)
+
+
+def test_forget_gates_begin_where_they_are_told(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    recipe = {"epochs": 1, "learning_rate": 1e-9}
+    plain = tensors(run(splits, tmp_path / "a", recipe=recipe))["question.lstm.bias_hh_l0"]
+    open_gates = tensors(run(splits, tmp_path / "b", recipe={**recipe, "forget_bias": 2}))["question.lstm.bias_hh_l0"]
+    torch.testing.assert_close(open_gates - plain, torch.tensor([0.0] * 8 + [2.0] * 8 + [0.0] * 16))
+
+
+@pytest.mark.parametrize("options", [{"ema": 0.9}, {"warmup": 1.5, "decay": "cosine"}, {"curriculum": "1:4:8 1:6:12"}])
+def test_every_option_of_a_recipe_survives_an_interruption(
+    splits: tuple[Split, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, object]
+) -> None:
+    whole = run(splits, tmp_path / "whole", recipe=options)
+    calls = 0
+    step = loop_module._Loop._step
+
+    def interrupted_step(loop: Any, *batch: Any) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(loop, *batch)
+
+    monkeypatch.setattr(loop_module._Loop, "_step", interrupted_step)
+    with pytest.raises(KeyboardInterrupt):
+        run(splits, tmp_path / "cut", recipe=options)
+    assert_same(whole, run(splits, tmp_path / "cut", recipe=options))
+
+
+def test_a_cosine_fixes_the_number_of_epochs(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    run(splits, tmp_path / "run", recipe={"decay": "cosine", "epochs": 1})
+    with pytest.raises(ConfigError, match="recipe epochs = 1, and 2 was asked for"):
+        run(splits, tmp_path / "run", recipe={"decay": "cosine", "epochs": 2})
+
+
 def test_a_group_of_one_question_trains_as_if_ungrouped(splits: tuple[Split, Split], tmp_path: Path) -> None:
     """One question a picture, one batch an epoch: both ways then do the same arithmetic, in another order."""
     first_of_each = np.unique(splits[0].image_of_question, return_index=True)[1]

@@ -26,6 +26,16 @@ class QuestionEncoder(nn.Module):
         self.embedding = nn.Embedding(words + 1, preset.word_embedding)
         self.lstm = nn.LSTM(preset.word_embedding, preset.lstm_hidden, batch_first=True)
 
+    @torch.no_grad()
+    def set_forget_bias(self, bias: float) -> None:
+        """Let the forget gates begin at `bias` (added to torch's random one, about 0): at 2, a word costs 12 %.
+
+        Source: Gers et al. 2000, Jozefowicz et al. 2015.
+        """
+        hidden, biases = self.lstm.hidden_size, self.lstm.bias_hh_l0
+        assert isinstance(biases, Tensor)
+        biases[hidden : 2 * hidden] += bias
+
     def forward(self, tokens: Integer[Tensor, "batch longest"]) -> Float[Tensor, "batch hidden"]:
         """`tokens`: word numbers from 1, zero-padded on the right, at least one word each.
 

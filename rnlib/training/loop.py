@@ -30,7 +30,7 @@ from rnlib.model.weights import Weights, save_weights, transfer_convolutions
 from rnlib.provenance import provenance
 from rnlib.training.augment import augment, draw_augmentations, draw_dropout
 from rnlib.training.history import epoch_line, history_row
-from rnlib.training.order import epoch_order
+from rnlib.training.order import order_of
 from rnlib.training.recipe import Recipe
 from rnlib.training.run import TrainingFolder, check_same, resume_source, training_config
 from rnlib.training.state import Position, Row, load_state, restore_state, save_state
@@ -90,11 +90,13 @@ def train(
     recipe = msgspec.structs.replace(recipe, precision=choose_precision(recipe.precision, device))
     inputs = NetworkInputs.of(train_split, preset, vocabulary, device)
     NetworkInputs.of(val_split, preset, vocabulary)  # a wrong val split must show before an epoch, not after it
-    epoch_order(recipe, 1, train_split.image_of_question)  # and so must too few questions
+    for epoch in recipe.stage_starts():  # and so must too few questions
+        order_of(recipe, epoch, train_split)
     folder = TrainingFolder(out)
 
     torch.manual_seed(recipe.seed)
     network = RelationNetwork(preset, vocabulary)
+    network.question.set_forget_bias(recipe.forget_bias)
     if transfer:
         transfer_convolutions(network, transfer)
     network.to(device).set_precision(recipe.precision)
@@ -189,7 +191,7 @@ class _Loop:
         recipe, epoch = self.recipe, position.epoch
         size = recipe.batch_at(epoch)
         split = self.inputs.split
-        order = epoch_order(recipe, epoch, split.image_of_question)
+        order = order_of(recipe, epoch, split)
         draws = None
         if recipe.augment and self.inputs.preset.objects == "pixels":
             keys = split.n_images if recipe.group_questions else split.n_questions

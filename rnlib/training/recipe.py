@@ -4,7 +4,9 @@ The defaults are the seed's.
 """
 
 import math
+import re
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Annotated, Literal
 
 import msgspec
@@ -40,6 +42,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     group_questions  keep a picture's questions together in a batch: its convolutions are computed once for all of them
                      (and they share an augmentation); the seed shuffles single questions
     train_questions  train on so many questions, drawn once; 0 takes all
+    curriculum       easy questions first: stages "EPOCHS:OBJECTS:STEPS", such as "40:3:6 10:5:8": for so many epochs
+                     only questions on scenes of at most so many objects, with programs of at most so many steps; then all
+    forget_bias      what the LSTM's forget gates begin with (the seed: 0, which forgets half with every word)
     seed             of the initial weights, the order of questions, augmentation and dropout
     log_every        a line of steps.csv every so many steps
     """
@@ -63,6 +68,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     augment: bool = True
     group_questions: bool = False
     train_questions: Annotated[int, msgspec.Meta(ge=0)] = 0
+    curriculum: str = ""
+    forget_bias: float = 0.0
     seed: Annotated[int, msgspec.Meta(ge=0)] = 42
     log_every: Count = 100
 
@@ -76,6 +83,35 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                     f"recipe: with {name}_gamma = {gamma} expected a start of at most {name}_max = {cap}, "
                     f"found {start}. Raise {name}_max, or set {name}_gamma to 1 to keep it constant."
                 )
+
+        self.stages()
+
+    def stages(self) -> list[tuple[int, int, int]]:
+        """The curriculum as (epochs, objects, steps). ConfigError for another form."""
+        stages = []
+        for stage in self.curriculum.split():
+            numbers = re.fullmatch(r"([1-9]\d*):([1-9]\d*):([1-9]\d*)", stage)
+            if not numbers:
+                raise ConfigError(
+                    "recipe: expected stages EPOCHS:OBJECTS:STEPS in curriculum, such as '40:3:6 10:5:8', "
+                    f"found '{stage}'."
+                )
+            epochs, objects, steps = map(int, numbers.groups())
+            stages.append((epochs, objects, steps))
+        return stages
+
+    def stage_starts(self) -> list[int]:
+        """The first epoch of each stage, and of what comes behind them."""
+        return [1 + epoch for epoch in accumulate((epochs for epochs, _, _ in self.stages()), initial=0)]
+
+    def stage_at(self, epoch: int) -> tuple[int, int] | None:
+        """Most objects and most steps of programs in epoch 1, 2, …; None: all."""
+        end = 0
+        for epochs, objects, steps in self.stages():
+            end += epochs
+            if epoch <= end:
+                return objects, steps
+        return None
 
     def rate_at(self, epoch: int, done: float = 1.0) -> float:
         """The learning rate of epoch 1, 2, … when a part of it (0 to 1) is done.
