@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -158,8 +159,11 @@ def test_warm_up_and_decay() -> None:
     recipe = make_recipe({"learning_rate": 1e-3, "rate_gamma": 1, "warmup": 0.5, "decay": "cosine", "epochs": 4})
     assert recipe.rate_at(1, 0.25) == pytest.approx(5e-4)
     assert recipe.rate_at(1, 0.5) == pytest.approx(1e-3)
-    assert recipe.rate_at(3, 0.25) == pytest.approx(5e-4)
+    assert recipe.rate_at(3, 0.25) == pytest.approx(5e-4)  # the middle between 0.5 and 4
     assert recipe.rate_at(4, 1.0) == pytest.approx(0, abs=1e-9)
+    staged = make_recipe({**msgspec.to_builtins(recipe), "curriculum": "2:3:6"})
+    assert staged.rate_at(2, 1.0) == pytest.approx(1e-3)
+    assert staged.rate_at(3, 1.0) == pytest.approx(5e-4)
 
 
 def test_forget_gates_begin_where_they_are_told(splits: tuple[Split, Split], tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     rate_step        epochs
     rate_max         cap of a growing rate
     warmup           epochs (or a part of one) in which the rate rises from 0 to its value
-    decay            none; or cosine: after warm-up the rate falls to 0 along half a cosine, over all epochs
+    decay            none; or cosine: after warm-up and curriculum the rate falls to 0 along half a cosine
     batch_size       questions a step in the first epoch
     batch_gamma      factor of the batch size every batch_step epochs; 1 keeps it constant
     batch_step       epochs
@@ -43,7 +43,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                      (and they share an augmentation); the seed shuffles single questions
     train_questions  train on so many questions, drawn once; 0 takes all
     curriculum       easy questions first: stages "EPOCHS:OBJECTS:STEPS", such as "40:3:6 10:5:8": for so many epochs
-                     only questions on scenes of at most so many objects, with programs of at most so many steps; then all
+                     only questions on scenes of at most so many objects with programs of at most so many steps
     forget_bias      what the LSTM's forget gates begin with (the seed: 0, which forgets half with every word)
     seed             of the initial weights, the order of questions, augmentation and dropout
     log_every        a line of steps.csv every so many steps
@@ -127,7 +127,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         if past < self.warmup:
             return rate * past / self.warmup
         if self.decay == "cosine":
-            rate *= 0.5 + 0.5 * math.cos(math.pi * (past - self.warmup) / max(self.epochs - self.warmup, 1e-9))
+            begin = max(self.warmup, self.stage_starts()[-1] - 1)
+            if past > begin:
+                rate *= 0.5 + 0.5 * math.cos(math.pi * (past - begin) / (self.epochs - begin))
         return rate
 
     def batch_at(self, epoch: int) -> int:
