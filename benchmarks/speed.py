@@ -26,11 +26,12 @@ from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.model.inputs import NetworkInputs
 from rnlib.model.naive import naive_forward
 from rnlib.model.network import RelationNetwork
+from rnlib.model.precision import PRECISIONS, product_rate
 from rnlib.model.preset import Preset, load_preset
 from rnlib.synthesis import synthesize
 
 PRESETS = ("original-fp", "ir-fp", "original-sd", "ir-sd")
-METHODS: dict[str, torch.dtype | None] = {"naive": None, "fp32": torch.float32, "bf16": torch.bfloat16}
+METHODS = ("naive", *PRECISIONS)
 
 
 def main() -> None:
@@ -43,9 +44,10 @@ def main() -> None:
     options = parser.parse_args()
     name = torch.cuda.get_device_name() if options.device == "cuda" else f"{torch.get_num_threads()} CPU threads"
     print(f"{name}, torch {torch.__version__}, batch {options.batch}, medians of {options.runs} turns")
-    for rows, width in ((4096, 256), (4096, 512)):
-        rates = {kind: product_rate(rows, width, kind, options.device) for kind in (torch.float32, torch.bfloat16)}
-        shown = ", ".join(f"{str(kind)[6:]} {rate / 1e9:,.0f} GFLOP/s" for kind, rate in rates.items())
+    rows = 4096 if options.device == "cpu" else 1 << 18
+    for width in (256, 512):
+        rates = {name: product_rate(name, options.device, rows, width) for name in PRECISIONS}
+        shown = ", ".join(f"{name} {rate / 1e9:,.0f} GFLOP/s" for name, rate in rates.items())
         print(f"products of {rows} x {width} with {width} x {width}: {shown}")
     with tempfile.TemporaryDirectory() as folder:
         scenes = (max(options.batch, options.naive_batch or 0) + 9) // 10
@@ -62,14 +64,13 @@ def compare(preset: Preset, inputs: NetworkInputs, work: str, options: argparse.
     """Time each method in turns and print questions a second and ratios."""
     torch.manual_seed(0)
     network = RelationNetwork(preset, clevr_v1()).to(options.device)
-    assert network.relations is not None
     sizes = {method: options.batch for method in METHODS}
     sizes["naive"] = options.naive_batch or options.batch
     steps = {method: step_of(network, inputs, method, sizes[method], work) for method in METHODS}
     speeds: dict[str, list[float]] = {method: [] for method in METHODS}
     for turn in range(options.runs + 1):
         for method, step in steps.items():
-            network.relations.precision = METHODS[method]
+            network.set_precision("fp32" if method == "naive" else method)
             begin = time.perf_counter()
             step()
             if options.device == "cuda":
@@ -111,22 +112,6 @@ def step_of(network: RelationNetwork, inputs: NetworkInputs, method: str, size: 
             answer()
 
     return train if work == "train" else evaluate
-
-
-def product_rate(rows: int, width: int, kind: torch.dtype, device: str) -> float:
-    """Floating-point operations a second of a plain matrix product; the best of several."""
-    rows = rows * 64 if device == "cuda" else rows
-    a, b = torch.randn(rows, width, dtype=kind, device=device), torch.randn(width, width, dtype=kind, device=device)
-    out = torch.empty(rows, width, dtype=kind, device=device)
-    best = 0.0
-    for _ in range(20):
-        begin = time.perf_counter()
-        for _ in range(5):
-            torch.mm(a, b, out=out)
-        if device == "cuda":
-            torch.cuda.synchronize()
-        best = max(best, 5 * 2 * rows * width**2 / (time.perf_counter() - begin))
-    return best
 
 
 if __name__ == "__main__":

@@ -16,7 +16,11 @@ REFERENCE_FILE = Path(__file__).with_name("reference_curves.csv")
 
 
 def reference_curves() -> pd.DataFrame:
-    """Published validation accuracies: curve (name), epoch, accuracy (percent)."""
+    """Validation accuracies of whole trainings, published ones and those of this code.
+
+    Columns: curve (name), set (what it was trained and validated on), questions (seen in training so far), minutes
+    (of training, where known), accuracy (percent).
+    """
     return pd.read_csv(REFERENCE_FILE)
 
 
@@ -64,15 +68,16 @@ def plot_accuracy(history: pd.DataFrame, title: str, column: str = "val_accuracy
 
 
 def plot_against_reference(history: pd.DataFrame, title: str, kind: str) -> Figure:
-    """This training's accuracy over the published curves whose name begins with `kind`, marked "you are here"."""
+    """This training's accuracy over the known curves whose name begins with `kind`, marked "you are here"."""
     figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
     curves = reference_curves()
     chosen = curves[curves["curve"].str.startswith(kind)]
     for color, (name, curve) in zip(PALETTE[1:], chosen.groupby("curve", sort=False), strict=False):
-        axes.plot(curve["epoch"], curve["accuracy"], "--", color=color, marker=".", lw=1.2, label=f"real CLEVR: {name}")
-    accuracy = 100 * history["val_accuracy"]
-    axes.plot(history["epoch"], accuracy, color=PALETTE[0], lw=2.5, label="this training")
-    last = (float(history["epoch"].iloc[-1]), float(accuracy.iloc[-1]))
+        seen, named = curve["questions"] / 1e6, f"{curve['set'].iloc[0]}: {name}"
+        axes.plot(seen, curve["accuracy"], "--", color=color, marker=".", lw=1.2, label=named)
+    accuracy, seen = 100 * history["val_accuracy"], history["questions"] / 1e6
+    axes.plot(seen, accuracy, color=PALETTE[0], lw=2.5, label="this training")
+    last = (float(seen.iloc[-1]), float(accuracy.iloc[-1]))
     axes.plot(*last, marker="*", ms=15, color=PALETTE[0])
     below = last[1] > 85
     axes.annotate(
@@ -86,7 +91,7 @@ def plot_against_reference(history: pd.DataFrame, title: str, kind: str) -> Figu
     )
     axes.set_ylim(0, 102)
     axes.set_xscale("log")
-    _label(axes, title, "epoch (logarithmic)", "validation accuracy (%)")
+    _label(axes, title, "questions seen in training (millions, logarithmic)", "validation accuracy (%)")
     axes.legend(loc="lower right", fontsize=8)
     return figure
 

@@ -8,11 +8,12 @@ from rnlib.training.state import Position, Row
 
 
 def history_row(position: Position, recipe: Recipe, loss: float, metrics: dict[str, Any]) -> Row:
-    """A line of history.csv: rates and losses, accuracy and invalid rate overall and per answer class."""
+    """A line of history.csv: rates, questions asked so far, losses, accuracy and invalid rate overall and by class."""
     row: Row = {
         "epoch": position.epoch,
         "learning_rate": recipe.rate_at(position.epoch),
         "batch_size": recipe.batch_at(position.epoch),
+        "questions": position.questions + (position.history[-1]["questions"] if position.history else 0),
         "train_loss": loss,
         "val_loss": metrics["loss"],
         "val_accuracy": metrics["accuracy"],
