@@ -30,6 +30,7 @@ from rnlib.model.weights import Weights, save_weights, transfer_convolutions
 from rnlib.provenance import provenance
 from rnlib.training.augment import augment, draw_augmentations, draw_dropout
 from rnlib.training.history import epoch_line, history_row
+from rnlib.training.memory import step_memory
 from rnlib.training.order import order_of
 from rnlib.training.recipe import Recipe
 from rnlib.training.run import TrainingFolder, check_same, resume_source, training_config
@@ -108,6 +109,8 @@ def train(
     show = show and workers.leads
     position = _start(folder, resume_from, config, recipe, network, optimizer, average, workers, show)
 
+    if show:
+        print(f"a step holds up to about {step_memory(network, recipe) / 1e9:.1f} GB beside the data", flush=True)
     saving = saving or Saving()
     loop = _Loop(
         network, optimizer, average, inputs, val_split, vocabulary, recipe, folder, config, saving, workers, show
