@@ -30,6 +30,7 @@ from rnlib.training import (
     plot_accuracy,
     plot_against_reference,
     plot_losses,
+    recipe_of,
     train,
 )
 from rnlib.training import loop as loop_module
@@ -164,6 +165,15 @@ def test_warm_up_and_decay() -> None:
     staged = make_recipe({**msgspec.to_builtins(recipe), "curriculum": "2:3:6"})
     assert staged.rate_at(2, 1.0) == pytest.approx(1e-3)
     assert staged.rate_at(3, 1.0) == pytest.approx(5e-4)
+
+
+def test_a_notebook_gives_rare_fields_of_a_recipe_together() -> None:
+    recipe = recipe_of({"epochs": 7, "run": "mine", "further": {"decay": "cosine"}})
+    assert (recipe.epochs, recipe.decay) == (7, "cosine")
+    with pytest.raises(ConfigError, match="found 'epochs'"):
+        recipe_of({"epochs": 7, "further": {"epochs": 8}})
+    with pytest.raises(ConfigError, match="dekay"):
+        recipe_of({"further": {"dekay": "cosine"}})
 
 
 def test_forget_gates_begin_where_they_are_told(splits: tuple[Split, Split], tmp_path: Path) -> None:

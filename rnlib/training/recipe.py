@@ -149,5 +149,14 @@ def make_recipe(fields: Mapping[str, object]) -> Recipe:
 
 
 def recipe_of(parameters: Mapping[str, object]) -> Recipe:
-    """The recipe among a notebook's parameters, whose other names are left alone."""
-    return make_recipe({name: value for name, value in parameters.items() if name in Recipe.__struct_fields__})
+    """The recipe among a notebook's parameters, whose other names are left alone.
+
+    The parameter `further` holds fields that have no line of their own. ConfigError for a wrong or a repeated one.
+    """
+    fields = {name: value for name, value in parameters.items() if name in Recipe.__struct_fields__}
+    further = parameters.get("further", {})
+    assert isinstance(further, Mapping)
+    for name in further:
+        if name in fields:
+            raise ConfigError(f"parameter 'further': expected fields without a parameter of their own, found '{name}'.")
+    return make_recipe({**fields, **further})
