@@ -61,6 +61,9 @@ def add_commands(commands: Any) -> None:
     saving.add_argument(
         "--checkpoint-minutes", type=float, default=5.0, metavar="M", help="state within an epoch (default 5)"
     )
+    saving.add_argument(
+        "--minutes", type=float, default=0.0, metavar="M", help="save and stop after so many minutes (default 0: never)"
+    )
     saving.add_argument("--resume-from", type=Path, metavar="FILE", help="go on from the weights of a kept epoch")
     parser.set_defaults(run=_train)
 
@@ -81,13 +84,13 @@ def field_meanings(kind: type) -> dict[str, str]:
 
 
 def _train(options: argparse.Namespace) -> None:
+    saving = Saving(options.keep, options.checkpoint_minutes, options.minutes)
     overrides = parse_overrides(options.override)
     for field in ("dropout", "question_injection"):
         if getattr(options, field) is not None:
             overrides[field] = getattr(options, field)
     preset = load_preset(options.preset, overrides)
     recipe = make_recipe({field: getattr(options, field) for field in Recipe.__struct_fields__})
-    saving = Saving(options.keep, options.checkpoint_minutes)
     device = choose_device(options.device)
     size = preset.image_size if preset.objects == "pixels" else None
     workers = Workers.join(device)
@@ -112,6 +115,8 @@ def _train(options: argparse.Namespace) -> None:
         resume_from=options.resume_from,
     )
     if not workers.leads:
+        return
+    if not folder.history_file.is_file():  # the time budget ended before the first epoch did
         return
     best = folder.history()["val_accuracy"].max()
     print(f"best validation accuracy {100 * best:.2f} %; weights in {folder.weights('best')}")

@@ -9,6 +9,9 @@ A layer that reads a concatenation is a sum of smaller products, so the first on
 W [o_j, o_i, q] + b = W_1 o_j + W_2 o_i + (W_3 q + b): products over objects and questions instead
 of pairs (`rnlib.model.relation`). What is left for the pairs begins with an addition.
 
+Scenes of equally many objects form a *block*; a piece may hold scenes of several blocks, so that small scenes fill a
+matrix product as well as large ones.
+
 Matrix products are in the precision asked for; sums over pairs and pieces, biases and gradients of
 weights are accumulated in float32 (float64 if that is asked for).
 """
@@ -27,69 +30,132 @@ PIECE = {"cpu": 4096, "cuda": 1 << 18}
 KEPT = 3 << 30
 
 
+@dataclass(frozen=True)
+class Block:
+    """Scenes of equally many objects: what each gives to g's first layer as the first of a pair, and as the second.
+
+    The last object counts `last` times: it stands for all padding rows of its scene, which are alike.
+    """
+
+    first: Float[Tensor, "scenes objects width"]
+    second: Float[Tensor, "scenes objects width"]
+    last: int = 1
+
+
 def sum_over_pairs(
-    first: Float[Tensor, "scenes objects width"],
-    second: Float[Tensor, "scenes objects width"],
+    blocks: Sequence[Block],
     layers: Sequence[tuple[Tensor, Tensor]],
     precision: torch.dtype,
     *,
     share: Float[Tensor, "questions joined"] | None = None,
     scene: Integer[Tensor, " questions"] | None = None,
     joins: int = 0,
-    weight: Float[Tensor, " objects"] | None = None,
 ) -> Float[Tensor, "rows relation"]:
     """Sum over i, j of g, from the two halves of its first layer: pair (i, j) begins as first[j] + second[i].
 
     layers: (weight, bias) of g's layers from the second on; a ReLU follows every layer.
-    With `share`, question q, which is about row scene[q] (ascending) of `first`, adds share[q] to layer `joins`
-    (from 1) before its ReLU: what comes before is computed once a scene. A row of the result is a question, without
-    `share` a scene. weight: how often each object counts; a pair counts as often as the product.
+    With `share`, question q, which is about scene number scene[q] (ascending, counted through all blocks; without
+    `scene`: number q), adds share[q] to layer `joins` (from 1) before its ReLU: what comes before is computed once a
+    scene. A row of the result is a question, without `share` a scene.
     """
     if share is not None and scene is None:
-        scene = torch.arange(len(first), device=first.device)
+        scene = torch.arange(sum(len(block.first) for block in blocks), device=share.device)
+    halves = [half for block in blocks for half in (block.first, block.second)]
     flat = [tensor for layer in layers for tensor in layer]
     room = KEPT if torch.is_grad_enabled() else 0
-    total: Tensor = _SumOverPairs.apply(first, second, share, scene, joins, weight, precision, room, *flat)
+    last = tuple(block.last for block in blocks)
+    total: Tensor = _SumOverPairs.apply(last, share, scene, joins, precision, room, *halves, *flat)
     return total
 
 
 @dataclass(frozen=True)
-class _Pieces:
+class _Part:
+    """Scenes (or questions) of one block, as consecutive rows of a piece: a row a pair."""
+
+    block: int
+    scenes: slice  # within the block
+    numbers: slice  # of the rows of the result: questions, or scenes through all blocks
+    rows: slice  # within the piece
+    objects: int
+    which: Tensor | None = None  # questions: the scene of each, within the part `source` of a piece of scenes
+    source: slice | None = None
+
+    def of(self, piece: Tensor) -> Tensor:
+        """This part of a piece as (scenes or questions, objects, objects, width)."""
+        return piece[self.rows].view(-1, self.objects, self.objects, piece.shape[1])
+
+
+@dataclass(frozen=True)
+class _Call:
     """One call: its tensors in the precision of the products, and how it is cut."""
 
-    first: Tensor
-    second: Tensor
+    blocks: list[Block]
     share: Tensor | None
     scene: Tensor | None
     joins: int
-    weight: Tensor | None  # of a pair, (pairs,)
     matrices: list[Tensor]
     biases: list[Tensor]
 
     @property
-    def pairs(self) -> int:
-        return self.first.shape[1] ** 2
+    def dtype(self) -> torch.dtype:
+        return self.blocks[0].first.dtype
 
-    def per_piece(self) -> int:
-        return max(1, PIECE["cuda" if self.first.is_cuda else "cpu"] // self.pairs)
+    def limit(self) -> int:
+        return PIECE["cuda" if self.blocks[0].first.is_cuda else "cpu"]
 
-    def scene_pieces(self) -> Iterator[slice]:
-        for start in range(0, len(self.first), self.per_piece()):
-            yield slice(start, min(start + self.per_piece(), len(self.first)))
+    def scene_pieces(self) -> Iterator[list[_Part]]:
+        """All scenes in pieces of about PIECE pairs."""
+        parts: list[_Part] = []
+        rows = number = 0
+        for index, block in enumerate(self.blocks):
+            scenes, objects, _ = block.first.shape
+            begin = 0
+            while begin < scenes:
+                count = min((self.limit() - rows) // objects**2, scenes - begin)
+                if count < 1 and parts:
+                    yield parts
+                    parts, rows = [], 0
+                    continue
+                count = max(count, 1)
+                numbers, taken = slice(number, number + count), slice(rows, rows + count * objects**2)
+                parts.append(_Part(index, slice(begin, begin + count), numbers, taken, objects))
+                begin, number, rows = begin + count, number + count, taken.stop
+        if parts:
+            yield parts
 
-    def question_pieces(self, scenes: slice) -> Iterator[tuple[slice, Tensor]]:
-        """Pieces of the questions on some scenes, each with the scene of every question, from 0."""
+    def question_pieces(self, scenes: list[_Part]) -> Iterator[list[_Part]]:
+        """The questions on the scenes of a piece, again in pieces."""
         assert self.scene is not None
-        begin, end = torch.searchsorted(
-            self.scene, torch.tensor([scenes.start, scenes.stop], device=self.scene.device)
-        ).tolist()
-        for start in range(begin, end, self.per_piece()):
-            piece = slice(start, min(start + self.per_piece(), end))
-            yield piece, self.scene[piece] - scenes.start
+        edges = [part.numbers.start for part in scenes] + [scenes[-1].numbers.stop]
+        bounds = torch.searchsorted(self.scene, torch.tensor(edges, device=self.scene.device)).tolist()
+        parts: list[_Part] = []
+        rows = 0
+        for part, begin, end in zip(scenes, bounds[:-1], bounds[1:], strict=True):
+            while begin < end:
+                count = min((self.limit() - rows) // part.objects**2, end - begin)
+                if count < 1 and parts:
+                    yield parts
+                    parts, rows = [], 0
+                    continue
+                count = max(count, 1)
+                numbers, taken = slice(begin, begin + count), slice(rows, rows + count * part.objects**2)
+                which = self.scene[numbers] - part.numbers.start
+                parts.append(_Part(part.block, part.scenes, numbers, taken, part.objects, which, part.rows))
+                begin, rows = begin + count, taken.stop
+        if parts:
+            yield parts
 
-    def begin(self, scenes: slice) -> Tensor:
-        """What g's first layer gives for each pair, before its ReLU: (scenes * pairs, width)."""
-        return (self.first[scenes][:, None] + self.second[scenes][:, :, None]).flatten(0, 2)
+    def empty(self, parts: list[_Part], width: int) -> Tensor:
+        """Room for the rows of a piece."""
+        return torch.empty(parts[-1].rows.stop, width, dtype=self.dtype, device=self.blocks[0].first.device)
+
+    def begin(self, parts: list[_Part]) -> Tensor:
+        """What g's first layer gives for each pair of a piece, ReLU included."""
+        hidden = self.empty(parts, self.blocks[0].first.shape[2])
+        for part in parts:
+            block = self.blocks[part.block]
+            torch.add(block.first[part.scenes][:, None], block.second[part.scenes][:, :, None], out=part.of(hidden))
+        return hidden.relu_()
 
     def through(self, hidden: Tensor, layers: range) -> list[Tensor]:
         """`hidden` (after its ReLU) and what each of the layers makes of it, ReLU included."""
@@ -98,86 +164,96 @@ class _Pieces:
             outputs.append(torch.addmm(self.biases[layer - 1], outputs[-1], self.matrices[layer - 1].T).relu_())
         return outputs
 
-    def of_scenes(self, scenes: slice) -> list[Tensor]:
-        """Outputs of the layers before the one the question joins, of that one without the question and the ReLU."""
-        outputs = self.through(self.begin(scenes).relu_(), range(1, self.joins))
+    def of_scenes(self, parts: list[_Part]) -> list[Tensor]:
+        """Outputs of all layers; with questions that join: of those before, of that one without question and ReLU."""
+        if self.share is None:
+            return self.through(self.begin(parts), range(1, len(self.matrices) + 1))
+        outputs = self.through(self.begin(parts), range(1, self.joins))
         outputs.append(torch.addmm(self.biases[self.joins - 1], outputs[-1], self.matrices[self.joins - 1].T))
         return outputs
 
-    def of_questions(self, joined: Tensor, questions: slice, which: Tensor) -> list[Tensor]:
+    def of_questions(self, joined: Tensor, parts: list[_Part]) -> list[Tensor]:
         """Outputs of the layer the question joins and of those behind it."""
         assert self.share is not None
-        rows = joined.view(-1, self.pairs, joined.shape[1])[which]
-        rows += self.share[questions][:, None]
-        return self.through(rows.flatten(0, 1).relu_(), range(self.joins + 1, len(self.matrices) + 1))
+        hidden = self.empty(parts, joined.shape[1])
+        for part in parts:
+            assert part.which is not None and part.source is not None
+            rows = part.of(hidden)
+            source = joined[part.source].view(-1, *rows.shape[1:])
+            torch.add(source[part.which], self.share[part.numbers][:, None, None], out=rows)
+        return self.through(hidden.relu_(), range(self.joins + 1, len(self.matrices) + 1))
 
-    def add_up(self, hidden: Tensor) -> Tensor:
-        rows = hidden.view(-1, self.pairs, hidden.shape[1])
-        wide = _wide(hidden.dtype)
-        if self.weight is None:
-            return rows.sum(1, dtype=wide)
-        return torch.einsum("p,npw->nw", self.weight, rows.to(wide))
+    def add_up(self, hidden: Tensor, parts: list[_Part], total: Tensor) -> None:
+        """Write the sums over the pairs of a piece's rows to their rows of `total`."""
+        for part in parts:
+            rows, more = part.of(hidden), self.blocks[part.block].last - 1
+            if not more:
+                total[part.numbers] = rows.flatten(1, 2).sum(1, dtype=total.dtype)
+                continue
+            sums = rows.sum(2, dtype=total.dtype) + more * rows[:, :, -1]
+            total[part.numbers] = sums.sum(1) + more * sums[:, -1]
 
 
 class _Gradients:
     """Sums of the gradients of g's layers over pieces."""
 
-    def __init__(self, pieces: _Pieces) -> None:
-        self.pieces = pieces
-        self.matrices = [torch.zeros_like(matrix, dtype=_wide(matrix.dtype)) for matrix in pieces.matrices]
-        self.biases = [torch.zeros_like(bias, dtype=_wide(bias.dtype)) for bias in pieces.biases]
+    def __init__(self, call: _Call) -> None:
+        self.call = call
+        self.matrices = [torch.zeros_like(matrix, dtype=_wide(matrix.dtype)) for matrix in call.matrices]
+        self.biases = [torch.zeros_like(bias, dtype=_wide(bias.dtype)) for bias in call.biases]
 
-    def spread(self, total: Tensor, hidden: Tensor) -> Tensor:
-        """From the gradient of the sum to that of the last layer before its ReLU."""
-        pieces = self.pieces
-        rows = hidden.view(-1, pieces.pairs, hidden.shape[1])
-        each = total[:, None].to(hidden.dtype)
-        if pieces.weight is not None:
-            each = (total[:, None] * pieces.weight[:, None]).to(hidden.dtype)
-        return torch.where(rows > 0, each, each.new_zeros(())).flatten(0, 1)
+    def spread(self, total: Tensor, hidden: Tensor, parts: list[_Part]) -> Tensor:
+        """From the gradient of the sums to that of the last layer before its ReLU, for the rows of a piece."""
+        grad = torch.empty_like(hidden)
+        for part in parts:
+            rows, last = part.of(grad), self.call.blocks[part.block].last
+            rows.copy_(total[part.numbers][:, None, None])
+            if last != 1:
+                rows[:, -1] *= last
+                rows[:, :, -1] *= last
+        return torch.ops.aten.threshold_backward(grad, hidden, 0)
 
     def back(self, grad: Tensor, outputs: list[Tensor], layers: range) -> Tensor:
         """From the last layer's gradient to that of the first one's input, both before their ReLU."""
         for layer, hidden in zip(reversed(layers), reversed(outputs), strict=True):
-            grad = self.step(grad, hidden, layer)
-            grad = torch.ops.aten.threshold_backward(grad, hidden, 0)
+            grad = torch.ops.aten.threshold_backward(self.step(grad, hidden, layer), hidden, 0)
         return grad
 
     def step(self, grad: Tensor, hidden: Tensor, layer: int) -> Tensor:
         """Through one linear layer, of which `hidden` is the input."""
         self.matrices[layer - 1] += grad.T @ hidden
         self.biases[layer - 1] += grad.sum(0, dtype=self.biases[layer - 1].dtype)
-        return grad @ self.pieces.matrices[layer - 1]
+        return grad @ self.call.matrices[layer - 1]
 
 
 class _SumOverPairs(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        first: Tensor,
-        second: Tensor,
+        last: tuple[int, ...],
         share: Tensor | None,
         scene: Tensor | None,
         joins: int,
-        weight: Tensor | None,
         precision: torch.dtype,
         room: int,
-        *layers: Tensor,
+        *tensors: Tensor,
     ) -> Tensor:
-        wide = _wide(precision)
-        pieces = _Pieces(
-            first.to(precision),
-            second.to(precision),
+        halves, layers = tensors[: 2 * len(last)], tensors[2 * len(last) :]
+        call = _Call(
+            [
+                Block(first.to(precision), second.to(precision), times)
+                for first, second, times in zip(halves[::2], halves[1::2], last, strict=True)
+            ],
             None if share is None else share.to(precision),
             scene,
             joins,
-            None if weight is None else torch.outer(weight, weight).flatten().to(wide),
             [matrix.to(precision) for matrix in layers[::2]],
             [bias.to(precision) for bias in layers[1::2]],
         )
         kept: dict[tuple[int, int], list[Tensor]] = {}
-        width = layers[-2].shape[0] if layers else first.shape[2]
-        total = first.new_zeros((len(first) if share is None else len(share), width), dtype=wide)
+        width = layers[-2].shape[0] if layers else halves[0].shape[2]
+        rows = len(share) if share is not None else sum(len(first) for first in halves[::2])
+        total = halves[0].new_empty((rows, width), dtype=_wide(precision))
 
         def keep(key: tuple[int, int], outputs: list[Tensor]) -> None:
             nonlocal room
@@ -186,59 +262,55 @@ class _SumOverPairs(torch.autograd.Function):
                 kept[key] = outputs
                 room -= size
 
-        for scenes in pieces.scene_pieces():
+        for number, scenes in enumerate(call.scene_pieces()):
+            outputs = call.of_scenes(scenes)
             if share is None:
-                outputs = pieces.through(pieces.begin(scenes).relu_(), range(1, len(pieces.matrices) + 1))
-                total[scenes] = pieces.add_up(outputs[-1])
-                keep((scenes.start, -1), outputs)
-                continue
-            before = pieces.of_scenes(scenes)
-            for questions, which in pieces.question_pieces(scenes):
-                outputs = pieces.of_questions(before[-1], questions, which)
-                total[questions] = pieces.add_up(outputs[-1])
-                keep((scenes.start, questions.start), outputs)
-            keep((scenes.start, -1), before)
-        ctx.pieces, ctx.kept, ctx.type = pieces, kept, first.dtype
-        return total.to(first.dtype)
+                call.add_up(outputs[-1], scenes, total)
+            else:
+                for part, questions in enumerate(call.question_pieces(scenes)):
+                    of_questions = call.of_questions(outputs[-1], questions)
+                    call.add_up(of_questions[-1], questions, total)
+                    keep((number, part), of_questions)
+            keep((number, -1), outputs)
+        ctx.call, ctx.kept, ctx.type = call, kept, halves[0].dtype
+        return total.to(halves[0].dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        pieces: _Pieces = ctx.pieces
+        call: _Call = ctx.call
         kept: dict[tuple[int, int], list[Tensor]] = ctx.kept
-        gradients = _Gradients(pieces)
-        grad = grad.to(_wide(pieces.first.dtype))
-        d_first, d_second = (torch.zeros_like(half, dtype=grad.dtype) for half in (pieces.first, pieces.second))
-        d_share = None if pieces.share is None else torch.zeros_like(pieces.share, dtype=grad.dtype)
-        last = len(pieces.matrices)
-        for scenes in pieces.scene_pieces():
-            before = kept.pop((scenes.start, -1), None)
+        gradients = _Gradients(call)
+        grad = grad.to(_wide(call.dtype))
+        halves = [
+            torch.empty_like(half, dtype=ctx.type) for block in call.blocks for half in (block.first, block.second)
+        ]
+        d_share = None if call.share is None else torch.empty_like(call.share, dtype=ctx.type)
+        last = len(call.matrices)
+        for number, scenes in enumerate(call.scene_pieces()):
+            outputs = kept.pop((number, -1), None) or call.of_scenes(scenes)
             if d_share is None:
-                if before is None:
-                    before = pieces.through(pieces.begin(scenes).relu_(), range(1, last + 1))
-                row = gradients.spread(grad[scenes], before[-1])
-                row = gradients.back(row, before[:-1], range(1, last + 1))
+                rows = gradients.back(gradients.spread(grad, outputs[-1], scenes), outputs[:-1], range(1, last + 1))
             else:
-                before = before or pieces.of_scenes(scenes)
-                joined = torch.zeros_like(before[-1], dtype=grad.dtype).view(-1, pieces.pairs, before[-1].shape[1])
-                for questions, which in pieces.question_pieces(scenes):
-                    outputs = kept.pop((scenes.start, questions.start), None)
-                    outputs = outputs or pieces.of_questions(before[-1], questions, which)
-                    row = gradients.spread(grad[questions], outputs[-1])
-                    row = gradients.back(row, outputs[:-1], range(pieces.joins + 1, last + 1))
-                    rows = row.view(-1, pieces.pairs, row.shape[1])
-                    d_share[questions] = rows.sum(1, dtype=grad.dtype)
-                    joined.index_add_(0, which, rows.to(grad.dtype))
-                row = joined.flatten(0, 1).to(pieces.first.dtype)
-                row = gradients.back(row, before[:-1], range(1, pieces.joins + 1))
-            side = pieces.first.shape[1]
-            rows = row.view(-1, side, side, row.shape[1])
-            d_first[scenes] = rows.sum(1, dtype=grad.dtype)
-            d_second[scenes] = rows.sum(2, dtype=grad.dtype)
+                joined = torch.zeros_like(outputs[-1], dtype=grad.dtype)
+                for part, questions in enumerate(call.question_pieces(scenes)):
+                    later = kept.pop((number, part), None) or call.of_questions(outputs[-1], questions)
+                    rows = gradients.spread(grad, later[-1], questions)
+                    rows = gradients.back(rows, later[:-1], range(call.joins + 1, last + 1))
+                    for each in questions:
+                        pairs = each.of(rows)
+                        assert each.which is not None and each.source is not None
+                        d_share[each.numbers] = pairs.sum((1, 2), dtype=grad.dtype)
+                        source = joined[each.source].view(-1, *pairs.shape[1:])
+                        source.index_add_(0, each.which, pairs.to(grad.dtype))
+                rows = gradients.back(joined.to(call.dtype), outputs[:-1], range(1, call.joins + 1))
+            for each in scenes:
+                pairs = each.of(rows)
+                halves[2 * each.block][each.scenes] = pairs.sum(1, dtype=grad.dtype)
+                halves[2 * each.block + 1][each.scenes] = pairs.sum(2, dtype=grad.dtype)
         of_layers = [
             tensor.to(ctx.type) for pair in zip(gradients.matrices, gradients.biases, strict=True) for tensor in pair
         ]
-        share = None if d_share is None else d_share.to(ctx.type)
-        return (d_first.to(ctx.type), d_second.to(ctx.type), share, None, None, None, None, None, *of_layers)
+        return (None, d_share, None, None, None, None, *halves, *of_layers)
 
 
 def _wide(precision: torch.dtype) -> torch.dtype:

@@ -10,11 +10,13 @@ The padding rows of a state description are all alike, so a scene of n objects i
 only (n + 1)^2 different pairs: the one padding row counts 12 - n times.
 """
 
+from collections.abc import Iterator
+
 import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
-from rnlib.model.pairs import sum_over_pairs
+from rnlib.model.pairs import Block, sum_over_pairs
 from rnlib.model.preset import Preset
 
 
@@ -52,23 +54,51 @@ class RelationSum(nn.Module):
         """
         if scene is None:
             scene = torch.arange(len(question), device=question.device)
-        if present is None:
-            return self._sum(objects, question, scene, None)
-        rows = objects.shape[1]
-        counts = present.sum(1)
-        of_question = counts[scene]
-        parts, order = [], []
-        for n in counts.unique().tolist():
-            questions = (of_question == n).nonzero()[:, 0]
-            scenes, which = scene[questions].unique(return_inverse=True)
-            weight = None
-            if not self.mask_padding and n < rows:
-                weight = torch.ones(n + 1, device=objects.device)
-                weight[n] = rows - n
-            used = max(n, 1) if weight is None else len(weight)
-            parts.append(self._sum(objects[scenes, :used], question[questions], which, weight))
+        layers = [(layer.weight, layer.bias) for layer in map(self.linear, range(len(self.layers)))]
+        precision = torch.bfloat16 if self.precision == "bf16" else objects.dtype
+        joined, bias = layers[self.injection]
+        share = question @ joined[:, -self.question_size :].T
+        layers[self.injection] = joined[:, : -self.question_size], bias
+        (halves, bias), size = layers[0], objects.shape[2]
+        first, second = objects @ halves[:, :size].T, objects @ halves[:, size:].T + bias
+        blocks, order, numbers = [], [], []
+        scenes_before = 0
+        for questions, used, last in self._groups(objects.shape[1], present, scene):
+            if self.injection == 0:  # every question is a scene of its own
+                chosen = scene[questions]
+                begin = second[chosen, :used] + share[questions, None]
+                blocks.append(Block(first[chosen, :used], begin, last))
+            else:
+                scenes, which = scene[questions].unique(return_inverse=True)
+                sorting = which.argsort(stable=True)
+                questions = questions[sorting]
+                numbers.append(which[sorting] + scenes_before)
+                scenes_before += len(scenes)
+                blocks.append(Block(first[scenes, :used], second[scenes, :used], last))
             order.append(questions)
-        return torch.cat(parts)[torch.cat(order).argsort()]
+        asked = torch.cat(order)
+        if self.injection == 0:
+            total = sum_over_pairs(blocks, layers[1:], precision)
+        else:
+            total = sum_over_pairs(
+                blocks, layers[1:], precision, share=share[asked], scene=torch.cat(numbers), joins=self.injection
+            )
+        return total[asked.argsort()]
+
+    def _groups(
+        self, rows: int, present: Bool[Tensor, "scenes objects"] | None, scene: Integer[Tensor, " batch"]
+    ) -> Iterator[tuple[Integer[Tensor, " questions"], int, int]]:
+        """Questions on scenes of equally many objects, how many rows to look at there, how often the last counts."""
+        if present is None:
+            yield torch.arange(len(scene), device=scene.device), rows, 1
+            return
+        counts = present.sum(1)[scene]
+        for n in counts.unique().tolist():
+            questions = (counts == n).nonzero()[:, 0]
+            if self.mask_padding or n == rows:
+                yield questions, max(n, 1), 1
+            else:
+                yield questions, n + 1, rows - n
 
     def linear(self, index: int) -> nn.Linear:
         """Layer `index` of g."""
@@ -91,33 +121,3 @@ class RelationSum(nn.Module):
         for index in range(layer):
             hidden = torch.relu(self.linear(index)(hidden))
         return hidden
-
-    def _sum(
-        self,
-        objects: Float[Tensor, "scenes objects size"],
-        question: Float[Tensor, "batch hidden"],
-        scene: Integer[Tensor, " batch"],
-        weight: Float[Tensor, " objects"] | None,
-    ) -> Float[Tensor, "batch relation"]:
-        """The sum over pairs of objects that count `weight` times each (None: once)."""
-        layers = [(layer.weight, layer.bias) for layer in map(self.linear, range(len(self.layers)))]
-        precision = torch.bfloat16 if self.precision == "bf16" else objects.dtype
-        joined, bias = layers[self.injection]
-        share = question @ joined[:, -self.question_size :].T
-        layers[self.injection] = joined[:, : -self.question_size], bias
-        (halves, bias), size = layers[0], objects.shape[2]
-        first, second = objects @ halves[:, :size].T, objects @ halves[:, size:].T + bias
-        if self.injection == 0:
-            return sum_over_pairs(first[scene], second[scene] + share[:, None], layers[1:], precision, weight=weight)
-        order = scene.argsort(stable=True)
-        total = sum_over_pairs(
-            first,
-            second,
-            layers[1:],
-            precision,
-            share=share[order],
-            scene=scene[order],
-            joins=self.injection,
-            weight=weight,
-        )
-        return total[order.argsort()]

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
-from rnlib.clevr.split import Split
+from rnlib.clevr.split import Split, part_of
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError
 from rnlib.evaluation.metrics import compute_metrics
@@ -44,18 +44,28 @@ class Saving:
 
     keep                "last" (and the best), or "every:N": weights and state of every N-th epoch stay too
     checkpoint_minutes  the state is saved after each epoch, and within one after so many minutes
+    minutes             time budget: the training saves its state and stops by itself so many minutes after this object
+                        was made; 0: no budget
     """
 
     keep: str = "last"
     checkpoint_minutes: float = 5.0
+    minutes: float = 0.0
+    begun: float = field(default_factory=time.monotonic, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if self.minutes < 0:
+            raise ConfigError(f"expected a time budget of 0 minutes (none) or more, found {self.minutes}.")
         if self.keep != "last" and not re.fullmatch(r"every:[1-9]\d*", self.keep):
             raise ConfigError(f"expected keep 'last' or 'every:N' with N from 1, found '{self.keep}'.")
 
     def keeps(self, epoch: int) -> bool:
         """Whether the weights of this epoch stay."""
         return self.keep != "last" and epoch % int(self.keep.removeprefix("every:")) == 0
+
+    def used_up(self) -> bool:
+        """Whether the time budget is over."""
+        return self.minutes > 0 and time.monotonic() > self.begun + 60 * self.minutes
 
 
 def train(
@@ -80,11 +90,20 @@ def train(
     epoch of another training folder to branch off from, in place of new weights.
     `on_epoch` is called with each line of the history. An interrupt (Ctrl-C, SIGTERM) ends
     the step (or the validation) under way, saves the state and raises KeyboardInterrupt;
-    running again goes on. Raises ConfigError where `out` holds another training or already
+    running again goes on. The end of a time budget (`Saving.minutes`) does the same, and returns.
+    Raises ConfigError where `out` holds another training or already
     more epochs, DataError on broken input.
     """
     for split in (train_split, val_split):
         require_answers(split)
+    if recipe.held_out:
+        trained_on = train_split.n_images - recipe.held_out
+        if trained_on < 1:
+            raise ConfigError(
+                f"expected to hold out less than all {train_split.n_images:,} scenes, found {recipe.held_out:,}."
+            )
+        val_split = part_of(train_split, trained_on, train_split.n_images)
+        train_split = part_of(train_split, 0, trained_on)
     vocabulary = vocabulary or train_split.vocabulary
     device = torch.device(device)
     workers = Workers.join(device)
@@ -117,12 +136,16 @@ def train(
     )
     with _stop_requests() as stopped:
         while position.epoch <= recipe.epochs:
-            loop.train_epoch(position, stopped)
+            if not loop.train_epoch(position, stopped):
+                break
             row = loop.finish_epoch(position)
             if on_epoch:
                 on_epoch(row)
             if workers.any(stopped.is_set(), device):
                 raise KeyboardInterrupt(f"stopped after epoch {row['epoch']}; the state is saved")
+            if workers.any(saving.used_up(), device) and position.epoch <= recipe.epochs:
+                loop.say_used_up(position)
+                break
     workers.wait()
     return folder
 
@@ -189,8 +212,8 @@ class _Loop:
     workers: Workers
     show: bool
 
-    def train_epoch(self, position: Position, stopped: threading.Event) -> None:
-        """Train from `position` to the end of its epoch."""
+    def train_epoch(self, position: Position, stopped: threading.Event) -> bool:
+        """Train from `position` to the end of its epoch; False where the time budget ended it before."""
         recipe, epoch = self.recipe, position.epoch
         size = recipe.batch_at(epoch)
         split = self.inputs.split
@@ -224,7 +247,8 @@ class _Loop:
                 recent.zero_()
                 position.recent_questions = 0
             stop = self.workers.any(stopped.is_set(), self.inputs.device)
-            if stop or time.monotonic() - saved > 60 * self.saving.checkpoint_minutes:
+            over = self.saving.minutes > 0 and self.workers.any(self.saving.used_up(), self.inputs.device)
+            if stop or over or time.monotonic() - saved > 60 * self.saving.checkpoint_minutes:
                 position.loss_sum, position.recent_loss_sum = float(loss_sum), float(recent)
                 self._save_state("last", position)
                 saved = time.monotonic()
@@ -232,7 +256,20 @@ class _Loop:
                     raise KeyboardInterrupt(
                         f"stopped at epoch {epoch}, step {position.step}; the state is saved, run again to continue"
                     )
+                if over:
+                    self.say_used_up(position)
+                    return False
         position.loss_sum, position.recent_loss_sum = float(loss_sum), float(recent)
+        return True
+
+    def say_used_up(self, position: Position) -> None:
+        """Print that the time budget is over."""
+        if self.show:
+            print(
+                f"the time budget of {self.saving.minutes:g} minutes is used up at epoch {position.epoch}, step "
+                f"{position.step}; the state is saved, run again to continue",
+                flush=True,
+            )
 
     def finish_epoch(self, position: Position) -> Row:
         """Validate, record and save at the end of an epoch; returns its line of the history."""
@@ -261,7 +298,11 @@ class _Loop:
         if self.workers.leads:
             for name in ["last", *(["best"] if best else []), *kept]:
                 save_weights(
-                    self.folder.weights(name), network, self.vocabulary, metrics={"val": metrics}, provenance=origin
+                    self.folder.weights(name),
+                    network,
+                    self.vocabulary,
+                    metrics={"held_out" if self.recipe.held_out else "val": metrics},
+                    provenance=origin,
                 )
             self.folder.write_tables(position.history, position.steps)
         position.next_epoch()

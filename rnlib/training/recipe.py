@@ -42,6 +42,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     group_questions  keep a picture's questions together in a batch: its convolutions are computed once for all of them
                      (and they share an augmentation); the seed shuffles single questions
     train_questions  train on so many questions, drawn once; 0 takes all
+    held_out         validate on so many of the last training scenes, which are not trained on, so that choosing the
+                     best epoch never looks at val; 0 validates on val
     curriculum       easy questions first: stages "EPOCHS:OBJECTS:STEPS", such as "40:3:6 10:5:8": for so many epochs
                      only questions on scenes of at most so many objects with programs of at most so many steps
     forget_bias      what the LSTM's forget gates begin with (the seed: 0, which forgets half with every word)
@@ -68,6 +70,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     augment: bool = True
     group_questions: bool = False
     train_questions: Annotated[int, msgspec.Meta(ge=0)] = 0
+    held_out: Annotated[int, msgspec.Meta(ge=0)] = 0
     curriculum: str = ""
     forget_bias: float = 0.0
     seed: Annotated[int, msgspec.Meta(ge=0)] = 42
