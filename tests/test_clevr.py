@@ -14,6 +14,7 @@ from PIL import Image
 from rnlib.clevr import check_directory, clevr_v1, detokenize, open_split, tokenize
 from rnlib.clevr import images as images_module
 from rnlib.clevr.catalogue import CLASS_OF_ANSWER, QUESTION_TYPES
+from rnlib.clevr.split import part_of
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError, DataError
 
@@ -354,3 +355,21 @@ def test_words_are_case_insensitive() -> None:
 
 def _must_not_run(*_: object, **__: object) -> None:
     raise AssertionError("the cache should have been used")
+
+
+def test_a_part_of_a_split_has_its_pictures_and_their_questions_alone(tiny_clevr: Path) -> None:
+    split = open_split(tiny_clevr, "train", images=32, show=False)
+    part = part_of(split, 3, 9)
+    inside = np.flatnonzero((split.image_of_question >= 3) & (split.image_of_question < 9))
+    assert part.n_images == 6 and part.n_questions == len(inside) > 0
+    assert part.image_indices == split.image_indices[3:9] and part.image_filenames == split.image_filenames[3:9]
+    assert part.images is not None and split.images is not None
+    for number, whole in enumerate(inside.tolist()):
+        assert part.question_text(number) == split.question_text(whole)
+        assert part.answer_text(number) == split.answer_text(whole)
+        row, before = int(part.image_of_question[number]), int(split.image_of_question[whole])
+        assert (part.codes[row] == split.codes[before]).all() and (part.images[row] == split.images[before]).all()
+    assert part.fingerprint not in (split.fingerprint, part_of(split, 3, 8).fingerprint)
+    for begin, end in ((4, 4), (-1, 3), (0, split.n_images + 1)):
+        with pytest.raises(ConfigError, match="expected a part of"):
+            part_of(split, begin, end)

@@ -1,6 +1,7 @@
 """Training: the recipe's arithmetic, augmentation, and above all that an interruption changes nothing."""
 
 import dataclasses
+import json
 import math
 import os
 import signal
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from torchvision.transforms import v2
 
 from rnlib.clevr import Split, clevr_v1, open_split
+from rnlib.clevr.split import part_of
 from rnlib.errors import ConfigError, DataError, WeightsError
 from rnlib.model import load_preset, load_weights
 from rnlib.model.inputs import NetworkInputs
@@ -392,6 +394,66 @@ def test_an_interrupt_ends_the_step_and_leaves_a_state_to_continue(
     assert row_after == []  # it came in the first epoch
     monkeypatch.setattr(loop_module._Loop, "_step", step)
     assert_same(whole, run(splits, tmp_path / "cut"))
+
+
+@pytest.mark.parametrize("preset", ["original-sd", "ir-fp"])
+def test_many_time_budgets_equal_one_long_training(
+    splits: tuple[Split, Split], tmp_path: Path, preset: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = {"epochs": 2, "group_questions": True, "ema": 0.9, "batch_size": 60}
+    whole = run(splits, tmp_path / "whole", preset, recipe=recipe)
+    out, calls = tmp_path / "parts", 0
+    while not (out / "history.csv").is_file() or len(TrainingFolder(out).history()) < 2:
+        parts = run(splits, out, preset, recipe=recipe, saving=Saving(minutes=1e-9))  # ends after every step
+        calls += 1
+    assert calls >= int(whole.history()["questions"].iloc[-1]) // 60
+    assert_same(whole, parts)
+
+
+def test_a_used_up_time_budget_is_said_and_how_to_go_on(tiny_clevr: Path, tmp_path: Path) -> None:
+    overrides = [f"{name}={json.dumps(value)}" for name, value in SMALL.items()]
+    command = ["train", "--preset", "original-sd", "--clevr", str(tiny_clevr), "--out", str(tmp_path / "run")]
+    command += [
+        "--vocabulary",
+        "clevr-v1.0",
+        "--epochs",
+        "1",
+        "--device",
+        "cpu",
+        "--minutes",
+        "1e-9",
+        "--batch-size",
+        "40",
+        "--override",
+        *overrides,
+    ]
+    done = subprocess.run([sys.executable, "-m", "rnlib", *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "used up at epoch 1, step 1; the state is saved, run again to continue" in done.stdout
+    assert (tmp_path / "run" / "state" / "last.pt").is_file()
+
+
+def test_a_negative_time_budget_is_refused() -> None:
+    with pytest.raises(ConfigError, match="time budget of 0 minutes"):
+        Saving(minutes=-1.0)
+
+
+def test_held_out_scenes_validate_and_are_not_trained_on(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    train_split, val_split = splits
+    kept = train_split.n_images - 5
+    asked = train_split.image_of_question < kept
+    folder = run(splits, tmp_path / "held", recipe={"epochs": 1, "held_out": 5})
+    assert folder.history()["questions"].iloc[0] == asked.sum()
+    info = load_weights(folder.weights("best")).info
+    assert set(info["metrics"]) == {"held_out"}
+    assert info["metrics"]["held_out"]["n"] == (~asked).sum()
+    # Without the held-out scenes the training is the same, whatever it is validated on.
+    part = part_of(train_split, 0, kept)
+    direct = run((part, val_split), tmp_path / "direct", recipe={"epochs": 1})
+    for name, tensor in tensors(folder).items():
+        assert torch.equal(tensor, tensors(direct)[name]), name
+    with pytest.raises(ConfigError, match=f"less than all {train_split.n_images}"):
+        run(splits, tmp_path / "all", recipe={"epochs": 1, "held_out": train_split.n_images})
 
 
 def test_an_interrupt_after_the_last_step_is_not_swallowed(splits: tuple[Split, Split], tmp_path: Path) -> None:
