@@ -44,6 +44,46 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     return lines[0]
 
 
+def test_one_command_makes_its_data_trains_within_time_budgets_and_evaluates(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command(run: Path, minutes: str) -> list[str]:
+        data = ["--synthetic", "12:6:1", "--held-out", "4", "--cache", str(tmp_path / "cache"), "--group-questions"]
+        return [
+            *["train", "--preset", "ir-fp", "--out", str(run), *data, "--minutes", minutes, "--batch-size", "30"],
+            *[*QUICK, *SMALL],
+        ]
+
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert main(command(whole, "0")) == 0
+    assert "accuracy on val" in capsys.readouterr().out
+    assert main(command(parts, "1e-9")) == 0
+    said = capsys.readouterr().out
+    assert "used up at epoch 1, step 1; the state is saved, run again to continue" in said
+    assert "accuracy" not in said and (parts / "state" / "last.pt").stat().st_size < 1_000_000
+    for _ in range(4):
+        assert main(command(parts, "1e-9")) == 0
+    first, second = (json.loads((run / "val" / "metrics.json").read_text()) for run in (whole, parts))
+    assert first == second and first["n"] == 60  # six scenes of val, ten questions each
+    weights = [(run / "weights" / "best.safetensors").read_bytes() for run in (whole, parts)]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([], "either --clevr DIR or --synthetic"),
+        (["--clevr", "x", "--synthetic", "1:1:1"], "either --clevr DIR or --synthetic"),
+        (["--synthetic", "70000"], "expected --synthetic TRAIN:VAL:SEED"),
+    ],
+)
+def test_training_data_comes_from_one_place(
+    data: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in refused(capsys, "train", "--preset", "ir-fp", "--out", tmp_path / "run", *data)
+    assert not (tmp_path / "run").exists()
+
+
 def test_train_evaluate_and_predict(tiny_clevr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, data = tmp_path / "run", ["--clevr", str(tiny_clevr)]
     assert main(["train", "--preset", "ir-fp", *data, "--out", str(run), *QUICK, *SMALL, "--keep", "every:1"]) == 0

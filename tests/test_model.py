@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.errors import ConfigError, DataError
@@ -138,6 +139,45 @@ def test_questions_of_all_lengths_are_read_as_the_padded_rows(
     assert_same(outcome(network, encoder(tokens)), outcome(network, states[:, -1]), 1e-5)
 
 
+def test_reading_all_questions_together_gives_the_same() -> None:
+    network = small_network("original-sd", question_length=12)
+    encoder = network.question
+    for words in (12, 9):
+        _, tokens = random_inputs(network, 4, words=words)
+        for row, count in enumerate((4, 9, 1, words)):
+            tokens[row, count:] = 0
+        assert_same(outcome(network, encoder.read_together(tokens)), outcome(network, encoder(tokens)), 1e-5)
+    with pytest.raises(ConfigError, match="at most 12 words"):
+        encoder.read_together(torch.ones(1, 13, dtype=torch.long))
+
+
+class NoQuestionToTheDevice(TorchDispatchMode):
+    """Refuses what makes a processor wait for its GPU: values it needs to know, shapes that depend on values."""
+
+    REFUSED = ("_local_scalar_dense", "nonzero", "_unique2", "unique_dim", "masked_select", "is_nonzero", "equal")
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        name = function.overloadpacket.__name__
+        masks = [a for a in args[1] if a is not None and a.dtype == torch.bool] if name == "index" else []
+        assert name not in self.REFUSED and not masks, f"{name} waits for the device"
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", ["original-fp", "ir-fp"])
+def test_a_training_step_from_pixels_never_waits_for_the_device(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = small_network(name).train()
+    monkeypatch.setattr(network.question, "forward", network.question.read_together)  # as on a GPU
+    visual, tokens = random_inputs(network, 5)
+    tokens, scene = tokens[[0, 1, 2, 3, 4, 0]], torch.tensor([0, 0, 1, 2, 3, 4])
+    with NoQuestionToTheDevice():
+        answers = network.answer_from_objects(network.objects(visual), tokens, scene)
+        torch.nn.functional.nll_loss(answers, torch.zeros(6, dtype=torch.long)).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+    assert all(parameter.grad is not None for parameter in network.parameters())
+    with pytest.raises(AssertionError, match="waits for the device"), NoQuestionToTheDevice():
+        bool(answers.sum() > 0)
+
+
 @pytest.mark.parametrize("name", RELATIONAL)
 def test_the_naive_batch_equals_the_naive_double_loop(name: str) -> None:
     network = small_network(name)
@@ -170,7 +210,7 @@ def test_pieces_of_any_size_kept_or_computed_again_give_the_naive_values_and_gra
     kind: str, injection: int, piece: int, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(pairs_module.PIECE, "cpu", piece)
-    monkeypatch.setattr(pairs_module, "KEPT", kept)
+    monkeypatch.setattr(pairs_module, "KEPT", {"cpu": kept})
     network = small_network(kind, question_injection=injection).double()
     visual, tokens = random_inputs(network, 7)
     visual = visual.double()

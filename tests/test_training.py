@@ -1,7 +1,6 @@
 """Training: the recipe's arithmetic, augmentation, and above all that an interruption changes nothing."""
 
 import dataclasses
-import json
 import math
 import os
 import signal
@@ -408,29 +407,6 @@ def test_many_time_budgets_equal_one_long_training(
         calls += 1
     assert calls >= int(whole.history()["questions"].iloc[-1]) // 60
     assert_same(whole, parts)
-
-
-def test_a_used_up_time_budget_is_said_and_how_to_go_on(tiny_clevr: Path, tmp_path: Path) -> None:
-    overrides = [f"{name}={json.dumps(value)}" for name, value in SMALL.items()]
-    command = ["train", "--preset", "original-sd", "--clevr", str(tiny_clevr), "--out", str(tmp_path / "run")]
-    command += [
-        "--vocabulary",
-        "clevr-v1.0",
-        "--epochs",
-        "1",
-        "--device",
-        "cpu",
-        "--minutes",
-        "1e-9",
-        "--batch-size",
-        "40",
-        "--override",
-        *overrides,
-    ]
-    done = subprocess.run([sys.executable, "-m", "rnlib", *command], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "used up at epoch 1, step 1; the state is saved, run again to continue" in done.stdout
-    assert (tmp_path / "run" / "state" / "last.pt").is_file()
 
 
 def test_a_negative_time_budget_is_refused() -> None:

@@ -4,12 +4,12 @@ import argparse
 from pathlib import Path
 
 
-def add_clevr(parser: argparse.ArgumentParser) -> None:
+def add_clevr(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """--clevr and --cache."""
     parser.add_argument(
         "--clevr",
         type=Path,
-        required=True,
+        required=required,
         metavar="DIR",
         help="CLEVR set: the folder with images/, questions/ and scenes/",
     )

@@ -8,8 +8,12 @@ from typing import Any
 from rnlib.clevr.split import open_split
 from rnlib.clevr.vocabulary import choose_vocabulary
 from rnlib.commands.options import add_clevr, add_device
+from rnlib.errors import ConfigError
+from rnlib.evaluation import metrics_text
+from rnlib.evaluation.folder import evaluate_into
 from rnlib.model.inputs import choose_device
 from rnlib.model.preset import load_preset, parse_overrides, shipped_presets
+from rnlib.synthesis import synthesize
 from rnlib.training.loop import Saving, train
 from rnlib.training.recipe import Recipe, make_recipe
 from rnlib.workers import Workers
@@ -25,7 +29,12 @@ def add_commands(commands: Any) -> None:
         "Several GPUs or processes: torchrun --nproc-per-node=N -m rnlib train ..., with the same batch size.",
     )
     parser.add_argument("--preset", required=True, help=f"{', '.join(shipped_presets())}, or a file (JSON)")
-    add_clevr(parser)
+    add_clevr(parser, required=False)
+    parser.add_argument(
+        "--synthetic",
+        metavar="TRAIN:VAL:SEED",
+        help="in place of --clevr: make a synthetic set of so many scenes in RUN/data, or use the one there",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the training")
     add_device(parser)
 
@@ -95,10 +104,10 @@ def _train(options: argparse.Namespace) -> None:
     size = preset.image_size if preset.objects == "pixels" else None
     workers = Workers.join(device)
     if not workers.leads:
-        workers.wait()  # until the first process has prepared the splits
+        workers.wait()  # until the first process has made and prepared the splits
+    directory = _data(options, size, device.type)
     train_split, val_split = (
-        open_split(options.clevr, name, images=size, cache=options.cache, show=workers.leads)
-        for name in ("train", "val")
+        open_split(directory, name, images=size, cache=options.cache, show=workers.leads) for name in ("train", "val")
     )
     if workers.leads:
         workers.wait()
@@ -118,5 +127,23 @@ def _train(options: argparse.Namespace) -> None:
         return
     if not folder.history_file.is_file():  # the time budget ended before the first epoch did
         return
-    best = folder.history()["val_accuracy"].max()
-    print(f"best validation accuracy {100 * best:.2f} %; weights in {folder.weights('best')}")
+    history = folder.history()
+    best = folder.weights("best")
+    print(f"best validation accuracy {100 * history['val_accuracy'].max():.2f} %; weights in {best}")
+    if recipe.held_out and len(history) == recipe.epochs:
+        metrics = evaluate_into(folder.root / "val", best, val_split, device=device)
+        print(metrics_text(metrics))
+        print(f"accuracy on val {100 * metrics['accuracy']:.2f} %; details in {folder.root / 'val'}")
+
+
+def _data(options: argparse.Namespace, size: int | None, device: str) -> Path:
+    """The CLEVR directory that was named, or the synthetic set of the training's own."""
+    if bool(options.clevr) == bool(options.synthetic):
+        raise ConfigError("expected either --clevr DIR or --synthetic TRAIN:VAL:SEED, found both or none of them.")
+    if options.clevr:
+        return Path(options.clevr)
+    numbers = re.fullmatch(r"([1-9]\d*):([1-9]\d*):(\d+)", options.synthetic)
+    if not numbers:
+        raise ConfigError(f"expected --synthetic TRAIN:VAL:SEED, such as 70000:15000:1, found '{options.synthetic}'.")
+    train_scenes, val_scenes, seed = map(int, numbers.groups())
+    return synthesize(options.out / "data", train=train_scenes, val=val_scenes, seed=seed, images=size, device=device)

@@ -7,19 +7,11 @@ from typing import Any
 from rnlib.clevr.catalogue import SPLITS
 from rnlib.clevr.split import Split, open_split
 from rnlib.commands.options import add_clevr, add_device
-from rnlib.evaluation import (
-    compute_metrics,
-    metrics_text,
-    predict,
-    require_answers,
-    save_answers,
-    save_predictions,
-)
+from rnlib.evaluation import metrics_text, predict, save_answers
+from rnlib.evaluation.folder import evaluate_into
 from rnlib.evaluation.predictions import require_batch_size
-from rnlib.files import make_folder, write_json
-from rnlib.model.inputs import NetworkInputs, choose_device
+from rnlib.model.inputs import choose_device
 from rnlib.model.weights import Weights, import_seed_weights, load_weights
-from rnlib.provenance import provenance
 
 
 def add_commands(commands: Any) -> None:
@@ -56,16 +48,10 @@ def _open(options: argparse.Namespace) -> tuple[Weights, Split]:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    weights, split = _open(options)
-    require_answers(split)
-    NetworkInputs.of(split, weights.preset, weights.vocabulary)  # what does not fit must show before a folder is made
-    make_folder(options.out, "the evaluation")
-    table = predict(weights, split, device=choose_device(options.device), batch_size=options.batch_size)
-    metrics = compute_metrics(table)
-    save_predictions(table, options.out / "predictions.parquet")
-    write_json(options.out / "metrics.json", metrics)
-    origin = provenance(weights=options.weights.name, split=options.split, data=split.fingerprint)
-    write_json(options.out / "provenance.json", origin)
+    _, split = _open(options)
+    metrics = evaluate_into(
+        options.out, options.weights, split, device=choose_device(options.device), batch_size=options.batch_size
+    )
     print(metrics_text(metrics))
     print(f"accuracy {100 * metrics['accuracy']:.2f} % of {metrics['n']:,} questions; details in {options.out}")
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float, Integer, UInt8
 from torch import Tensor
 
 from rnlib.clevr.split import Split
@@ -24,12 +24,21 @@ class NetworkInputs:
     answers: Integer[np.ndarray, " questions"]
     rows: Float[Tensor, "scenes rows size"] | None
     device: torch.device
+    pictures: UInt8[Tensor, "pictures 3 size size"] | None = None
 
     @classmethod
     def of(
-        cls, split: Split, preset: Preset, vocabulary: Vocabulary, device: torch.device | str = "cpu"
+        cls,
+        split: Split,
+        preset: Preset,
+        vocabulary: Vocabulary,
+        device: torch.device | str = "cpu",
+        resident: bool = False,
     ) -> "NetworkInputs":
-        """Raises DataError where the split lacks what the preset reads, ConfigError for unknown words or answers."""
+        """The inputs of a network; `resident`: with all pictures in the memory of the device, for a GPU that has room.
+
+        Raises DataError where the split lacks what the preset reads, ConfigError for unknown words or answers.
+        """
         tokens = translate_tokens(split, vocabulary)
         longest = int(split.lengths.max())
         if longest > preset.question_length:
@@ -50,7 +59,10 @@ class NetworkInputs:
                     "does not exist (CLEVR's test split has none). Use a preset that reads pixels."
                 )
             rows = state_rows(preset, split.coordinates, split.codes).to(device)
-        return cls(split, preset, tokens, translate_answers(split, vocabulary), rows, torch.device(device))
+        pictures = None
+        if resident and split.images is not None and rows is None and _fits(split.images.nbytes, torch.device(device)):
+            pictures = torch.from_numpy(np.array(split.images)).to(device)
+        return cls(split, preset, tokens, translate_answers(split, vocabulary), rows, torch.device(device), pictures)
 
     def visual(self, rows: np.ndarray) -> Float[Tensor, "batch ..."]:
         """Pictures in [0, 1], or state rows, of the given picture rows, on the device."""
@@ -58,16 +70,24 @@ class NetworkInputs:
             return self.rows[torch.from_numpy(rows.astype(np.int64)).to(self.device)]
         if self.preset.objects == "none":
             return torch.zeros(len(rows), 1, device=self.device)
+        if self.pictures is not None:
+            return self.pictures[torch.from_numpy(rows.astype(np.int64)).to(self.device)].float() / 255
         images: np.ndarray = self.split.images  # type: ignore[assignment]  # checked in `of`
         return torch.from_numpy(images[rows]).to(self.device).float() / 255
 
     def question(self, questions: np.ndarray) -> Integer[Tensor, "batch longest"]:
-        """The word numbers of the given questions, on the device."""
-        return torch.from_numpy(self.tokens[questions]).to(self.device)
+        """The word numbers of the given questions, as wide as the longest of them, on the device."""
+        longest = int(self.split.lengths[questions].max(initial=1))
+        return torch.from_numpy(self.tokens[questions, :longest]).to(self.device, non_blocking=True)
 
     def answer(self, questions: np.ndarray) -> Integer[Tensor, " batch"]:
         """The output units (from 0) of the answers of the given questions, on the device."""
         return torch.from_numpy(self.answers[questions].astype(np.int64) - 1).to(self.device)
+
+
+def _fits(size: int, device: torch.device) -> bool:
+    """Whether so many bytes leave two thirds of a GPU's memory free. The CPU has its memory maps."""
+    return device.type == "cuda" and size < torch.cuda.get_device_properties(device).total_memory // 3
 
 
 def translate_tokens(split: Split, vocabulary: Vocabulary) -> Integer[np.ndarray, "questions longest"]:

@@ -26,8 +26,15 @@ from torch import Tensor
 
 # Rows (pairs) of a piece: activations of 256 in bfloat16 then take 2 MiB a layer on a CPU.
 PIECE = {"cpu": 4096, "cuda": 1 << 18}
-# Bytes of activations that a forward pass may keep for its backward pass.
-KEPT = 3 << 30
+# Bytes of activations that a forward pass may keep for its backward pass; on a GPU at most a third of its memory too.
+KEPT = {"cpu": 3 << 30, "cuda": 24 << 30}
+
+
+def kept_bytes(device: torch.device) -> int:
+    """KEPT of a device."""
+    if device.type != "cuda":
+        return KEPT["cpu"]
+    return min(KEPT["cuda"], torch.cuda.get_device_properties(device).total_memory // 3)
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ def sum_over_pairs(
         scene = torch.arange(sum(len(block.first) for block in blocks), device=share.device)
     halves = [half for block in blocks for half in (block.first, block.second)]
     flat = [tensor for layer in layers for tensor in layer]
-    room = KEPT if torch.is_grad_enabled() else 0
+    room = kept_bytes(blocks[0].first.device) if torch.is_grad_enabled() else 0
     last = tuple(block.last for block in blocks)
     total: Tensor = _SumOverPairs.apply(last, share, scene, joins, precision, room, *halves, *flat)
     return total
@@ -126,8 +133,10 @@ class _Call:
     def question_pieces(self, scenes: list[_Part]) -> Iterator[list[_Part]]:
         """The questions on the scenes of a piece, again in pieces."""
         assert self.scene is not None
-        edges = [part.numbers.start for part in scenes] + [scenes[-1].numbers.stop]
-        bounds = torch.searchsorted(self.scene, torch.tensor(edges, device=self.scene.device)).tolist()
+        bounds = [0, len(self.scene)]  # where one part holds all scenes, a GPU need not be asked
+        if scenes[0].numbers != slice(0, sum(len(block.first) for block in self.blocks)):
+            edges = [part.numbers.start for part in scenes] + [scenes[-1].numbers.stop]
+            bounds = torch.searchsorted(self.scene, torch.tensor(edges, device=self.scene.device)).tolist()
         parts: list[_Part] = []
         rows = 0
         for part, begin, end in zip(scenes, bounds[:-1], bounds[1:], strict=True):
@@ -161,7 +170,8 @@ class _Call:
         """`hidden` (after its ReLU) and what each of the layers makes of it, ReLU included."""
         outputs = [hidden]
         for layer in layers:
-            outputs.append(torch.addmm(self.biases[layer - 1], outputs[-1], self.matrices[layer - 1].T).relu_())
+            # A product with its ReLU: on a GPU one kernel.
+            outputs.append(torch._addmm_activation(self.biases[layer - 1], outputs[-1], self.matrices[layer - 1].T))
         return outputs
 
     def of_scenes(self, parts: list[_Part]) -> list[Tensor]:

@@ -69,12 +69,15 @@ class RelationSum(nn.Module):
                 begin = second[chosen, :used] + share[questions, None]
                 blocks.append(Block(first[chosen, :used], begin, last))
             else:
-                scenes, which = scene[questions].unique(return_inverse=True)
+                if present is None:
+                    scenes, which = slice(None), scene
+                else:
+                    scenes, which = scene[questions].unique(return_inverse=True)
                 sorting = which.argsort(stable=True)
                 questions = questions[sorting]
                 numbers.append(which[sorting] + scenes_before)
-                scenes_before += len(scenes)
                 blocks.append(Block(first[scenes, :used], second[scenes, :used], last))
+                scenes_before += len(blocks[-1].first)
             order.append(questions)
         asked = torch.cat(order)
         if self.injection == 0:

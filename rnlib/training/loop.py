@@ -108,7 +108,7 @@ def train(
     device = torch.device(device)
     workers = Workers.join(device)
     recipe = msgspec.structs.replace(recipe, precision=choose_precision(recipe.precision, device))
-    inputs = NetworkInputs.of(train_split, preset, vocabulary, device)
+    inputs = NetworkInputs.of(train_split, preset, vocabulary, device, resident=True)
     NetworkInputs.of(val_split, preset, vocabulary)  # a wrong val split must show before an epoch, not after it
     for epoch in recipe.stage_starts():  # and so must too few questions
         order_of(recipe, epoch, train_split)
@@ -129,7 +129,9 @@ def train(
     position = _start(folder, resume_from, config, recipe, network, optimizer, average, workers, show)
 
     if show:
-        print(f"a step holds up to about {step_memory(network, recipe) / 1e9:.1f} GB beside the data", flush=True)
+        print(
+            f"a step holds up to about {step_memory(network, recipe, device) / 1e9:.1f} GB beside the data", flush=True
+        )
     saving = saving or Saving()
     loop = _Loop(
         network, optimizer, average, inputs, val_split, vocabulary, recipe, folder, config, saving, workers, show

@@ -1,5 +1,7 @@
 """What a training step holds in memory, estimated before it begins."""
 
+import torch
+
 from rnlib.model import pairs
 from rnlib.model.network import RelationNetwork
 from rnlib.training.recipe import Recipe
@@ -7,10 +9,10 @@ from rnlib.training.recipe import Recipe
 QUESTIONS_A_PICTURE = 10  # in CLEVR
 
 
-def step_memory(network: RelationNetwork, recipe: Recipe) -> int:
+def step_memory(network: RelationNetwork, recipe: Recipe, device: torch.device) -> int:
     """Bytes that a step of the recipe's largest batch holds at most, beside the data: about, not exactly.
 
-    Activations of pairs are bounded by `pairs.KEPT` whatever the batch; those of the convolutions grow with the
+    Activations of pairs are bounded by `pairs.kept_bytes` whatever the batch; those of the convolutions grow with the
     pictures in it.
     """
     preset, batch = network.preset, max(recipe.batch_at(epoch) for epoch in (1, recipe.epochs))
@@ -27,5 +29,6 @@ def step_memory(network: RelationNetwork, recipe: Recipe) -> int:
         rows = side**2 if preset.objects == "pixels" else preset.state_rows
         kept = batch * rows**2 * sum(preset.g_layers) * (2 if recipe.precision == "bf16" else 4)
         halves = 8 * batch * rows * preset.g_layers[0] * 4
-        total += min(kept, pairs.KEPT) + halves + 6 * max(pairs.PIECE["cpu"], rows**2) * max(preset.g_layers) * 4
+        piece = max(pairs.PIECE[device.type], rows**2) * max(preset.g_layers) * 4
+        total += min(kept, pairs.kept_bytes(device)) + halves + 6 * piece
     return total
