@@ -7,7 +7,9 @@
 Naive means `rnlib.model.naive`: float32, every pair written out, all padding read, the convolutions once a
 question. Ours: the same function in float32, and with products of pairs in bfloat16. Batches are ten questions on each
 picture of a synthetic set (3 to 10 objects). The methods take turns, and medians over `--runs` turns are
-compared. Beside them stand the rates of plain matrix products of the size of g's, which is what bounds a step.
+compared. What bounds a step are the products of g's layers with all pairs; the last figures say at which percentage of
+the rate of one such plain product, measured in the same run, ours did them (a training step counts three times a
+forward pass; LSTM, convolutions, f and optimiser take their time but do not count).
 """
 
 import argparse
@@ -15,6 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +35,7 @@ from rnlib.synthesis import synthesize
 
 PRESETS = ("original-fp", "ir-fp", "original-sd", "ir-sd")
 METHODS = ("naive", *PRECISIONS)
+PRODUCT_RATES: dict[int, dict[str, float]] = {}  # by width and precision, measured first
 
 
 def main() -> None:
@@ -46,7 +50,7 @@ def main() -> None:
     print(f"{name}, torch {torch.__version__}, batch {options.batch}, medians of {options.runs} turns")
     rows = 4096 if options.device == "cpu" else 1 << 18
     for width in (256, 512):
-        rates = {name: product_rate(name, options.device, rows, width) for name in PRECISIONS}
+        rates = PRODUCT_RATES[width] = {name: product_rate(name, options.device, rows, width) for name in PRECISIONS}
         shown = ", ".join(f"{name} {rate / 1e9:,.0f} GFLOP/s" for name, rate in rates.items())
         print(f"products of {rows} x {width} with {width} x {width}: {shown}")
     with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +86,31 @@ def compare(preset: Preset, inputs: NetworkInputs, work: str, options: argparse.
         method: statistics.median(np.divide(speeds[method], speeds["naive"])) for method in METHODS if method != "naive"
     }
     rates = ", ".join(f"{method} {speed:,.1f}/s" for method, speed in medians.items())
-    print(f"{preset.name:12s} {work:8s}: {rates}; " + ", ".join(f"{m} {r:.1f}x" for m, r in ratios.items()), flush=True)
+    work_each = pair_products(preset, inputs, options.batch) * (3 if work == "train" else 1)
+    shares = {
+        method: 100 * medians[method] * work_each / PRODUCT_RATES[preset.g_layers[0]][method] for method in ratios
+    }
+    faster = ", ".join(f"{m} {r:.1f}x" for m, r in ratios.items())
+    of_rate = ", ".join(f"{m} {share:.0f} %" for m, share in shares.items())
+    print(f"{preset.name:12s} {work:8s}: {rates}; {faster}; of the product rate: {of_rate}", flush=True)
+
+
+def pair_products(preset: Preset, inputs: NetworkInputs, size: int) -> float:
+    """Floating-point operations a question in g's products over pairs, forward, of the first `size` questions.
+
+    g's first layer is left out: it is computed over objects. What comes before the question is once a picture.
+    """
+    pictures = inputs.split.image_of_question[:size]
+    if preset.objects == "pixels":
+        rows = np.full(inputs.split.n_images, (preset.image_size // 2 ** len(preset.conv_channels)) ** 2)
+    else:
+        rows = np.minimum(inputs.split.n_objects.astype(int) + 1, preset.state_rows)
+    pairs, joins = rows**2, preset.question_injection
+    before, after = (
+        sum(2 * a * b for a, b in pairwise(widths))
+        for widths in (preset.g_layers[: joins + 1], preset.g_layers[joins:])
+    )
+    return float(pairs[np.unique(pictures)].sum() * before + pairs[pictures].sum() * after) / size
 
 
 def step_of(network: RelationNetwork, inputs: NetworkInputs, method: str, size: int, work: str) -> Callable[[], object]:

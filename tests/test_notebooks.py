@@ -92,7 +92,7 @@ def test_every_profile_fits_the_parameters_of_the_notebook(name: str) -> None:
     assert {parameter.name: parameter.default for parameter in declared}["run"] == "smoke"
 
 
-@pytest.mark.parametrize("profile", ["smoke", "demo", "clevr", "seed-recipe"])
+@pytest.mark.parametrize("profile", ["smoke", "demo", "synthetic", "clevr", "seed-recipe"])
 @pytest.mark.parametrize("name", ["02_train_state_descriptions", "03_train_from_pixels"])
 def test_the_presets_and_recipes_of_the_profiles_are_valid(profile: str, name: str) -> None:
     values = check_parameters(declared_parameters(notebook_path(name)), profile_parameters(profile, name))
@@ -107,7 +107,7 @@ def test_a_profile_for_the_real_data_asks_for_it() -> None:
 
 
 def test_the_profiles_are_there() -> None:
-    assert {"smoke", "demo", "clevr", "seed-recipe"} <= set(profiles())
+    assert {"smoke", "demo", "synthetic", "clevr", "seed-recipe"} <= set(profiles())
 
 
 def nbval(folder: Path, name: str) -> subprocess.CompletedProcess[str]:

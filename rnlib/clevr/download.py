@@ -76,7 +76,7 @@ def download_clevr(
         _check_md5(archive, md5, progress)
     else:
         part = out / f"{FOLDER}.zip.part"
-        _fetch(url, part, progress)
+        fetch(url, part, progress)
         try:
             _check_md5(part, md5, progress)
         except DataError:
@@ -148,8 +148,8 @@ class _Progress:
         self.bar.close()
 
 
-def _fetch(url: str, part: Path, progress: bool) -> None:
-    """Download `url` to `part`, going on from the bytes already there, until it is whole."""
+def fetch(url: str, part: Path, progress: bool) -> None:
+    """Download `url` to `part`, going on from the bytes already there, until it is whole. DataError where it cannot."""
     most = _size(part)
     idle = 0
     while True:

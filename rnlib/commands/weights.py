@@ -7,10 +7,13 @@ from typing import Any
 from rnlib.clevr.catalogue import SPLITS
 from rnlib.clevr.split import Split, open_split
 from rnlib.commands.options import add_clevr, add_device
+from rnlib.errors import ConfigError
 from rnlib.evaluation import metrics_text, predict, save_answers
 from rnlib.evaluation.folder import evaluate_into
 from rnlib.evaluation.predictions import require_batch_size
+from rnlib.evaluation.release import release
 from rnlib.model.inputs import choose_device
+from rnlib.model.released import released, shipped_folder
 from rnlib.model.weights import Weights, import_seed_weights, load_weights
 
 
@@ -26,6 +29,22 @@ def add_commands(commands: Any) -> None:
     answers.add_argument("--out", type=Path, required=True, metavar="FILE", help="text file, one answer a line")
     answers.set_defaults(run=_predict)
 
+    publish = commands.add_parser(
+        "release", help="make a training's best weights a release: weights, learning curve and model card"
+    )
+    publish.add_argument("training", type=Path, metavar="RUN", help="folder of the training")
+    publish.add_argument("--name", required=True, help="of the release")
+    publish.add_argument(
+        "--evaluation",
+        nargs="+",
+        default=[],
+        metavar="WHAT=DIR",
+        help="folders of `evaluate` by what was asked, such as 'synthetic val=RUN/val'",
+    )
+    publish.add_argument("--about", default="", metavar="TEXT", help="data, machine and limits, for the card")
+    publish.add_argument("--out", type=Path, default=shipped_folder(), metavar="DIR", help="default: weights/")
+    publish.set_defaults(run=_release)
+
     convert = commands.add_parser("import-weights", help="turn a .pth file of the seed into .safetensors and .json")
     convert.add_argument("source", type=Path, metavar="PTH", help="the seed's file, such as ir_fp_epoch_312.pth")
     convert.add_argument("--out", type=Path, required=True, metavar="FILE", help="NAME.safetensors")
@@ -33,7 +52,13 @@ def add_commands(commands: Any) -> None:
 
 
 def _add_weights(parser: argparse.ArgumentParser, split: str) -> None:
-    parser.add_argument("--weights", type=Path, required=True, metavar="FILE", help=".safetensors, or the seed's .pth")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help=f".safetensors, the seed's .pth, or one of {', '.join(released())}",
+    )
     add_clevr(parser)
     parser.add_argument("--split", choices=SPLITS, default=split, help=f"default {split}")
     parser.add_argument("--batch-size", type=int, default=256, metavar="N", help="questions at once (default 256)")
@@ -61,6 +86,17 @@ def _predict(options: argparse.Namespace) -> None:
     table = predict(weights, split, device=choose_device(options.device), batch_size=options.batch_size)
     save_answers(table, options.out)
     print(f"{len(table):,} answers in {options.out}")
+
+
+def _release(options: argparse.Namespace) -> None:
+    evaluations = {}
+    for pair in options.evaluation:
+        what, equals, place = pair.partition("=")
+        if not (what and equals and place):
+            raise ConfigError(f"expected --evaluation WHAT=DIR, found '{pair}'.")
+        evaluations[what] = Path(place)
+    target = release(options.training, options.name, options.out, evaluations, options.about)
+    print(f"released {target} with its .json, .csv and .md")
 
 
 def _import_weights(options: argparse.Namespace) -> None:

@@ -22,6 +22,7 @@ from rnlib.errors import DataError, WeightsError
 from rnlib.files import atomic_write, read_json, sha256, write_json
 from rnlib.model.network import RelationNetwork
 from rnlib.model.preset import Preset
+from rnlib.model.released import find_weights
 from rnlib.model.seed import read_seed_weights
 
 FORMAT = "rnlib-weights-1"
@@ -65,10 +66,11 @@ def save_weights(
 
 
 def load_weights(path: Path | str) -> Weights:
-    """The network of a .safetensors file with its JSON, or of the seed's .pth; in evaluation mode, on the CPU."""
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise WeightsError(f"expected weights at {path}, found no such file. Check the path.")
+    """The network of a .safetensors file with its JSON, or of the seed's .pth; in evaluation mode, on the CPU.
+
+    `path` may be a released name (`rnlib.model.released`), such as "seed-ir-fp".
+    """
+    path = find_weights(path)
     if path.suffix == ".pth":
         preset, vocabulary, tensors, note = read_seed_weights(path)
         info: dict[str, Any] = {"metrics": {}, "provenance": {"imported from": path.name, "note": note}}

@@ -47,6 +47,11 @@ class TrainingFolder:
         """The state to resume from, by the name of its weights."""
         return self.root / "state" / f"{name}.pt"
 
+    def metrics(self, name: str = "best") -> dict[str, Any]:
+        """The metrics of weights on what they were validated on: val, or the training scenes held out."""
+        found: dict[str, dict[str, Any]] = read_json(self.weights(name).with_suffix(".json"))["metrics"]
+        return next(iter(found.values()))
+
     def history(self) -> pd.DataFrame:
         """history.csv as a table, a row an epoch."""
         return _read_table(self.history_file)

@@ -1,0 +1,111 @@
+"""Make a training's best weights a release: the files that stand in `weights/`.
+
+NAME.safetensors and NAME.json   the weights, with the metrics of every evaluation
+NAME.csv                         the learning curve: questions seen, minutes of training, accuracy
+NAME.md                          the model card, written from the other two
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from rnlib.clevr.catalogue import QUESTION_TYPES, TYPE_GROUPS
+from rnlib.errors import DataError
+from rnlib.evaluation.intervals import wilson
+from rnlib.files import atomic_write, make_folder, read_json
+from rnlib.model.weights import load_weights, save_weights
+from rnlib.training.run import TrainingFolder
+
+
+def release(training: Path, name: str, out: Path, evaluations: Mapping[str, Path], about: str) -> Path:
+    """Write the release `name` of a training into `out`; returns the weights file.
+
+    evaluations: folders of `rnlib evaluate` by what they evaluated on, such as "synthetic val"; about: a sentence on
+    data, machine and limits for the card. Raises DataError where an evaluation is of other weights or not there.
+    """
+    folder = TrainingFolder(training)
+    weights = load_weights(folder.weights("best"))
+    metrics = dict(weights.info["metrics"])
+    for what, place in evaluations.items():
+        metrics[what] = _metrics_of(place)
+    make_folder(out, "the released weights")
+    target = save_weights(
+        out / f"{name}.safetensors",
+        weights.network,
+        weights.vocabulary,
+        metrics=metrics,
+        provenance=weights.info["provenance"],
+    )
+    curve = learning_curve(folder.history())
+    with atomic_write(out / f"{name}.csv", "w") as file:
+        curve.to_csv(file, index=False)
+    with atomic_write(out / f"{name}.md", "w") as file:
+        file.write(model_card(name, read_json(target.with_suffix(".json")), curve, about))
+    return target
+
+
+def learning_curve(history: pd.DataFrame) -> pd.DataFrame:
+    """A row an epoch: questions seen so far, minutes of training so far, validation accuracy in percent."""
+    return pd.DataFrame(
+        {
+            "questions": history["questions"].astype(int),
+            "minutes": (history["train_seconds"].cumsum() / 60).round(2),
+            "accuracy": (100 * history["val_accuracy"]).round(2),
+        }
+    )
+
+
+def model_card(name: str, info: Mapping[str, Any], curve: pd.DataFrame, about: str) -> str:
+    """The card of released weights, as Markdown."""
+    recipe, preset = info["provenance"]["recipe"], info["preset"]
+    settings = ", ".join(f"{key} {value}" for key, value in recipe.items() if value not in ("", 0, False))
+    network = ", ".join(f"{key} {value}" for key, value in preset.items() if key != "name")
+    lines = [
+        f"# {name}",
+        "",
+        about,
+        "",
+        f"- **Network**: preset `{preset['name']}` ({network})",
+        f"- **Recipe**: {settings}",
+        f"- **Training**: {curve['questions'].iloc[-1]:,} questions in {curve['minutes'].iloc[-1]:.0f} minutes, "
+        f"best of {len(curve)} epochs: number {info['provenance']['epoch']}; curve in [{name}.csv]({name}.csv)",
+        f"- **sha256**: `{info['sha256']}`",
+        f"- **Made with**: rnlib {info['provenance']['rnlib']}, commit {_commit(info['provenance'])}, "
+        f"torch {info['provenance']['packages']['torch']}",
+        "",
+        "Accuracy in percent with 95 % Wilson intervals (questions taken for independent):",
+        "",
+    ]
+    return "\n".join(lines + accuracy_rows(info["metrics"])) + "\n"
+
+
+def accuracy_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A Markdown table: a row for all questions, each group and each type, a column an evaluation."""
+    table = ["| questions | " + " | ".join(metrics) + " |", "|---|" + "---|" * len(metrics)]
+    table.append("| **all** | " + " | ".join(f"**{_cell(entry)}**" for entry in metrics.values()) + " |")
+    for part, names in (("by_group", tuple(TYPE_GROUPS)), ("by_type", QUESTION_TYPES)):
+        for name in names:
+            if part == "by_type" and name in TYPE_GROUPS:  # count and exist are groups of one type
+                continue
+            cells = [_cell(entry[part][name]) if name in entry[part] else "–" for entry in metrics.values()]
+            table.append(f"| {name} | " + " | ".join(cells) + " |")
+    return table
+
+
+def _cell(entry: Mapping[str, Any]) -> str:
+    low, high = wilson(round(entry["accuracy"] * entry["n"]), entry["n"])
+    return f"{100 * entry['accuracy']:.2f} ({100 * low:.2f} to {100 * high:.2f}; n = {entry['n']:,})"
+
+
+def _commit(origin: Mapping[str, Any]) -> str:
+    return (origin["git"] or {}).get("commit", "unknown")[:12]
+
+
+def _metrics_of(place: Path) -> dict[str, Any]:
+    path = place / "metrics.json"
+    if not path.is_file():
+        raise DataError(f"expected the folder of an evaluation with {path}, found none. Run 'rnlib evaluate' first.")
+    found: dict[str, Any] = read_json(path)
+    return found

@@ -1,0 +1,96 @@
+"""Released weights: found by name, fetched and checked, and made from a training with all that a card needs."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from rnlib.__main__ import main
+from rnlib.clevr import clevr_v1
+from rnlib.errors import DataError, WeightsError
+from rnlib.evaluation.intervals import wilson
+from rnlib.model import RelationNetwork, load_preset, load_weights, save_weights
+from rnlib.model import released as released_module
+from rnlib.model.released import SEED_FILES, SeedFile, find_weights, released, shipped_folder
+from rnlib.training import TrainingFolder
+
+SMALL = ["--override", "g_layers=[8,8,8]", "f_layers=[8,8]", "lstm_hidden=8"]
+
+
+def test_every_shipped_file_is_what_its_json_says_and_has_a_card() -> None:
+    for path in shipped_folder().glob("*.safetensors"):
+        assert load_weights(path.stem).name == path.stem  # checks the sha256
+        info = json.loads(path.with_suffix(".json").read_text())
+        assert info["sha256"] in path.with_suffix(".md").read_text()
+        assert (pd.read_csv(path.with_suffix(".csv"))["accuracy"] > 0).all()
+
+
+def test_a_name_stands_for_a_shipped_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(released_module, "shipped_folder", lambda: tmp_path)
+    network = RelationNetwork(load_preset("small-sd"), clevr_v1())
+    path = save_weights(tmp_path / "mine.safetensors", network, clevr_v1())
+    assert find_weights("mine") == path and find_weights(path) == path
+    assert "mine" in released()
+    with pytest.raises(WeightsError, match="released name: mine, seed-original-fp, seed-ir-fp"):
+        find_weights("yours")
+
+
+def test_the_seeds_weights_are_fetched_once_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched = []
+
+    def fetch(url: str, part: Path, progress: bool) -> None:
+        fetched.append(url)
+        part.write_bytes(b"weights")
+
+    monkeypatch.setenv("RNLIB_CACHE", str(tmp_path))
+    monkeypatch.setattr(released_module, "fetch", fetch)
+    right = SeedFile("http://localhost/a.pth", hashlib.sha256(b"weights").hexdigest())
+    monkeypatch.setattr(released_module, "SEED_FILES", {"a": right, "b": SeedFile("http://localhost/b.pth", "0" * 64)})
+    assert find_weights("a").read_bytes() == b"weights" == find_weights("a").read_bytes()
+    assert fetched == ["http://localhost/a.pth"]
+    with pytest.raises(WeightsError, match="not the file that was released: expected sha256 000"):
+        find_weights("b")
+    assert [path.name for path in (tmp_path / "weights").iterdir()] == ["a.pth"]
+
+
+def test_without_a_network_the_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(url: str, part: Path, progress: bool) -> None:
+        raise DataError(f"cannot download {url}: no route.")
+
+    monkeypatch.setenv("RNLIB_CACHE", str(tmp_path))
+    monkeypatch.setattr(released_module, "fetch", fetch)
+    with pytest.raises(WeightsError, match=r"no route\. Or fetch https://github.com/.*give its path"):
+        find_weights("seed-ir-fp")
+
+
+def test_the_seeds_checksums_are_those_of_its_files(seed_weights: Path) -> None:
+    for url, expected in SEED_FILES.values():
+        assert hashlib.sha256((seed_weights / url.rsplit("/", 1)[1]).read_bytes()).hexdigest() == expected
+
+
+def test_a_training_becomes_a_release(tiny_clevr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, out, data = tmp_path / "run", tmp_path / "weights", ["--clevr", str(tiny_clevr)]
+    quick = ["--epochs", "2", "--learning-rate", "1e-3", "--rate-gamma", "1", "--vocabulary", "clevr-v1.0"]
+    command = ["train", "--preset", "small-sd", *data, "--out", str(run), *quick, "--held-out", "4", "--device", "cpu"]
+    assert main([*command, *SMALL]) == 0
+    said = ["--name", "mine", "--out", str(out), "--evaluation", f"synthetic val={run / 'val'}", "--about", "A test."]
+    assert main(["release", str(run), *said]) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["mine.csv", "mine.json", "mine.md", "mine.safetensors"]
+    weights = load_weights(out / "mine.safetensors")
+    best = load_weights(TrainingFolder(run).weights("best"))
+    for name, tensor in best.network.state_dict().items():
+        assert torch.equal(weights.network.state_dict()[name], tensor)
+    metrics = json.loads((run / "val/metrics.json").read_text())
+    assert weights.info["metrics"]["synthetic val"] == metrics and "held_out" in weights.info["metrics"]
+    card = (out / "mine.md").read_text()
+    low, high = wilson(round(metrics["accuracy"] * metrics["n"]), metrics["n"])
+    assert f"**{100 * metrics['accuracy']:.2f} ({100 * low:.2f} to {100 * high:.2f}; n = {metrics['n']})**" in card
+    assert "A test." in card and weights.info["sha256"] in card
+    assert list(pd.read_csv(out / "mine.csv")) == ["questions", "minutes", "accuracy"]
+    capsys.readouterr()
+    assert main(["release", str(run), "--name", "x", "--out", str(out), "--evaluation", "val=nowhere"]) == 2
+    assert "Run 'rnlib evaluate' first" in capsys.readouterr().err
+    assert not (out / "x.safetensors").exists()
