@@ -109,8 +109,11 @@ def read_scenes(path: Path) -> Iterator[SceneRecord]:
             yield scene
 
 
+FORGET_EVERY = 20_000  # entries; 20 MB of questions
+
+
 @contextmanager
-def _entries(path: Path, kind: type[_QuestionsFile] | type[_ScenesFile], key: str) -> Iterator[list[msgspec.Raw]]:
+def _entries(path: Path, kind: type[_QuestionsFile] | type[_ScenesFile], key: str) -> Iterator[Iterator[msgspec.Raw]]:
     try:
         file = open(path, "rb")
     except FileNotFoundError:
@@ -129,7 +132,15 @@ def _entries(path: Path, kind: type[_QuestionsFile] | type[_ScenesFile], key: st
                 "The file is damaged or cut short: fetch or make it again."
             ) from None
         # The raw entries point into the map, which closes itself when the last of them is dropped.
-        yield getattr(decoded, key)
+        yield _forgetting(getattr(decoded, key), buffer)
+
+
+def _forgetting(entries: list[msgspec.Raw], buffer: mmap.mmap) -> Iterator[msgspec.Raw]:
+    """The entries one by one; what has been read of the map does not stay in memory, for the file is still there."""
+    for position, entry in enumerate(entries):
+        if position % FORGET_EVERY == 0 and hasattr(mmap, "MADV_DONTNEED"):
+            buffer.madvise(mmap.MADV_DONTNEED)
+        yield entry
 
 
 def _decode(

@@ -9,6 +9,7 @@ Scenes (absent for test): `coordinates` (scenes, most, 3) world units, `codes`
 j of entry [r, i] says that object j lies in direction RELATIONS[r] of object i.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +28,10 @@ _TYPE_NUMBER = {name: number for number, name in enumerate(QUESTION_TYPES)}
 
 def write_tables(directory: ClevrDirectory, split: str, folder: Path, source: object, show: bool) -> None:
     """Read the JSON files of a split and write its arrays, vocabulary and picture names into `folder`."""
-    scenes = read_all_scenes(directory, split)
-    arrays = scene_arrays(scenes) if scenes else {}
-    filenames = {scene.image_index: scene.image_filename for scene in scenes}
-    del scenes
+    arrays: dict[str, np.ndarray] = {}
+    filenames: dict[int, str] = {}
+    if directory.scenes(split).is_file():
+        arrays, filenames = scene_arrays(read_scenes(directory.scenes(split)), directory.scenes(split))
     questions, vocabulary, filenames = question_arrays(directory.questions(split), filenames, show)
     arrays |= questions
     folder.mkdir(parents=True)
@@ -45,42 +46,52 @@ def write_tables(directory: ClevrDirectory, split: str, folder: Path, source: ob
     seal(folder, list(arrays), source, extra)
 
 
-def read_all_scenes(directory: ClevrDirectory, split: str) -> list[SceneRecord]:
-    """The scenes of a split in the order of their image index; none where the split has no scene file (test)."""
-    if not directory.scenes(split).is_file():
-        return []
-    scenes = sorted(read_scenes(directory.scenes(split)), key=lambda scene: scene.image_index)
-    if not scenes:
-        raise DataError(f"{directory.scenes(split)}: expected scenes, found an empty list. Fetch or make it again.")
-    return scenes
+MOST = 16  # objects in a scene, as many as a row of `relationships` has bits; CLEVR has 10
+_SCENE = np.dtype(
+    [
+        ("coordinates", np.float32, (MOST, 3)),
+        ("codes", np.uint8, (MOST, len(ATTRIBUTES))),
+        ("n_objects", np.uint8),
+        ("pixel_coords", np.float32, (MOST, 3)),
+        ("rotations", np.float32, MOST),
+        ("relationships", np.uint16, (len(RELATIONS), MOST)),
+    ]
+)
 
 
-def scene_arrays(scenes: list[SceneRecord]) -> dict[str, np.ndarray]:
-    """The scene arrays described on top of this module."""
-    most = max(len(scene.objects) for scene in scenes)
-    if most > 16:
-        raise DataError(f"expected at most 16 objects in a scene (CLEVR has 10), found {most}.")
-    shape = (len(scenes), most)
-    arrays: dict[str, np.ndarray] = {
-        "coordinates": np.zeros((*shape, 3), np.float32),
-        "codes": np.zeros((*shape, len(ATTRIBUTES)), np.uint8),
-        "n_objects": np.array([len(scene.objects) for scene in scenes], np.uint8),
-        "pixel_coords": np.zeros((*shape, 3), np.float32),
-        "rotations": np.zeros(shape, np.float32),
-        "relationships": np.zeros((len(scenes), len(RELATIONS), most), np.uint16),
-    }
-    for row, scene in enumerate(scenes):
+def scene_arrays(scenes: Iterable[SceneRecord], path: Path) -> tuple[dict[str, np.ndarray], dict[int, str]]:
+    """The scene arrays described on top of this module, and the pictures' names, both in the order of image_index.
+
+    The scenes are used one by one: 70,000 of them at once would take a gigabyte.
+    """
+    rows: list[bytes] = []
+    filenames: dict[int, str] = {}
+    for scene in scenes:
+        if len(scene.objects) > MOST:
+            raise DataError(f"expected at most {MOST} objects in a scene (CLEVR has 10), found {len(scene.objects)}.")
+        row = np.zeros((), _SCENE)
+        row["n_objects"] = len(scene.objects)
         for column, item in enumerate(scene.objects):
-            arrays["coordinates"][row, column] = item.coordinates
-            arrays["pixel_coords"][row, column] = item.pixel_coords
-            arrays["rotations"][row, column] = item.rotation
-            arrays["codes"][row, column] = [
+            row["coordinates"][column] = item.coordinates
+            row["pixel_coords"][column] = item.pixel_coords
+            row["rotations"][column] = item.rotation
+            row["codes"][column] = [
                 values.index(getattr(item, attribute)) + 1 for attribute, values in ATTRIBUTES.items()
             ]
         for number, relation in enumerate(RELATIONS):
             for column, others in enumerate(scene.relationships[relation]):
-                arrays["relationships"][row, number, column] = sum(1 << other for other in set(others))
-    return arrays
+                row["relationships"][number, column] = sum(1 << other for other in set(others))
+        rows.append(row.tobytes())
+        filenames[scene.image_index] = scene.image_filename
+    if not rows:
+        raise DataError(f"{path}: expected scenes, found an empty list. Fetch or make it again.")
+    table = np.frombuffer(b"".join(rows), _SCENE)[np.argsort(list(filenames))]
+    most = int(table["n_objects"].max())
+    arrays = {name: table[name] for name in _SCENE.names or ()}
+    for name in ("coordinates", "codes", "pixel_coords", "rotations"):
+        arrays[name] = arrays[name][:, :most]
+    arrays["relationships"] = arrays["relationships"][:, :, :most]
+    return arrays, dict(sorted(filenames.items()))
 
 
 def question_arrays(
