@@ -160,8 +160,9 @@ def test_profile_clevr_runs_on_a_directory_in_v1_form(
     monkeypatch.delenv("RNLIB_ROOT", raising=False)
     small = {"epochs": 1, "train_questions": 60, "database": 12, "queries": 2, "neighbours": 3}
     small["vocabulary"] = "clevr-v1.0"  # 24 pictures' questions do not have all answers
-    own = profile_parameters("clevr", "02_train_state_descriptions")["overrides"]
-    small |= {"overrides": {**own, "g_layers": [8, 8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8}}
+    own = profile_parameters("clevr", "02_train_state_descriptions")["further"]
+    small |= {"further": {**own, "curriculum": "1:10:20", "held_out": 4}}  # of 24 pictures
+    small |= {"overrides": {"g_layers": [8, 8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8}}
     run_profile("clevr", clevr=tiny_clevr, run="v1", parameters=small)
     run = tmp_path / "v1"
     for name in NAMES:
