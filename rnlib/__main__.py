@@ -29,8 +29,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    options = build_parser().parse_args(arguments)
     try:
+        options = build_parser().parse_args(arguments)
         options.run(options)
     except RnlibError as error:
         print(f"error: {error}", file=sys.stderr)

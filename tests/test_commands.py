@@ -84,6 +84,30 @@ def test_training_data_comes_from_one_place(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_profiles_file_gives_preset_and_recipe_and_options_override_it(
+    tiny_clevr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params = tmp_path / "02_train_state_descriptions.yaml"
+    params.write_text(
+        "run: mine\npreset: small-sd\noverrides: {g_layers: [8, 8], f_layers: [8, 8], dropout: 0.1}\nepochs: 7\n"
+        "vocabulary: clevr-v1.0\nlearning_rate: 2e-3\nweight_decay: 0\nfurther: {forget_bias: 1.5, held_out: 4}\n"
+    )
+    data = ["--clevr", str(tiny_clevr), "--device", "cpu"]
+    assert main(["train", "--params", str(params), *data, "--out", str(tmp_path / "run"), "--epochs", "1"]) == 0
+    config = json.loads((tmp_path / "run/run.json").read_text())
+    assert config["preset"]["name"] == "small-sd" and config["preset"]["g_layers"] == [8, 8]
+    assert config["preset"]["dropout"] == 0.1
+    recipe = config["recipe"]
+    assert (recipe["epochs"], recipe["learning_rate"], recipe["forget_bias"], recipe["held_out"]) == (1, 2e-3, 1.5, 4)
+    assert recipe["rate_gamma"] == 1 and recipe["batch_size"] == 64  # the notebook's defaults
+    capsys.readouterr()
+    out = ("--out", tmp_path / "other")
+    assert "neither" in refused(capsys, "train", *data, *out)
+    assert "name a YAML file" in refused(capsys, "train", "--params", tmp_path / "none.yaml", *data, *out)
+    params.write_text("epoch: 3\n")
+    assert "Did you mean 'epochs'" in refused(capsys, "train", "--params", params, *data, *out)
+
+
 def test_train_evaluate_and_predict(tiny_clevr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, data = tmp_path / "run", ["--clevr", str(tiny_clevr)]
     assert main(["train", "--preset", "ir-fp", *data, "--out", str(run), *QUICK, *SMALL, "--keep", "every:1"]) == 0

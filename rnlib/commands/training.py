@@ -1,9 +1,12 @@
 """`rnlib train`."""
 
 import argparse
+import json
 import re
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from rnlib.clevr.split import open_split
 from rnlib.clevr.vocabulary import choose_vocabulary
@@ -13,10 +16,14 @@ from rnlib.evaluation import metrics_text
 from rnlib.evaluation.folder import evaluate_into
 from rnlib.model.inputs import choose_device
 from rnlib.model.preset import load_preset, parse_overrides, shipped_presets
+from rnlib.runs.parameters import check_parameters, declared_parameters
+from rnlib.runs.root import notebook_path
 from rnlib.synthesis import synthesize
 from rnlib.training.loop import Saving, train
 from rnlib.training.recipe import Recipe, make_recipe
 from rnlib.workers import Workers
+
+TRAINING_NOTEBOOKS = ("02_train_state_descriptions", "03_train_from_pixels")
 
 
 def add_commands(commands: Any) -> None:
@@ -28,7 +35,14 @@ def add_commands(commands: Any) -> None:
         "The defaults are the seed's recipe. The same command continues a training that was interrupted. "
         "Several GPUs or processes: torchrun --nproc-per-node=N -m rnlib train ..., with the same batch size.",
     )
-    parser.add_argument("--preset", required=True, help=f"{', '.join(shipped_presets())}, or a file (JSON)")
+    parser.add_argument("--preset", help=f"{', '.join(shipped_presets())}, or a file (JSON)")
+    parser.add_argument(
+        "--params",
+        action=_Params,
+        metavar="FILE",
+        help="preset and recipe of a profile, such as params/synthetic/02_train_state_descriptions.yaml; options "
+        "behind it override it",
+    )
     add_clevr(parser, required=False)
     parser.add_argument(
         "--synthetic",
@@ -92,7 +106,34 @@ def field_meanings(kind: type) -> dict[str, str]:
     return {name: text.replace("%", "%%") for name, text in meanings.items()}
 
 
+class _Params(argparse.Action):
+    """Takes preset and recipe from the parameters of notebook 02 or 03, as if they had been given as options."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, option: object = None
+    ) -> None:
+        path = Path(str(values))
+        try:
+            given = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ConfigError(f"expected --params to name a YAML file of parameters, found {path}: {error}.") from None
+        if path.stem not in TRAINING_NOTEBOOKS or not isinstance(given, dict):
+            raise ConfigError(
+                f"expected --params to name the parameters of a training notebook, {' or '.join(TRAINING_NOTEBOOKS)} "
+                f"with .yaml behind it, found {path}."
+            )
+        values_of = check_parameters(declared_parameters(notebook_path(path.stem)), given)
+        namespace.override = [f"{name}={json.dumps(value)}" for name, value in values_of["overrides"].items()]
+        for name, value in {**values_of, **values_of["further"]}.items():
+            if name in Recipe.__struct_fields__ or name in ("preset", "vocabulary", "keep", "minutes"):
+                setattr(namespace, name, value)
+
+
 def _train(options: argparse.Namespace) -> None:
+    if not options.preset:
+        raise ConfigError(
+            f"expected --preset NAME or --params FILE, found neither. Presets: {', '.join(shipped_presets())}."
+        )
     saving = Saving(options.keep, options.checkpoint_minutes, options.minutes)
     overrides = parse_overrides(options.override)
     for field in ("dropout", "question_injection"):
