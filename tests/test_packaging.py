@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -196,3 +197,16 @@ def test_sanitizing_hides_what_may_differ(one, other):
 )
 def test_sanitizing_leaves_results_alone(text):
     assert sanitize(text) == text
+
+
+def test_training_needs_no_notebook_packages() -> None:
+    """A GPU machine without a network gets few packages: docs/gpu.md names them."""
+    program = (
+        "import sys, rnlib.__main__ as m, rnlib.commands.training, rnlib.synthesis.write; m.build_parser();"
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    notebooks = {"IPython", "papermill", "nbformat", "nbclient", "nbconvert", "ipywidgets", "seaborn"}
+    assert not loaded & (notebooks | {"sklearn"})
+    assert {"torch", "msgspec", "yaml"} <= loaded
