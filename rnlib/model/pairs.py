@@ -37,6 +37,7 @@ def sum_over_pairs(
     scene: Integer[Tensor, " questions"] | None = None,
     joins: int = 0,
     weight: Float[Tensor, " objects"] | None = None,
+    pair_weight: Float[Tensor, " pairs"] | None = None,
 ) -> Float[Tensor, "rows relation"]:
     """Sum over i, j of g, from the two halves of its first layer: pair (i, j) begins as first[j] + second[i].
 
@@ -44,12 +45,15 @@ def sum_over_pairs(
     With `share`, question q, which is about row scene[q] (ascending) of `first`, adds share[q] to layer `joins`
     (from 1) before its ReLU: what comes before is computed once a scene. A row of the result is a question, without
     `share` a scene. weight: how often each object counts; a pair counts as often as the product.
+    pair_weight, in its place: how much each pair (i, j) counts, i slowest; gradients flow to it too.
     """
     if share is not None and scene is None:
         scene = torch.arange(len(first), device=first.device)
     flat = [tensor for layer in layers for tensor in layer]
     room = KEPT if torch.is_grad_enabled() else 0
-    total: Tensor = _SumOverPairs.apply(first, second, share, scene, joins, weight, precision, room, *flat)
+    total: Tensor = _SumOverPairs.apply(
+        first, second, share, scene, joins, weight, pair_weight, precision, room, *flat
+    )
     return total
 
 
@@ -63,6 +67,7 @@ class _Pieces:
     scene: Tensor | None
     joins: int
     weight: Tensor | None  # of a pair, (pairs,)
+    learned: bool  # whether that weight needs a gradient
     matrices: list[Tensor]
     biases: list[Tensor]
 
@@ -126,12 +131,15 @@ class _Gradients:
         self.pieces = pieces
         self.matrices = [torch.zeros_like(matrix, dtype=_wide(matrix.dtype)) for matrix in pieces.matrices]
         self.biases = [torch.zeros_like(bias, dtype=_wide(bias.dtype)) for bias in pieces.biases]
+        self.pair_weight = torch.zeros_like(pieces.weight) if pieces.learned and pieces.weight is not None else None
 
     def spread(self, total: Tensor, hidden: Tensor) -> Tensor:
         """From the gradient of the sum to that of the last layer before its ReLU."""
         pieces = self.pieces
         rows = hidden.view(-1, pieces.pairs, hidden.shape[1])
         each = total[:, None].to(hidden.dtype)
+        if self.pair_weight is not None:
+            self.pair_weight += torch.einsum("nw,npw->p", total, rows.to(total.dtype))
         if pieces.weight is not None:
             each = (total[:, None] * pieces.weight[:, None]).to(hidden.dtype)
         return torch.where(rows > 0, each, each.new_zeros(())).flatten(0, 1)
@@ -160,18 +168,21 @@ class _SumOverPairs(torch.autograd.Function):
         scene: Tensor | None,
         joins: int,
         weight: Tensor | None,
+        pair_weight: Tensor | None,
         precision: torch.dtype,
         room: int,
         *layers: Tensor,
     ) -> Tensor:
         wide = _wide(precision)
+        counts = pair_weight if weight is None else torch.outer(weight, weight).flatten()
         pieces = _Pieces(
             first.to(precision),
             second.to(precision),
             None if share is None else share.to(precision),
             scene,
             joins,
-            None if weight is None else torch.outer(weight, weight).flatten().to(wide),
+            None if counts is None else counts.to(wide),
+            pair_weight is not None,
             [matrix.to(precision) for matrix in layers[::2]],
             [bias.to(precision) for bias in layers[1::2]],
         )
@@ -238,7 +249,9 @@ class _SumOverPairs(torch.autograd.Function):
             tensor.to(ctx.type) for pair in zip(gradients.matrices, gradients.biases, strict=True) for tensor in pair
         ]
         share = None if d_share is None else d_share.to(ctx.type)
-        return (d_first.to(ctx.type), d_second.to(ctx.type), share, None, None, None, None, None, *of_layers)
+        counts = None if gradients.pair_weight is None else gradients.pair_weight.to(ctx.type)
+        halves = d_first.to(ctx.type), d_second.to(ctx.type)
+        return (*halves, share, None, None, None, counts, None, None, *of_layers)
 
 
 def _wide(precision: torch.dtype) -> torch.dtype:

@@ -142,10 +142,10 @@ def _search(n, m, left, done, missing, best, allowed, needed, adds, free_row, fr
     adds[left - 1, x, y]: how many more it would be with x assigned to y. Each open object adds at least the least that
     any of its free columns does. `missing` columns must still be used. Returns the best found, at most `best`.
     """
-    if left == 0:
-        return done
     if missing > left:
         return best
+    if left == 0:
+        return done
     level = left - 1
     bound = done
     row, most = -1, -1
@@ -192,11 +192,11 @@ def _search(n, m, left, done, missing, best, allowed, needed, adds, free_row, fr
 
 @_compiled
 @no_type_check
-def scene_distances(query, codes, counts, sides, hard, literal, canonical, node, whole):
-    """From scene `query` to every scene: node costs in quarters into `node`, relations turned round into `whole`.
+def distances_to_scenes(query, codes, counts, sides, hard, variant, quarters, inversions):
+    """From scene `query` to every scene: the cost A in `quarters`, the relations turned round in `inversions`.
 
-    literal: by the one assignment that scipy finds for the paper's (n + m) x (n + m) matrix with the objects as they
-    stand. canonical: the fewest. Neither: `whole` stays untouched.
+    variant 0: the fewest inversions among the cheapest assignments. 1: those of the one that scipy finds for the
+    paper's (n + m) x (n + m) matrix with the objects as they stand. 2: none are counted.
     """
     square = np.empty((2 * MOST, 2 * MOST), np.int64)
     cost = np.empty((MOST, MOST), np.int64)
@@ -205,7 +205,7 @@ def scene_distances(query, codes, counts, sides, hard, literal, canonical, node,
     n = counts[query]
     for other in range(len(codes)):
         m = counts[other]
-        if literal:
+        if variant == 1:
             exchange_costs(codes[query], n, codes[other], m, hard, square)
             for x in range(n + m):
                 for y in range(n + m):
@@ -213,18 +213,18 @@ def scene_distances(query, codes, counts, sides, hard, literal, canonical, node,
                         square[x, y] = 0
                     elif x >= n or y >= m:
                         square[x, y] = 4 if (x - n == y or y - m == x) else FORBIDDEN
-            node[other] = assign(square, n + m, n + m, column_of_row, row_of_column, u, v)
+            quarters[other] = assign(square, n + m, n + m, column_of_row, row_of_column, u, v)
             turned = 0
             for x in range(n):
                 for y in range(x):
                     a, b = column_of_row[x], column_of_row[y]
                     if a < m and b < m:
                         turned += TURNED[sides[query, x, y], sides[other, a, b]]
-            whole[other] = turned
+            inversions[other] = turned
             continue
         small, large = (query, other) if n <= m else (other, query)
         few, many = counts[small], counts[large]
         exchange_costs(codes[small], few, codes[large], many, hard, cost)
-        node[other] = assign(cost, few, many, column_of_row, row_of_column, u, v) + 4 * (many - few)
-        if canonical:
-            whole[other] = fewest_inversions(cost, u, v, few, many, column_of_row, sides[small], sides[large])
+        quarters[other] = assign(cost, few, many, column_of_row, row_of_column, u, v) + 4 * (many - few)
+        if variant == 0:
+            inversions[other] = fewest_inversions(cost, u, v, few, many, column_of_row, sides[small], sides[large])
