@@ -94,7 +94,9 @@ def _features(options: argparse.Namespace) -> None:
     size = preset.image_size if preset.objects == "pixels" else None
     split = open_split(options.clevr, options.split, images=size, cache=options.cache)
     if options.images is not None and not 1 <= options.images <= split.n_images:
-        raise ConfigError(f"expected --images from 1 to {split.n_images}, the pictures of the split; found {options.images}.")
+        raise ConfigError(
+            f"expected --images from 1 to {split.n_images}, the pictures of the split; found {options.images}."
+        )
     pictures = np.arange(options.images or split.n_images)
     device = choose_device(options.device)
     if isinstance(weights, AttributeWeights):
@@ -128,7 +130,9 @@ def _retrieve(options: argparse.Namespace) -> None:
     count = len(next(iter(features.values())))
     require_neighbours(count, max(options.k))
     if not 2 <= options.queries <= count:
-        raise ConfigError(f"expected --queries from 2 to {count}, the pictures of the database; found {options.queries}.")
+        raise ConfigError(
+            f"expected --queries from 2 to {count}, the pictures of the database; found {options.queries}."
+        )
     pictures, queries = np.arange(count), np.arange(options.queries)
     truths = {
         f"{variant} {cost}": ground_truth(
@@ -185,7 +189,9 @@ def _read_features(paths: list[Path], split: Split, database: int) -> dict[str, 
     features = {}
     for path, one in read.items():
         if not np.array_equal(rows[path][:count], np.arange(count)):
-            raise ConfigError(f"expected features of the first pictures of the split, {path} has others. Make it again.")
+            raise ConfigError(
+                f"expected features of the first pictures of the split, {path} has others. Make it again."
+            )
         for name, values in one.vectors.items():
             label = name if names.count(name) == 1 else f"{path.stem}: {name}"
             features[label] = values[:count]
@@ -202,8 +208,6 @@ def _train_attributes(options: argparse.Namespace) -> None:
     train_split, val_split = (
         open_split(options.clevr, name, images=preset.image_size, cache=options.cache) for name in ("train", "val")
     )
-    folder = train_attributes(
-        preset, recipe, train_split, val_split, options.out, device=choose_device(options.device)
-    )
+    folder = train_attributes(preset, recipe, train_split, val_split, options.out, device=choose_device(options.device))
     best = folder.history()["val_average_precision"].max()
     print(f"best mean average precision {best:.3f}; weights in {folder.weights('best')}")

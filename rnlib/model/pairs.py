@@ -51,9 +51,7 @@ def sum_over_pairs(
         scene = torch.arange(len(first), device=first.device)
     flat = [tensor for layer in layers for tensor in layer]
     room = KEPT if torch.is_grad_enabled() else 0
-    total: Tensor = _SumOverPairs.apply(
-        first, second, share, scene, joins, weight, pair_weight, precision, room, *flat
-    )
+    total: Tensor = _SumOverPairs.apply(first, second, share, scene, joins, weight, pair_weight, precision, room, *flat)
     return total
 
 

@@ -104,7 +104,7 @@ def _checked_suffix(path: Path) -> Path:
 
 
 def read_weights(path: Path, *formats: str) -> tuple[Preset, dict[str, Any], dict[str, Tensor]]:
-    """Preset, JSON and tensors of a .safetensors file of one of the formats. WeightsError says what is wrong with it."""
+    """Preset, JSON and tensors of a .safetensors file of one of the formats. WeightsError says what is wrong."""
     path = _checked_suffix(path)
     if not path.is_file():
         raise WeightsError(f"expected weights at {path}, found no such file. Check the path.")

@@ -128,7 +128,7 @@ def easiest_pictures(split: Split, preset: Preset, share: float) -> Integer[np.n
     """
     if not split.has_scenes:
         raise DataError(
-            f"expected scenes in {split.directory.scenes(split.name)}, found no such file (CLEVR's test split has none)."
+            f"expected scenes in {split.directory.scenes(split.name)}, found no such file. CLEVR's test split has none."
         )
     if split.images is None or split.images.shape[-1] != preset.image_size:
         found = "none" if split.images is None else split.images.shape[-1]
@@ -176,7 +176,9 @@ def _claim(
         )
     position = restore_state(load_state(folder.state()), network, optimizer, None)
     if position.epoch - 1 > epochs:
-        raise ConfigError(f"{folder.root} holds {position.epoch - 1} epochs, and {epochs} were asked for. Ask for more.")
+        raise ConfigError(
+            f"{folder.root} holds {position.epoch - 1} epochs, and {epochs} were asked for. Ask for more."
+        )
     write_json(path, config)
     if show:
         print(f"continuing at epoch {position.epoch}, from {folder.state()}", flush=True)

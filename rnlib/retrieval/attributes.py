@@ -37,7 +37,9 @@ class AttributeClassifier(nn.Module):
             )
         self.preset = preset
         self.objects = PixelObjects(preset)
-        self.layers = nn.ModuleList([nn.Linear(preset.conv_channels[-1], len(VALUES)), nn.Linear(len(VALUES), len(VALUES))])
+        self.layers = nn.ModuleList(
+            [nn.Linear(preset.conv_channels[-1], len(VALUES)), nn.Linear(len(VALUES), len(VALUES))]
+        )
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 15"]:
         cells = self.objects.features(images).sum((2, 3))

@@ -63,8 +63,8 @@ class FeatureSet:
         for key, value in known.items():
             if value and self.info.get(key) != value:  # a split opened without pictures does not know them
                 raise DataError(
-                    f"expected features of '{split.name}' of {split.directory.root} ({key} {value[:12]}), found features "
-                    f"of other pictures ({key} {str(self.info.get(key))[:12]}). Make them again on this set."
+                    f"expected features of '{split.name}' of {split.directory.root} ({key} {value[:12]}), found "
+                    f"features of other pictures ({key} {str(self.info.get(key))[:12]}). Make them again on this set."
                 )
         row_of = {index: row for row, index in enumerate(split.image_indices)}
         return np.array([row_of[index] for index in self.image_index.tolist()])
@@ -75,7 +75,9 @@ def save_features(path: Path | str, features: FeatureSet) -> Path:
     path = _checked_suffix(Path(path))
     arrays = {f"feature {name}": np.ascontiguousarray(values) for name, values in features.vectors.items()}
     arrays["image_index"] = np.ascontiguousarray(features.image_index.astype(np.int64))
-    content = save(arrays, {"format": FORMAT, "info": json.dumps(features.info, allow_nan=False)})
+    # The file sorts its arrays; `names` keeps their order.
+    texts = {"names": json.dumps(list(features.vectors)), "info": json.dumps(features.info, allow_nan=False)}
+    content = save(arrays, {"format": FORMAT, **texts})
     with atomic_write(path) as file:
         file.write(content)
     return path
@@ -91,13 +93,13 @@ def load_features(path: Path | str) -> FeatureSet:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise DataError(f"{path}: expected the format {FORMAT}, found {metadata.get('format', 'none')}.")
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
-            info = json.loads(metadata["info"])
+            vectors = {name: file.get_tensor(f"feature {name}") for name in json.loads(metadata["names"])}
+            index, info = file.get_tensor("image_index"), json.loads(metadata["info"])
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise DataError(f"{path} is not a file of features ({error}). It is damaged: make the features again.") from None
-    index = arrays.pop("image_index", None)
-    vectors = {name.removeprefix("feature "): values for name, values in arrays.items()}
-    if index is None or any(values.ndim != 2 or len(values) != len(index) for values in vectors.values()):
+        raise DataError(
+            f"{path} is not a file of features ({error}). It is damaged: make the features again."
+        ) from None
+    if any(values.ndim != 2 or len(values) != len(index) for values in vectors.values()):
         raise DataError(f"{path}: expected a row a picture in each feature, found other shapes. Make it again.")
     features = FeatureSet(vectors, index, info)
     features.require_finite(str(path))

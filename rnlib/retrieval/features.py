@@ -34,7 +34,7 @@ def all_features(
     """
     for layer in layers:
         check_layer(weights, layer)
-    made = {}
+    made: dict[str, Features] = {}
     if weights.preset.objects == "pixels":
         conv = conv_features(weights, split, pictures, device)
         made |= {f"conv {name}": values for name, values in conv.items()}
@@ -172,9 +172,7 @@ def _objects(
             yield places, state_rows(preset, split.coordinates[rows], split.codes[rows])[:, :count].to(device)
 
 
-def _images(
-    split: Split, pictures: Pictures, device: torch.device | str
-) -> Float[Tensor, "chunk 3 height width"]:
+def _images(split: Split, pictures: Pictures, device: torch.device | str) -> Float[Tensor, "chunk 3 height width"]:
     images: np.ndarray = split.images  # type: ignore[assignment]  # checked before
     return torch.from_numpy(images[pictures]).to(device).float() / 255
 
