@@ -196,6 +196,30 @@ def test_canonical_is_networkx_edit_distance_where_nodes_come_first(first: Scene
     assert distance(first, second, "canonical", cost) == 2 * price / 4 + twice / 2
 
 
+@settings(max_examples=60, deadline=None)
+@given(scenes(7), scenes(7), st.sampled_from(COSTS))
+def test_counterparts_have_the_distance_that_is_reported(first: Scene, second: Scene, cost: str) -> None:
+    both = as_scenes(first, second)
+    pairs = both.counterparts(0, 1, cost)
+    assert len({x for x, _ in pairs}) == len({y for _, y in pairs}) == len(pairs) == min(len(first), len(second))
+    price = sum(exchange(first[x], second[y], cost) for x, y in pairs) + abs(len(first) - len(second))
+    turned = both.turned(0, 1, pairs)
+    assert len(turned) == inversions(first, second, dict(pairs))
+    assert all((x, y) in edges(first, 4 if relation == "right" else 5) for x, y, relation in turned)
+    assert 2 * price + len(turned) == distance(first, second, "canonical", cost)
+
+
+def test_shuffled_scenes_are_the_same_scenes(clevr: Split) -> None:
+    scenes = Scenes.of(clevr, np.arange(clevr.n_images))
+    again = scenes.shuffled(0)
+    assert not np.array_equal(again.codes, scenes.codes)
+    for cost in COSTS:
+        for query in range(3):
+            np.testing.assert_array_equal(scenes.distances(query, cost=cost), again.distances(query, cost=cost))
+    mixed = Scenes(*(np.concatenate(both) for both in zip(vars(scenes).values(), vars(again).values(), strict=True)))
+    assert mixed.distances(0)[len(scenes.codes)] == 0
+
+
 # Of a split
 
 

@@ -111,6 +111,20 @@ def test_measures_of_perfect_useless_and_empty_orders() -> None:
         assert measure(truth, np.ones((2, 20)), QUERIES, (3,))[name].tolist() == [0, 0]
 
 
+def test_a_pool_is_ranked_as_if_it_were_all() -> None:
+    one, other = two_distances()
+    pool = np.random.default_rng(1).random((2, 20)) < 0.6
+    pool[np.arange(2), QUERIES] = True  # the query is left out all the same
+    found = measure(one, other, QUERIES, (3,), pool)
+    for row, query in enumerate(QUERIES):
+        kept = np.append(query, np.setdiff1d(np.flatnonzero(pool[row]), query))
+        alone = measure(one[[row]][:, kept], other[[row]][:, kept], np.array([0]), (3,))
+        for name, values in alone.items():
+            assert found[name][row] == pytest.approx(values[0])
+    with pytest.raises(ConfigError, match="neighbours"):
+        measure(one, other, QUERIES, (18,), pool)
+
+
 def rankings_of(queries: int = 12) -> tuple[dict[str, np.ndarray], "object"]:
     rng = np.random.default_rng(0)
     points = rng.random((40, 3)).astype(np.float32)

@@ -113,8 +113,9 @@ def assign(cost, rows, columns, column_of_row, row_of_column, u, v):
 def fewest_inversions(cost, u, v, n, m, column_of_row, sides, others):
     """The fewest inversions among the cheapest assignments of n objects to m (n <= m).
 
-    `cost`, `u`, `v`, `column_of_row`: as `assign` leaves them. An assignment is a cheapest one if and only if it uses
-    only pairs with cost[x, y] = u[x] + v[y], and every column with v[y] < 0 (complementary slackness).
+    One that has them is left in `column_of_row`. `cost`, `u`, `v` and `column_of_row` come as `assign` leaves them. An
+    assignment is a cheapest one if and only if it uses only pairs with cost[x, y] = u[x] + v[y], and every column with
+    v[y] < 0 (complementary slackness).
     """
     best = np.int64(0)  # what the assignment at hand turns round
     for x in range(n):
@@ -130,21 +131,27 @@ def fewest_inversions(cost, u, v, n, m, column_of_row, sides, others):
             allowed[x, y] = cost[x, y] == u[x] + v[y]
     adds = np.zeros((MOST, MOST, MOST), np.int64)
     free_row, free_column = np.ones(MOST, np.bool_), np.ones(MOST, np.bool_)
-    start = np.int64(0)
-    return _search(n, m, n, start, needed.sum(), best, allowed, needed, adds, free_row, free_column, sides, others)
+    chosen, start = np.empty(MOST, np.int64), np.int64(0)
+    maps = allowed, adds, sides, others
+    marks = needed, free_row, free_column, chosen, column_of_row
+    return _search(n, m, n, start, needed.sum(), best, maps, marks)
 
 
 @_compiled
 @no_type_check
-def _search(n, m, left, done, missing, best, allowed, needed, adds, free_row, free_column, sides, others):
+def _search(n, m, left, done, missing, best, maps, marks):
     """Branch and bound: `left` objects are not yet assigned, the others turn round `done` relations among themselves.
 
     adds[left - 1, x, y]: how many more it would be with x assigned to y. Each open object adds at least the least that
-    any of its free columns does. `missing` columns must still be used. Returns the best found, at most `best`.
+    any of its free columns does. `missing` columns must still be used. Returns the best found, at most `best`, and
+    leaves it in the last of `marks`.
     """
+    allowed, adds, sides, others = maps
+    needed, free_row, free_column, chosen, column_of_row = marks
     if missing > left:
         return best
     if left == 0:
+        column_of_row[:n] = chosen[:n]
         return done
     level = left - 1
     bound = done
@@ -175,16 +182,14 @@ def _search(n, m, left, done, missing, best, allowed, needed, adds, free_row, fr
         if column < 0 or done + low >= best:
             break
         tried |= 1 << column
+        chosen[row] = column
         free_column[column] = False
         for x in range(n):
             if free_row[x]:
                 turned = TURNED[sides[row, x]]
                 for y in range(m):
                     adds[level - 1, x, y] = adds[level, x, y] + turned[others[column, y]]
-        still = missing - needed[column]
-        best = _search(
-            n, m, level, done + low, still, best, allowed, needed, adds, free_row, free_column, sides, others
-        )
+        best = _search(n, m, level, done + low, missing - needed[column], best, maps, marks)
         free_column[column] = True
     free_row[row] = True
     return best
@@ -228,3 +233,17 @@ def distances_to_scenes(query, codes, counts, sides, hard, variant, quarters, in
         quarters[other] = assign(cost, few, many, column_of_row, row_of_column, u, v) + 4 * (many - few)
         if variant == 0:
             inversions[other] = fewest_inversions(cost, u, v, few, many, column_of_row, sides[small], sides[large])
+
+
+@_compiled
+@no_type_check
+def cheapest_assignment(small, large, codes, counts, sides, hard):
+    """For each object of scene `small` its counterpart in `large`, by the rule of variant 0."""
+    cost = np.empty((MOST, MOST), np.int64)
+    column_of_row, row_of_column = np.empty(2 * MOST, np.int64), np.empty(2 * MOST, np.int64)
+    u, v = np.empty(2 * MOST, np.int64), np.empty(2 * MOST, np.int64)
+    few, many = counts[small], counts[large]
+    exchange_costs(codes[small], few, codes[large], many, hard, cost)
+    assign(cost, few, many, column_of_row, row_of_column, u, v)
+    fewest_inversions(cost, u, v, few, many, column_of_row, sides[small], sides[large])
+    return column_of_row[:few]

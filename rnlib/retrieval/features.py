@@ -79,7 +79,7 @@ def pair_features(
     pictures: Pictures,
     layer: int,
     device: torch.device | str = "cpu",
-    chunk: int = 8,
+    chunk: int = 4,
 ) -> dict[str, Features]:
     """Features from what layer `layer` of g (from 0) reads for each ordered pair of objects, without the question.
 
@@ -101,7 +101,7 @@ def pair_features(
 
 @torch.inference_mode()
 def aggregated_features(
-    weights: Weights, split: Split, pictures: Pictures, device: torch.device | str = "cpu", chunk: int = 8
+    weights: Weights, split: Split, pictures: Pictures, device: torch.device | str = "cpu", chunk: int = 4
 ) -> Features:
     """The vector that a network which aggregates inside g makes of all pairs (AVF-RN: 512 numbers).
 

@@ -25,7 +25,7 @@ triangle inequality is not claimed of any of them.
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +38,7 @@ from rnlib.clevr.catalogue import RELATIONS
 from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError, DataError
 from rnlib.progress import progress
-from rnlib.retrieval.assignment import distances_to_scenes
+from rnlib.retrieval.assignment import cheapest_assignment, distances_to_scenes
 
 VARIANTS = ("canonical", "literal", "node")
 COSTS = ("soft", "hard")
@@ -75,6 +75,40 @@ class Scenes:
             query, self.codes, self.counts, self.sides, cost == "hard", VARIANTS.index(variant), quarters, turned
         )
         return (quarters / 2 + turned).astype(np.float32)
+
+    def counterparts(self, first: int, second: int, cost: str = "soft") -> list[tuple[int, int]]:
+        """What the canonical distance rests on: (object of `first`, object of `second`) of each exchange."""
+        _check(cost, COSTS, "cost of an exchange")
+        small, large = sorted((first, second), key=lambda scene: int(self.counts[scene]))
+        column_of_row = cheapest_assignment(small, large, self.codes, self.counts, self.sides, cost == "hard")
+        pairs = list(enumerate(column_of_row.tolist()))
+        return pairs if small == first else sorted((y, x) for x, y in pairs)
+
+    def turned(self, first: int, second: int, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int, str]]:
+        """The relations that an assignment turns round: (x, y, "right" or "front") where y lies so from x in `first`,
+        and the counterpart of x so from that of y in `second`."""
+        found = []
+        for at, relation in enumerate(("right", "front")):
+            for x, a in pairs:
+                for y, b in pairs:
+                    one, other = (
+                        (int(self.sides[scene, p, q]) // 3 ** (1 - at)) % 3 - 1
+                        for scene, p, q in ((first, x, y), (second, a, b))
+                    )
+                    if one == 1 and other == -1:
+                        found.append((x, y, relation))
+        return found
+
+    def shuffled(self, seed: int) -> "Scenes":
+        """The same scenes with their objects in another order: what a distance should not notice."""
+        rng, most = np.random.default_rng(seed), self.codes.shape[1]
+        order = np.tile(np.arange(most), (len(self.codes), 1))
+        for row, count in zip(order, self.counts, strict=True):
+            row[:count] = rng.permutation(count)
+        rows = np.arange(len(self.codes))[:, None]
+        return Scenes(
+            self.codes[rows, order], self.counts, self.sides[rows[..., None], order[:, :, None], order[:, None]]
+        )
 
 
 def ground_truth(

@@ -1,8 +1,8 @@
 """How well an order of pictures by features agrees with their order by scenes (Messina et al. 2018, 2019).
 
-All measures are per query, over all pictures but the query itself. Equally near pictures are in no order: the rank
-correlations use middle ranks, the others the mean over all ways of breaking the ties. So no measure depends on the
-order of the pictures in the files.
+All measures are per query, over all pictures but the query itself, or over those of a pool. Equally near pictures are
+in no order: the rank correlations use middle ranks, the others the mean over all ways of breaking the ties. So no
+measure depends on the order of the pictures in the files.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Integer
+from jaxtyping import Bool, Float, Integer
 from scipy.stats import kendalltau, rankdata, t, ttest_rel
 from sklearn.metrics import ndcg_score
 
@@ -23,6 +23,7 @@ KEYS = ["truth", "feature", "vectors"]
 
 Distances = Float[np.ndarray, "queries pictures"]
 Queries = Integer[np.ndarray, " queries"]
+Pool = Bool[np.ndarray, "queries pictures"]  # which pictures are ranked for each query; the query itself never is
 
 
 def rank_features(
@@ -30,6 +31,7 @@ def rank_features(
     truths: Mapping[str, Distances],
     queries: Queries,
     recall_at: Sequence[int] = RECALL_AT,
+    pool: Pool | None = None,
 ) -> pd.DataFrame:
     """A row for each truth, feature, kind of its vectors and query, with the measures of `measure` as columns.
 
@@ -41,49 +43,41 @@ def rank_features(
         for vectors, points in (("raw", values), ("L2", unit_length(values))):
             distances = distances_from(points, queries)
             for truth, scenes in truths.items():
-                part = pd.DataFrame({"query": queries, **measure(distances, scenes, queries, recall_at)})
+                part = pd.DataFrame({"query": queries, **measure(distances, scenes, queries, recall_at, pool)})
                 parts.append(part.assign(truth=truth, feature=name, vectors=vectors))
     table = pd.concat(parts, ignore_index=True)
     return table[[*KEYS, *(column for column in table.columns if column not in KEYS)]]
 
 
 def measure(
-    distances: Distances, truth: Distances, queries: Queries, recall_at: Sequence[int] = RECALL_AT
+    distances: Distances,
+    truth: Distances,
+    queries: Queries,
+    recall_at: Sequence[int] = RECALL_AT,
+    pool: Pool | None = None,
 ) -> dict[str, Float[np.ndarray, " queries"]]:
     """All measures of one feature against one truth, by name, for each query.
 
     spearman, kendall (tau-b): -1..1, 0 where either orders nothing. ndcg@5: relevance 1 - d / (largest d), gain
     2^relevance - 1, 0..1. recall@k: the share of the k nearest scenes among the k nearest by features, 0..1.
     """
-    recalls = recall_curve(distances, truth, queries, recall_at)
+    recalls = recall_curve(distances, truth, queries, recall_at, pool)
+    pairs = _ranked(distances, truth, queries, pool)
     return {
-        "spearman": rank_agreement(distances, truth, queries),
-        "kendall": np.array([_kendall(*pair) for pair in _without_query(distances, truth, queries)]),
-        f"ndcg@{NDCG_AT}": np.array([_ndcg(*pair) for pair in _without_query(distances, truth, queries)]),
+        "spearman": np.array([_spearman(*pair) for pair in pairs]),
+        "kendall": np.array([_kendall(*pair) for pair in pairs]),
+        f"ndcg@{NDCG_AT}": np.array([_ndcg(*pair) for pair in pairs]),
         **{f"recall@{k}": recalls[:, column] for column, k in enumerate(recall_at)},
     }
 
 
-def rank_agreement(distances: Distances, truth: Distances, queries: Queries) -> Float[np.ndarray, " queries"]:
-    """Spearman's rho between two kinds of distances. 0 where one of them is the same for all pictures."""
-    values = []
-    for pair in _without_query(distances, truth, queries):
-        ranks = [rankdata(row) for row in pair]
-        centred = [rank - rank.mean() for rank in ranks]
-        size = float(np.sqrt((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
-        values.append(float((centred[0] * centred[1]).sum()) / size if size else 0.0)
-    return np.array(values)
-
-
 def recall_curve(
-    distances: Distances, truth: Distances, queries: Queries, ks: Sequence[int]
+    distances: Distances, truth: Distances, queries: Queries, ks: Sequence[int], pool: Pool | None = None
 ) -> Float[np.ndarray, "queries ks"]:
-    """recall@k for each k. Raises ConfigError where there are fewer other pictures than k."""
-    require_neighbours(distances.shape[1], max(ks, default=1))
-    rows = [
-        (_membership(scenes, ks) * _membership(features, ks)).sum(1) / np.array(ks)
-        for features, scenes in _without_query(distances, truth, queries)
-    ]
+    """recall@k for each k. Raises ConfigError where there are fewer pictures to rank than k."""
+    pairs = _ranked(distances, truth, queries, pool)
+    require_neighbours(1 + min(len(features) for features, _ in pairs), max(ks, default=1))
+    rows = [(_membership(scenes, ks) * _membership(features, ks)).sum(1) / np.array(ks) for features, scenes in pairs]
     return np.array(rows)
 
 
@@ -157,11 +151,19 @@ def _of(rankings: pd.DataFrame, truth: str, feature: str, vectors: str, by: str)
     return values
 
 
-def _without_query(distances: Distances, truth: Distances, queries: Queries) -> list[tuple[np.ndarray, np.ndarray]]:
-    return [
-        (np.delete(one, query), np.delete(other, query))
-        for query, one, other in zip(queries.tolist(), distances, truth, strict=True)
-    ]
+def _ranked(
+    distances: Distances, truth: Distances, queries: Queries, pool: Pool | None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Of each query the two kinds of distances of the pictures that are ranked."""
+    ranked = np.ones(distances.shape, bool) if pool is None else np.array(pool)
+    ranked[np.arange(len(queries)), queries] = False
+    return [(one[rows], other[rows]) for one, other, rows in zip(distances, truth, ranked, strict=True)]
+
+
+def _spearman(one: Float[np.ndarray, " others"], other: Float[np.ndarray, " others"]) -> float:
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return 0.0
+    return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
 
 
 def _kendall(one: Float[np.ndarray, " others"], other: Float[np.ndarray, " others"]) -> float:
