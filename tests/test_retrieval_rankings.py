@@ -13,6 +13,7 @@ from rnlib.errors import ConfigError
 from rnlib.retrieval import (
     better_vectors,
     compare,
+    compare_with_all,
     distances_from,
     measure,
     nearest,
@@ -176,6 +177,11 @@ def test_a_better_feature_is_found_to_be_better() -> None:
     assert found.p_value < 0.01 < 0.99 < compare(rankings, ("bad", "raw"), ("good", "raw"), "truth", "spearman").p_value
     interval = ttest_rel(*values).confidence_interval(0.95)
     assert found.difference + found.half_width == pytest.approx(interval.high)
+    table = compare_with_all(rankings, "good", "truth", "spearman")
+    best = better_vectors(summarise(rankings))
+    [(first, second)] = [[key[1:] for key in best.index]]
+    assert table.index.tolist() == [" ".join(second)]
+    assert table["p"].iloc[0] == compare(rankings, first, second, "truth", "spearman").p_value
     same = compare(rankings, ("good", "raw"), ("good", "raw"), "truth", "spearman")
     assert (same.difference, same.half_width, same.p_value) == (0, 0, 0.5)
 

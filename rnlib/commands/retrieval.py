@@ -24,7 +24,7 @@ from rnlib.retrieval.feature_file import FeatureSet, load_features, save_feature
 from rnlib.retrieval.features import all_features, conv_features, random_features
 from rnlib.retrieval.ground_truth import COSTS, VARIANTS, ground_truth
 from rnlib.retrieval.neighbours import distances_from, require_neighbours
-from rnlib.retrieval.rankings import RECALL_AT, better_vectors, rank_features, recall_curve, summarise
+from rnlib.retrieval.rankings import RECALL_AT, better_vectors, rank_features, readable, recall_curve, summarise
 
 CURVE = 30  # points of a recall curve
 
@@ -167,16 +167,7 @@ def _retrieve(options: argparse.Namespace) -> None:
             truths=list(truths),
         ),
     )
-    best = better_vectors(summary)
-    shown = pd.DataFrame(
-        {
-            name: [f"{mean:.3f} ± {half:.3f}" for mean, half in best[name].to_numpy()]
-            for name in best.columns.get_level_values(0).unique()
-            if name != "queries"
-        },
-        index=best.index,
-    )
-    print(shown.to_string())
+    print(readable(better_vectors(summary)).to_string())
     print(f"{options.queries} queries to {count:,} pictures; mean ± half a 95 % interval; details in {options.out}")
 
 

@@ -11,13 +11,22 @@ rankings            how well an order of pictures agrees with that of their scen
 plots               neighbours beside their query, and the measures
 """
 
-from rnlib.retrieval.attribute_training import AttributeRecipe, evaluate_attributes, train_attributes
+from rnlib.retrieval.attribute_training import AttributeRecipe, attributes_name, evaluate_attributes, train_attributes
 from rnlib.retrieval.attributes import AttributeWeights, load_attribute_weights
 from rnlib.retrieval.feature_file import FeatureSet, load_features, save_features
 from rnlib.retrieval.features import aggregated_features, all_features, conv_features, pair_features, random_features
 from rnlib.retrieval.ground_truth import COSTS, VARIANTS, Scenes, ground_truth
 from rnlib.retrieval.neighbours import distances_from, nearest, unit_length
-from rnlib.retrieval.rankings import better_vectors, compare, measure, rank_features, recall_curve, summarise
+from rnlib.retrieval.rankings import (
+    better_vectors,
+    compare,
+    compare_with_all,
+    measure,
+    rank_features,
+    readable,
+    recall_curve,
+    summarise,
+)
 
 __all__ = [
     "COSTS",
@@ -28,8 +37,10 @@ __all__ = [
     "Scenes",
     "aggregated_features",
     "all_features",
+    "attributes_name",
     "better_vectors",
     "compare",
+    "compare_with_all",
     "conv_features",
     "distances_from",
     "evaluate_attributes",
@@ -41,6 +52,7 @@ __all__ = [
     "pair_features",
     "random_features",
     "rank_features",
+    "readable",
     "recall_curve",
     "save_features",
     "summarise",

@@ -1,5 +1,6 @@
 """Training the classifier of attributes: a small loop, saved after every epoch, bit for bit resumable on a CPU."""
 
+import hashlib
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -107,6 +108,12 @@ def train_attributes(
                 flush=True,
             )
     return folder
+
+
+def attributes_name(preset: Preset, recipe: AttributeRecipe, train_split: Split, val_split: Split) -> str:
+    """A folder's name for a training: equal for those that continue one another."""
+    config = _config(preset, msgspec.structs.replace(recipe, epochs=1), train_split, val_split)
+    return f"attributes-{hashlib.blake2b(msgspec.json.encode(config), digest_size=4).hexdigest()}"
 
 
 @torch.inference_mode()

@@ -105,6 +105,13 @@ def better_vectors(summary: pd.DataFrame, by: str = "spearman") -> pd.DataFrame:
     return summary.loc[list(best)]
 
 
+def readable(summary: pd.DataFrame) -> pd.DataFrame:
+    """What `summarise` gives as "mean ± half width", a column a measure."""
+    measures = [name for name in summary.columns.get_level_values(0).unique() if name != "queries"]
+    texts = {name: [f"{mean:.3f} ± {half:.3f}" for mean, half in summary[name].to_numpy()] for name in measures}
+    return pd.DataFrame(texts, index=summary.index)
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Whether one feature ranks better than another on the same queries, by a paired one-sided t-test.
@@ -136,6 +143,16 @@ def compare(rankings: pd.DataFrame, first: tuple[str, str], second: tuple[str, s
     test = ttest_rel(*values, alternative="greater")
     half = float(t.ppf(0.975, len(difference) - 1)) * difference.std(ddof=1) / np.sqrt(len(difference))
     return Comparison(" ".join(first), " ".join(second), by, float(difference.mean()), half, float(test.pvalue))
+
+
+def compare_with_all(rankings: pd.DataFrame, feature: str, truth: str, by: str) -> pd.DataFrame:
+    """`compare` of one feature with every other one, a row each; both with the vectors that have the higher mean."""
+    best = better_vectors(summarise(rankings), by)
+    names = [(name, vectors) for at, name, vectors in best.index if at == truth]
+    first = next((pair for pair in names if pair[0] == feature), (feature, "raw"))
+    found = [compare(rankings, first, other, truth, by) for other in names if other[0] != feature]
+    rows = [(one.second, one.difference, one.half_width, one.p_value) for one in found]
+    return pd.DataFrame(rows, columns=["other", "difference", "half width", "p"]).set_index("other")
 
 
 def _of(rankings: pd.DataFrame, truth: str, feature: str, vectors: str, by: str) -> Float[np.ndarray, " queries"]:

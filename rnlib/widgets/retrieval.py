@@ -34,7 +34,7 @@ class Search:
         self,
         split: Split,
         pictures: Integer[np.ndarray, " pictures"],
-        features: Mapping[str, Float[np.ndarray, "pictures _"]],
+        features: Mapping[str, Float[np.ndarray, "_ _"]],
         neighbours: int = 10,
         seed: int = 0,
     ) -> None:
