@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from rnlib import __version__
-from rnlib.commands import data, notebooks, training, weights
+from rnlib.commands import data, notebooks, retrieval, training, weights
 from rnlib.errors import RnlibError
 
 
@@ -22,7 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"rnlib {__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
-    for module in (data, training, weights, notebooks):
+    for module in (data, training, weights, retrieval, notebooks):
         module.add_commands(commands)
     return parser
 

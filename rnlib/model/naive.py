@@ -28,6 +28,9 @@ def naive_forward(
     hidden = torch.cat([first, second], -1)
     for index, layer in enumerate(network.relations.layers):
         if index == preset.question_injection:
-            hidden = torch.cat([hidden, question[:, None, None].expand(-1, n, n, -1)], -1)
+            asked = question if hidden.ndim == 2 else question[:, None, None].expand(-1, n, n, -1)
+            hidden = torch.cat([hidden, asked], -1)
         hidden = torch.relu(layer(hidden))
-    return network.answer(hidden.sum((1, 2)))
+        if index == preset.aggregation:
+            hidden = (hidden * network.relations.pair_weights.view(n, n, 1)).sum((1, 2))
+    return network.answer(hidden if preset.aggregation is not None else hidden.sum((1, 2)))

@@ -57,6 +57,7 @@ def sum_over_pairs(
     share: Float[Tensor, "questions joined"] | None = None,
     scene: Integer[Tensor, " questions"] | None = None,
     joins: int = 0,
+    pair_weight: Float[Tensor, " pairs"] | None = None,
 ) -> Float[Tensor, "rows relation"]:
     """Sum over i, j of g, from the two halves of its first layer: pair (i, j) begins as first[j] + second[i].
 
@@ -64,6 +65,8 @@ def sum_over_pairs(
     With `share`, question q, which is about scene number scene[q] (ascending, counted through all blocks; without
     `scene`: number q), adds share[q] to layer `joins` (from 1) before its ReLU: what comes before is computed once a
     scene. A row of the result is a question, without `share` a scene.
+    pair_weight: how much each pair (i, j) of a scene counts, i slowest; gradients flow to it too. All scenes then have
+    equally many objects.
     """
     if share is not None and scene is None:
         scene = torch.arange(sum(len(block.first) for block in blocks), device=share.device)
@@ -71,7 +74,7 @@ def sum_over_pairs(
     flat = [tensor for layer in layers for tensor in layer]
     room = kept_bytes(blocks[0].first.device) if torch.is_grad_enabled() else 0
     last = tuple(block.last for block in blocks)
-    total: Tensor = _SumOverPairs.apply(last, share, scene, joins, precision, room, *halves, *flat)
+    total: Tensor = _SumOverPairs.apply(last, share, scene, joins, pair_weight, precision, room, *halves, *flat)
     return total
 
 
@@ -100,6 +103,7 @@ class _Call:
     share: Tensor | None
     scene: Tensor | None
     joins: int
+    pair_weight: Tensor | None
     matrices: list[Tensor]
     biases: list[Tensor]
 
@@ -197,6 +201,10 @@ class _Call:
         """Write the sums over the pairs of a piece's rows to their rows of `total`."""
         for part in parts:
             rows, more = part.of(hidden), self.blocks[part.block].last - 1
+            if self.pair_weight is not None:
+                weighted = torch.einsum("p,npw->nw", self.pair_weight, rows.flatten(1, 2).to(total.dtype))
+                total[part.numbers] = weighted
+                continue
             if not more:
                 total[part.numbers] = rows.flatten(1, 2).sum(1, dtype=total.dtype)
                 continue
@@ -211,13 +219,20 @@ class _Gradients:
         self.call = call
         self.matrices = [torch.zeros_like(matrix, dtype=_wide(matrix.dtype)) for matrix in call.matrices]
         self.biases = [torch.zeros_like(bias, dtype=_wide(bias.dtype)) for bias in call.biases]
+        self.pair_weight = None if call.pair_weight is None else torch.zeros_like(call.pair_weight)
 
     def spread(self, total: Tensor, hidden: Tensor, parts: list[_Part]) -> Tensor:
         """From the gradient of the sums to that of the last layer before its ReLU, for the rows of a piece."""
         grad = torch.empty_like(hidden)
         for part in parts:
             rows, last = part.of(grad), self.call.blocks[part.block].last
-            rows.copy_(total[part.numbers][:, None, None])
+            each = total[part.numbers][:, None, None]
+            if self.call.pair_weight is not None:
+                assert self.pair_weight is not None
+                outputs = part.of(hidden).flatten(1, 2).to(total.dtype)
+                self.pair_weight += torch.einsum("nw,npw->p", total[part.numbers], outputs)
+                each = each * self.call.pair_weight.view(part.objects, part.objects, 1)
+            rows.copy_(each)
             if last != 1:
                 rows[:, -1] *= last
                 rows[:, :, -1] *= last
@@ -244,6 +259,7 @@ class _SumOverPairs(torch.autograd.Function):
         share: Tensor | None,
         scene: Tensor | None,
         joins: int,
+        pair_weight: Tensor | None,
         precision: torch.dtype,
         room: int,
         *tensors: Tensor,
@@ -257,6 +273,7 @@ class _SumOverPairs(torch.autograd.Function):
             None if share is None else share.to(precision),
             scene,
             joins,
+            None if pair_weight is None else pair_weight.to(_wide(precision)),
             [matrix.to(precision) for matrix in layers[::2]],
             [bias.to(precision) for bias in layers[1::2]],
         )
@@ -320,7 +337,8 @@ class _SumOverPairs(torch.autograd.Function):
         of_layers = [
             tensor.to(ctx.type) for pair in zip(gradients.matrices, gradients.biases, strict=True) for tensor in pair
         ]
-        return (None, d_share, None, None, None, None, *halves, *of_layers)
+        counts = None if gradients.pair_weight is None else gradients.pair_weight.to(ctx.type)
+        return (None, d_share, None, None, counts, None, None, *halves, *of_layers)
 
 
 def _wide(precision: torch.dtype) -> torch.dtype:

@@ -36,6 +36,8 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     reverse_question    the LSTM reads from the padding and the last word to the first
     g_layers            widths of g's layers
     question_injection  index of the g layer whose input the question joins: 0 is the original, 2 the IR presets
+    aggregation         index of the g layer behind which pairs are summed up, each place with a weight of its own that
+                        is learned (AVF-RN, Messina et al. 2019); null: behind the last layer, a plain sum (the paper)
     f_layers            widths of f's two hidden layers
     dropout             probability before f's last layer
     """
@@ -53,6 +55,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     reverse_question: bool = True
     g_layers: tuple[Size, ...] = (256, 256, 256, 256)
     question_injection: Annotated[int, msgspec.Meta(ge=0)] = 0
+    aggregation: Annotated[int, msgspec.Meta(ge=0)] | None = None
     f_layers: tuple[Size, Size] = (256, 256)
     dropout: Fraction = 0.5
 
@@ -66,6 +69,14 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                 f"preset '{self.name}': expected question_injection below the {len(self.g_layers)} layers of g, "
                 f"found {self.question_injection}."
             )
+        if self.aggregation is not None and (
+            self.objects != "pixels" or not self.aggregation < self.question_injection
+        ):
+            raise ConfigError(
+                f"preset '{self.name}': expected aggregation inside g with objects 'pixels' (only cells have places of "
+                f"their own) and before question_injection, found aggregation {self.aggregation}, objects "
+                f"'{self.objects}' and question_injection {self.question_injection}."
+            )
         if not self.conv_channels:
             raise ConfigError(f"preset '{self.name}': expected at least one convolution in conv_channels, found none.")
 
@@ -75,6 +86,14 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         if self.objects == "pixels":
             return self.conv_channels[-1] + 2
         return 7 if self.state_attributes == "codes" else 18
+
+    @property
+    def cells(self) -> int:
+        """Objects of a picture: cells of the convolutional map."""
+        side = self.image_size
+        for _ in self.conv_channels:
+            side = (side + 1) // 2
+        return side**2
 
 
 def shipped_presets() -> dict[str, Preset]:

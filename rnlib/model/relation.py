@@ -6,6 +6,9 @@ The question q joins the input of layer `injection` of g: layer 0 in the origina
 IR presets, whose first two layers then describe pairs of objects whatever is asked and are
 computed once a scene. `rnlib.model.pairs` does the sum; `rnlib.model.naive` is the formula as it stands.
 
+AVF-RN aggregates inside g: behind layer `aggregation`, which does not know the question yet, each pair of cells counts
+as much as a learned weight of its own says, and the layers that follow read one vector a scene (Messina et al. 2019).
+
 The padding rows of a state description are all alike, so a scene of n objects in 12 rows has
 only (n + 1)^2 different pairs: the one padding row counts 12 - n times.
 """
@@ -37,6 +40,9 @@ class RelationSum(nn.Module):
         self.layers = nn.ModuleList(
             nn.Linear(before, after) for before, after in zip(inputs, preset.g_layers, strict=True)
         )
+        self.aggregation = preset.aggregation
+        if preset.aggregation is not None:
+            self.pair_weights = nn.Parameter(torch.ones(preset.cells**2))  # begins as the plain sum
 
     def forward(
         self,
@@ -54,13 +60,14 @@ class RelationSum(nn.Module):
         """
         if scene is None:
             scene = torch.arange(len(question), device=question.device)
+        if self.aggregation is not None:
+            return self._behind(self.aggregate(objects)[scene], question)
         layers = [(layer.weight, layer.bias) for layer in map(self.linear, range(len(self.layers)))]
-        precision = torch.bfloat16 if self.precision == "bf16" else objects.dtype
+        precision = self._precision(objects)
         joined, bias = layers[self.injection]
         share = question @ joined[:, -self.question_size :].T
         layers[self.injection] = joined[:, : -self.question_size], bias
-        (halves, bias), size = layers[0], objects.shape[2]
-        first, second = objects @ halves[:, :size].T, objects @ halves[:, size:].T + bias
+        first, second = self._halves(objects)
         blocks, order, numbers = [], [], []
         scenes_before = 0
         for questions, used, last in self._groups(objects.shape[1], present, scene):
@@ -103,6 +110,18 @@ class RelationSum(nn.Module):
             else:
                 yield questions, n + 1, rows - n
 
+    def aggregate(self, objects: Float[Tensor, "scenes objects size"]) -> Float[Tensor, "scenes features"]:
+        """The weighted sum over pairs of what layer `aggregation` of g makes of them, ReLU included.
+
+        Raises ValueError for a preset that does not aggregate inside g.
+        """
+        if self.aggregation is None:
+            raise ValueError("this preset sums its pairs behind g, where they depend on a question")
+        first, second = self._halves(objects)
+        layers = [(layer.weight, layer.bias) for layer in map(self.linear, range(1, self.aggregation + 1))]
+        blocks = [Block(first, second)]
+        return sum_over_pairs(blocks, layers, self._precision(objects), pair_weight=self.pair_weights)
+
     def linear(self, index: int) -> nn.Linear:
         """Layer `index` of g."""
         layer = self.layers[index]
@@ -114,13 +133,41 @@ class RelationSum(nn.Module):
     ) -> Float[Tensor, "scenes objects objects features"]:
         """What layer `layer` of g reads for each pair, without the question's part.
 
-        Entry [b, i, j] belongs to the input [o_j, o_i]. Raises ValueError behind the layer that the question joins.
+        Entry [b, i, j] belongs to the input [o_j, o_i]. Raises ValueError behind the layer that the question joins,
+        and behind the aggregation.
         """
         if layer > self.injection:
             raise ValueError(f"the question joins g at layer {self.injection}: features behind it depend on a question")
-        n = objects.shape[1]
-        first, second = objects[:, None].expand(-1, n, -1, -1), objects[:, :, None].expand(-1, -1, n, -1)
-        hidden = torch.cat([first, second], -1)
-        for index in range(layer):
+        if self.aggregation is not None and layer > self.aggregation:
+            raise ValueError(f"pairs are aggregated behind layer {self.aggregation} of g: there are none behind it")
+        if layer == 0:
+            n = objects.shape[1]
+            first, second = objects[:, None].expand(-1, n, -1, -1), objects[:, :, None].expand(-1, -1, n, -1)
+            return torch.cat([first, second], -1)
+        first, second = self._halves(objects)
+        hidden = torch.relu(first[:, None] + second[:, :, None])
+        for index in range(1, layer):
+            hidden = torch.relu(self.linear(index)(hidden))
+        return hidden
+
+    def _halves(
+        self, objects: Float[Tensor, "scenes objects size"]
+    ) -> tuple[Float[Tensor, "scenes objects width"], Float[Tensor, "scenes objects width"]]:
+        """What each object adds to the first layer of g as o_j, and as o_i (with the bias); without the question."""
+        layer, size = self.linear(0), objects.shape[2]
+        return objects @ layer.weight[:, :size].T, objects @ layer.weight[:, size : 2 * size].T + layer.bias
+
+    def _precision(self, objects: Tensor) -> torch.dtype:
+        return torch.bfloat16 if self.precision == "bf16" else objects.dtype
+
+    def _behind(
+        self, aggregated: Float[Tensor, "batch features"], question: Float[Tensor, "batch hidden"]
+    ) -> Float[Tensor, "batch relation"]:
+        """The layers of g behind the aggregation, of which one reads the question too."""
+        assert self.aggregation is not None
+        hidden = aggregated
+        for index in range(self.aggregation + 1, len(self.layers)):
+            if index == self.injection:
+                hidden = torch.cat([hidden, question], 1)
             hidden = torch.relu(self.linear(index)(hidden))
         return hidden

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import DataError, WeightsError
@@ -26,6 +25,7 @@ from rnlib.model.released import find_weights
 from rnlib.model.seed import read_seed_weights
 
 FORMAT = "rnlib-weights-1"
+ATTRIBUTES_FORMAT = "rnlib-attributes-1"  # the convolutions with another head: see rnlib.retrieval.attributes
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,21 @@ def save_weights(
     provenance: Mapping[str, object] | None = None,
 ) -> Path:
     """Write `path` (.safetensors) and its JSON; returns `path`."""
-    path = _checked_suffix(Path(path))
-    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()})
     info = {
         "format": FORMAT,
         "preset": msgspec.to_builtins(network.preset),
         "vocabulary": msgspec.to_builtins(vocabulary),
         "metrics": dict(metrics or {}),
         "provenance": dict(provenance or {}),
-        "sha256": hashlib.sha256(content).hexdigest(),
     }
+    return write_weights(path, network.state_dict(), info)
+
+
+def write_weights(path: Path | str, tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> Path:
+    """Write tensors to `path` (.safetensors) and `info` with their sha256 to its JSON; returns `path`."""
+    path = _checked_suffix(Path(path))
+    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    info = {**info, "sha256": hashlib.sha256(content).hexdigest()}
     json.dumps(info, allow_nan=False)  # what cannot be written must show before either file is
     with atomic_write(path) as file:
         file.write(content)
@@ -75,10 +80,13 @@ def load_weights(path: Path | str) -> Weights:
         preset, vocabulary, tensors, note = read_seed_weights(path)
         info: dict[str, Any] = {"metrics": {}, "provenance": {"imported from": path.name, "note": note}}
     else:
-        preset, vocabulary, info = _read_info(_checked_suffix(path))
-        tensors = _read_tensors(path, info["sha256"])
+        preset, info, tensors = read_weights(path, FORMAT)
+        try:
+            vocabulary = msgspec.convert(info["vocabulary"], Vocabulary)
+        except (KeyError, msgspec.ValidationError) as error:
+            raise _undescribed(path, error) from None
     network = RelationNetwork(preset, vocabulary)
-    _fill(network, tensors, path)
+    fill(network, tensors, path, preset)
     return Weights(network.eval(), preset, vocabulary, info, path.stem)
 
 
@@ -97,7 +105,11 @@ def _checked_suffix(path: Path) -> Path:
     return path
 
 
-def _read_info(path: Path) -> tuple[Preset, Vocabulary, dict[str, Any]]:
+def read_weights(path: Path, *formats: str) -> tuple[Preset, dict[str, Any], dict[str, Tensor]]:
+    """Preset, JSON and tensors of a .safetensors file of one of the formats. WeightsError says what is wrong."""
+    path = _checked_suffix(path)
+    if not path.is_file():
+        raise WeightsError(f"expected weights at {path}, found no such file. Check the path.")
     sidecar = path.with_suffix(".json")
     if not sidecar.is_file():
         raise WeightsError(
@@ -106,15 +118,19 @@ def _read_info(path: Path) -> tuple[Preset, Vocabulary, dict[str, Any]]:
         )
     try:
         info = read_json(sidecar)
-        if info["format"] != FORMAT:
-            raise WeightsError(f"{sidecar}: expected the format {FORMAT}, found {info['format']}.")
-        preset = msgspec.convert(info["preset"], Preset)
-        vocabulary = msgspec.convert(info["vocabulary"], Vocabulary)
-        info["sha256"]
+        if info["format"] not in formats:
+            raise WeightsError(f"{sidecar}: expected the format {' or '.join(formats)}, found {info['format']}.")
+        preset, digest = msgspec.convert(info["preset"], Preset), info["sha256"]
     except (DataError, KeyError, TypeError, msgspec.ValidationError) as error:
-        problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise WeightsError(f"{sidecar} does not describe weights: {problem}. Copy it again from its source.") from None
-    return preset, vocabulary, info
+        raise _undescribed(path, error) from None
+    return preset, info, _read_tensors(path, digest)
+
+
+def _undescribed(path: Path, error: Exception) -> WeightsError:
+    problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+    return WeightsError(
+        f"{path.with_suffix('.json')} does not describe weights: {problem}. Copy it again from its source."
+    )
 
 
 def _read_tensors(path: Path, expected: str) -> dict[str, Tensor]:
@@ -130,7 +146,8 @@ def _read_tensors(path: Path, expected: str) -> dict[str, Tensor]:
         raise WeightsError(f"{path} is not a safetensors file ({error}). Copy it again from its source.") from None
 
 
-def _fill(network: RelationNetwork, tensors: dict[str, Tensor], path: Path) -> None:
+def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path, preset: Preset) -> None:
+    """Put tensors into a network; WeightsError names those that are missing, unknown or of another shape."""
     own = network.state_dict()
     faults = [f"{name} is missing" for name in own if name not in tensors]
     faults += [f"{name} is unknown" for name in tensors if name not in own]
@@ -141,24 +158,31 @@ def _fill(network: RelationNetwork, tensors: dict[str, Tensor], path: Path) -> N
     ]
     if faults:
         raise WeightsError(
-            f"{path} does not fit the preset '{network.preset.name}': {'; '.join(faults[:3])}"
+            f"{path} does not fit the preset '{preset.name}': {'; '.join(faults[:3])}"
             f"{f' and {len(faults) - 3} more' if len(faults) > 3 else ''}. These are weights of another preset."
         )
     network.load_state_dict(tensors)
 
 
 def transfer_convolutions(network: RelationNetwork, path: Path | str) -> None:
-    """Copy the convolutional layers of other weights into `network`. Raises WeightsError where they do not fit."""
-    source = load_weights(path)
-    if network.preset.objects != "pixels" or source.preset.objects != "pixels":
+    """Copy the convolutional layers of other weights into `network`: of a relation network, or of a classifier of
+    attributes (`rnlib.retrieval.attributes`). Raises WeightsError where they do not fit.
+    """
+    path = Path(path).expanduser()
+    if path.suffix == ".pth":
+        source = load_weights(path)
+        preset, tensors = source.preset, dict(source.network.state_dict())
+    else:
+        preset, _, tensors = read_weights(path, FORMAT, ATTRIBUTES_FORMAT)
+    if network.preset.objects != "pixels" or preset.objects != "pixels":
         raise WeightsError(
-            f"expected two networks that read pixels, found presets '{source.preset.name}' ({source.preset.objects}) "
+            f"expected two networks that read pixels, found presets '{preset.name}' ({preset.objects}) "
             f"and '{network.preset.name}' ({network.preset.objects}). Convolutions can go only from pixels to pixels."
         )
-    if source.preset.conv_channels != network.preset.conv_channels:
+    if preset.conv_channels != network.preset.conv_channels:
         raise WeightsError(
             f"expected convolutions of {list(network.preset.conv_channels)} kernels, "
-            f"{path} has {list(source.preset.conv_channels)}."
+            f"{path} has {list(preset.conv_channels)}."
         )
-    with torch.no_grad():
-        network.objects.load_state_dict(source.network.objects.state_dict())
+    convolutions = {name: tensor for name, tensor in tensors.items() if name.startswith("objects.")}
+    fill(network.objects, {name.removeprefix("objects."): one for name, one in convolutions.items()}, path, preset)

@@ -1,8 +1,9 @@
-"""One vector a picture, to find like pictures by (Messina et al. 2018).
+"""One vector a picture, to find like pictures by (Messina et al. 2018, 2019).
 
 Two-stage relation networks (the IR presets) have layers of g that see pairs of objects but
 not the question. What such a layer reads for all pairs, gathered into one vector, says
-which relations the picture holds. The convolutional map before g knows no relations.
+which relations the picture holds. Networks that aggregate inside g (AVF-RN) have that vector
+themselves. The convolutional map before g knows no relations.
 """
 
 from collections.abc import Iterator
@@ -10,60 +11,111 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from jaxtyping import Float, Integer
-from torch import Tensor
+from torch import Tensor, nn
 
 from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError, DataError
+from rnlib.model.objects import PixelObjects, state_rows
+from rnlib.model.preset import Preset
+from rnlib.model.relation import RelationSum
 from rnlib.model.weights import Weights
+from rnlib.retrieval.attributes import AttributeWeights
 
 Features = Float[np.ndarray, "pictures size"]
+Pictures = Integer[np.ndarray, " pictures"]
+
+
+def all_features(
+    weights: Weights, split: Split, pictures: Pictures, layers: list[int], device: torch.device | str = "cpu"
+) -> dict[str, Features]:
+    """Every feature that the weights have, by name: "conv mean", "pairs 2 max", "aggregated" and so on.
+
+    `layers`: of g, for the pair features. Raises as the functions below.
+    """
+    for layer in layers:
+        check_layer(weights, layer)
+    made: dict[str, Features] = {}
+    if weights.preset.objects == "pixels":
+        conv = conv_features(weights, split, pictures, device)
+        made |= {f"conv {name}": values for name, values in conv.items()}
+    for layer in layers:
+        pairs = pair_features(weights, split, pictures, layer, device)
+        made |= {f"pairs {layer} {name}": values for name, values in pairs.items()}
+    if weights.preset.aggregation is not None:
+        made["aggregated"] = aggregated_features(weights, split, pictures, device)
+    return made
 
 
 @torch.inference_mode()
 def conv_features(
-    weights: Weights,
+    weights: Weights | AttributeWeights,
     split: Split,
-    pictures: Integer[np.ndarray, " pictures"],
+    pictures: Pictures,
     device: torch.device | str = "cpu",
     chunk: int = 64,
 ) -> dict[str, Features]:
-    """Features from the convolutional map: its "mean" over cells (24 numbers), and all of it ("flat", 8 x 8 x 24).
+    """Features from the convolutional map: its "mean" and "max" over cells (24 numbers), all of it ("flat", 1,536).
 
     `pictures` are rows of `split.images`. Raises ConfigError for weights that read no
     pictures, DataError where the split lacks them.
     """
-    means, flats = [], []
-    for images in _images(weights, split, pictures, device, chunk):
-        cells = weights.network.objects.features(images)  # type: ignore[operator]  # PixelObjects
-        means.append(cells.mean((2, 3)).cpu())
-        flats.append(cells.flatten(1).cpu())
-    return {"mean": torch.cat(means).numpy(), "flat": torch.cat(flats).numpy()}
+    preset, convolutions = weights.preset, weights.network.objects
+    if not isinstance(convolutions, PixelObjects):
+        raise ConfigError(f"expected weights that read pictures, found the preset '{preset.name}' ({preset.objects}).")
+    _require_pictures(preset, split)
+    weights.network.to(device).eval()
+    parts: dict[str, list[Tensor]] = {"mean": [], "max": [], "flat": []}
+    for start in range(0, len(pictures), chunk):
+        cells = convolutions.features(_images(split, pictures[start : start + chunk], device))
+        for name, values in (("mean", cells.mean((2, 3))), ("max", cells.amax((2, 3))), ("flat", cells.flatten(1))):
+            parts[name].append(values.cpu())
+    return {name: torch.cat(values).numpy() for name, values in parts.items()}
 
 
 @torch.inference_mode()
 def pair_features(
     weights: Weights,
     split: Split,
-    pictures: Integer[np.ndarray, " pictures"],
+    pictures: Pictures,
     layer: int,
     device: torch.device | str = "cpu",
-    chunk: int = 8,
+    chunk: int = 4,
 ) -> dict[str, Features]:
     """Features from what layer `layer` of g (from 0) reads for each ordered pair of objects, without the question.
 
     Each pair's vector is divided by its L2 norm; "mean" and "max" gather them over all
-    pairs. Only `chunk` pictures' pairs are held at once (64 x 64 pairs of 256 numbers are
-    4 MiB a picture). Raises as `conv_features`, and ConfigError for a layer behind the one
-    where the question joins: what those read depends on the question.
+    pairs (of a state description: of the scene's own objects, without padding). Only `chunk`
+    pictures' pairs are held at once (64 x 64 pairs of 256 numbers are 4 MiB a picture). Raises as
+    `conv_features`, and ConfigError for a layer that does not read pairs without the question.
     """
     check_layer(weights, layer)
-    means, maxima = [], []
-    for images in _images(weights, split, pictures, device, chunk):
-        pairs = weights.network.relations.pair_inputs(weights.network.objects(images), layer)  # type: ignore[union-attr]
-        unit = torch.nn.functional.normalize(pairs.flatten(1, 2), dim=2)
-        means.append(unit.mean(1).cpu())
-        maxima.append(unit.amax(1).cpu())
-    return {"mean": torch.cat(means).numpy(), "max": torch.cat(maxima).numpy()}
+    relations = _relations(weights)
+    means = maxima = torch.zeros(0)
+    for rows, objects in _objects(weights, split, pictures, device, chunk):
+        unit = nn.functional.normalize(relations.pair_inputs(objects, layer).flatten(1, 2), dim=2)
+        if not len(means):
+            means, maxima = torch.zeros(2, len(pictures), unit.shape[2])
+        means[rows], maxima[rows] = unit.mean(1).cpu(), unit.amax(1).cpu()
+    return {"mean": means.numpy(), "max": maxima.numpy()}
+
+
+@torch.inference_mode()
+def aggregated_features(
+    weights: Weights, split: Split, pictures: Pictures, device: torch.device | str = "cpu", chunk: int = 4
+) -> Features:
+    """The vector that a network which aggregates inside g makes of all pairs (AVF-RN: 512 numbers).
+
+    Raises as `conv_features`, and ConfigError for a network that aggregates only behind g.
+    """
+    preset = weights.preset
+    if preset.aggregation is None:
+        raise ConfigError(
+            f"the preset '{preset.name}' sums its pairs behind the last layer of g, where the question has joined: it "
+            "has no aggregated features. Use weights of a preset with aggregation inside g, such as avf-fp."
+        )
+    relations = _relations(weights)
+    parts = [relations.aggregate(objects).cpu() for _, objects in _objects(weights, split, pictures, device, chunk)]
+    return torch.cat(parts).numpy()
 
 
 def random_features(pictures: int, size: int = 24, seed: int = 0) -> Features:
@@ -72,28 +124,62 @@ def random_features(pictures: int, size: int = 24, seed: int = 0) -> Features:
 
 
 def check_layer(weights: Weights, layer: int) -> None:
-    """Raise ConfigError unless what layer `layer` of g reads for a pair is free of the question."""
+    """Raise ConfigError unless layer `layer` of g reads pairs, and reads them before the question is known."""
     preset = weights.preset
-    if not 0 <= layer <= preset.question_injection:
+    last, why = preset.question_injection, "where the question joins it"
+    if preset.aggregation is not None and preset.aggregation < last:
+        last, why = preset.aggregation, "behind which its pairs are aggregated"
+    if preset.objects == "none":
+        raise ConfigError(f"expected weights that read a scene, found the preset '{preset.name}' (question alone).")
+    if not 0 <= layer <= last:
         raise ConfigError(
-            f"expected a layer of g from 0 to {preset.question_injection}, where the question joins it in the preset "
-            f"'{preset.name}', found {layer}. Behind that layer the features depend on the question; "
-            "choose an earlier layer, or weights of an IR preset."
+            f"expected a layer of g from 0 to {last}, {why} in the preset "
+            f"'{preset.name}', found {layer}. Behind that layer there are no features of pairs that do not depend on "
+            "the question; choose an earlier layer, or weights of an IR preset."
         )
 
 
-def _images(
-    weights: Weights, split: Split, pictures: Integer[np.ndarray, " pictures"], device: torch.device | str, chunk: int
-) -> Iterator[Float[Tensor, "chunk 3 height width"]]:
-    """Pictures in [0, 1] on the device, `chunk` at a time; the network is moved there too."""
+def _relations(weights: Weights) -> RelationSum:
+    relations = weights.network.relations
+    assert relations is not None, "checked before: question-only weights have no pairs"
+    return relations
+
+
+def _objects(
+    weights: Weights, split: Split, pictures: Pictures, device: torch.device | str, chunk: int
+) -> Iterator[tuple[Integer[np.ndarray, " chunk"], Float[Tensor, "chunk objects size"]]]:
+    """Objects of `chunk` pictures at a time, with their places among `pictures`; of state descriptions only as many
+    objects as the scenes have, so that a chunk's scenes have equally many."""
     preset = weights.preset
-    if preset.objects != "pixels":
-        raise ConfigError(f"expected weights that read pictures, found the preset '{preset.name}' ({preset.objects}).")
+    weights.network.to(device).eval()
+    if preset.objects == "pixels":
+        _require_pictures(preset, split)
+        for start in range(0, len(pictures), chunk):
+            places = np.arange(start, min(start + chunk, len(pictures)))
+            yield places, weights.network.objects(_images(split, pictures[places], device))
+        return
+    if not split.has_scenes:
+        raise DataError(
+            f"preset '{preset.name}' reads state descriptions, but {split.directory.scenes(split.name)} does not exist "
+            "(CLEVR's test split has none). Use the split val, or weights that read pictures."
+        )
+    counts = split.n_objects[pictures]
+    for count in np.unique(counts):
+        of_count = np.flatnonzero(counts == count)
+        for start in range(0, len(of_count), chunk):
+            places = of_count[start : start + chunk]
+            rows = pictures[places]
+            yield places, state_rows(preset, split.coordinates[rows], split.codes[rows])[:, :count].to(device)
+
+
+def _images(split: Split, pictures: Pictures, device: torch.device | str) -> Float[Tensor, "chunk 3 height width"]:
+    images: np.ndarray = split.images  # type: ignore[assignment]  # checked before
+    return torch.from_numpy(images[pictures]).to(device).float() / 255
+
+
+def _require_pictures(preset: Preset, split: Split) -> None:
     if split.images is None or split.images.shape[-1] != preset.image_size:
         raise DataError(
             f"expected pictures of {preset.image_size} pixels, the split has "
             f"{'none' if split.images is None else split.images.shape[-1]}. Open it with images={preset.image_size}."
         )
-    weights.network.to(device).eval()
-    for start in range(0, len(pictures), chunk):
-        yield torch.from_numpy(split.images[pictures[start : start + chunk]]).to(device).float() / 255

@@ -1,82 +1,193 @@
-"""How far apart two scenes are, from their descriptions, and how well features agree with it.
+"""How far apart two scenes are, from their descriptions (Messina et al. 2018; Riesen and Bunke 2009).
 
-The distance is the "node" part A of Messina et al. 2018: the least cost of turning one
-set of objects into the other. Exchanging an object for another costs the fraction of the
-four attributes in which they differ (or, "hard", 1 if any differs), adding or removing an
-object 1. It knows nothing of where objects stand.
+    distance = 2 A + inversions_right + inversions_front
+
+A is the least cost of turning the objects of one scene into those of the other: exchanging an object for another costs
+the fraction of the four attributes in which they differ ("soft") or 1 if any differs ("hard"), adding or removing one
+costs 1. An inversion is a relation (x is left of y, x is behind y) that the objects' counterparts have the other way
+round. Several assignments can cost A, and they turn round different relations. So there are three variants:
+
+canonical   the fewest inversions among the cheapest assignments
+literal     those of the one assignment that scipy's linear_sum_assignment finds for the published (n + m) x (n + m)
+            matrix, with the objects in the order in which they stand in the files; from the query to the picture
+node        2 A alone: it knows nothing of where objects stand
+
+**Canonical is invariant and symmetric.** Let M be the set of cheapest assignments, that is of cheapest injections of
+the smaller scene into the larger one (see `rnlib.retrieval.assignment`). (1) Renumbering the objects of either scene
+renumbers both sides of every assignment: M goes one to one into the M of the renumbered scenes, and neither an
+assignment's cost nor the number of relations it turns round changes, since both are sums over pairs of objects that do
+not speak of numbers. So the minimum over M is the same. (2) From the other side, an assignment is the same set of pairs
+read backwards, at the same cost; and x, y with counterparts x', y' are turned round if the sign of (y right of x) is
+opposite to that of (y' right of x'), which reads the same backwards. So d(1, 2) = d(2, 1). (3) d(1, 1) = 0, by the
+identity, and d >= 0. Literal has neither of the first two: that is its hazard, and why it is here only to compare. The
+triangle inequality is not claimed of any of them.
 """
 
-import numpy as np
-import pandas as pd
-from jaxtyping import Float, Integer, UInt8
-from scipy.optimize import linear_sum_assignment
-from scipy.stats import rankdata, t
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float, Int, Integer, UInt8
+
+from rnlib.clevr.cache import cache_folder, locked, open_arrays, replace_folder, seal
+from rnlib.clevr.catalogue import RELATIONS
 from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError, DataError
+from rnlib.progress import progress
+from rnlib.retrieval.assignment import cheapest_assignment, distances_to_scenes
+
+VARIANTS = ("canonical", "literal", "node")
+COSTS = ("soft", "hard")
+VERSION = 1  # of the definitions above: part of a cached truth's fingerprint
 
 
-def node_distance(
-    first: UInt8[np.ndarray, "objects 4"], second: UInt8[np.ndarray, "others 4"], hard: bool = False
-) -> float:
-    """The least cost of turning the objects of one scene into those of another.
+@dataclass(frozen=True)
+class Scenes:
+    """What the distance reads of scenes, as `rnlib.retrieval.assignment` wants it."""
 
-    Codes are colour, material, shape, size. An exchange costs at most 1, a removal with an
-    addition 2: so as many objects as possible are exchanged, and the rest is added or
-    removed. This is the optimum of the paper's (n1 + n2) x (n1 + n2) matrix.
-    """
-    differing = (first[:, None] != second[None]).mean(2)
-    cost = np.ceil(differing) if hard else differing
-    rows, columns = linear_sum_assignment(cost)
-    return float(cost[rows, columns].sum()) + abs(len(first) - len(second))
+    codes: UInt8[np.ndarray, "scenes most 4"]
+    counts: Int[np.ndarray, " scenes"]
+    sides: Int[np.ndarray, "scenes most most"]
+
+    @classmethod
+    def of(cls, split: Split, pictures: Integer[np.ndarray, " pictures"]) -> "Scenes":
+        """The scenes of some rows of a split. Raises DataError for a split without scenes."""
+        if not split.has_scenes:
+            raise DataError(
+                f"expected scenes in {split.directory.scenes(split.name)}, found no such file "
+                "(CLEVR's test split has none). Use the split val."
+            )
+        bits = split.relationships[pictures][..., None] >> np.arange(split.relationships.shape[2]) & 1
+        lies = {relation: bits[:, number].astype(np.int64) for number, relation in enumerate(RELATIONS)}
+        right, front = (lies[relation] - lies[relation].swapaxes(1, 2) for relation in ("right", "front"))
+        return cls(split.codes[pictures], split.n_objects[pictures].astype(np.int64), 3 * (1 + right) + 1 + front)
+
+    def distances(self, query: int, variant: str = "canonical", cost: str = "soft") -> Float[np.ndarray, " scenes"]:
+        """From scene `query` to every scene: multiples of 1/2. Raises ConfigError for an unknown variant or cost."""
+        _check(variant, VARIANTS, "variant of the ground truth")
+        _check(cost, COSTS, "cost of an exchange")
+        quarters, turned = np.zeros((2, len(self.codes)), np.int64)
+        distances_to_scenes(
+            query, self.codes, self.counts, self.sides, cost == "hard", VARIANTS.index(variant), quarters, turned
+        )
+        return (quarters / 2 + turned).astype(np.float32)
+
+    def counterparts(self, first: int, second: int, cost: str = "soft") -> list[tuple[int, int]]:
+        """What the canonical distance rests on: (object of `first`, object of `second`) of each exchange."""
+        _check(cost, COSTS, "cost of an exchange")
+        small, large = sorted((first, second), key=lambda scene: int(self.counts[scene]))
+        column_of_row = cheapest_assignment(small, large, self.codes, self.counts, self.sides, cost == "hard")
+        pairs = list(enumerate(column_of_row.tolist()))
+        return pairs if small == first else sorted((y, x) for x, y in pairs)
+
+    def turned(self, first: int, second: int, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int, str]]:
+        """The relations that an assignment turns round: (x, y, "right" or "front") where y lies so from x in `first`,
+        and the counterpart of x so from that of y in `second`."""
+        found = []
+        for at, relation in enumerate(("right", "front")):
+            for x, a in pairs:
+                for y, b in pairs:
+                    one, other = (
+                        (int(self.sides[scene, p, q]) // 3 ** (1 - at)) % 3 - 1
+                        for scene, p, q in ((first, x, y), (second, a, b))
+                    )
+                    if one == 1 and other == -1:
+                        found.append((x, y, relation))
+        return found
+
+    def shuffled(self, seed: int) -> "Scenes":
+        """The same scenes with their objects in another order: what a distance should not notice."""
+        rng, most = np.random.default_rng(seed), self.codes.shape[1]
+        order = np.tile(np.arange(most), (len(self.codes), 1))
+        for row, count in zip(order, self.counts, strict=True):
+            row[:count] = rng.permutation(count)
+        rows = np.arange(len(self.codes))[:, None]
+        return Scenes(
+            self.codes[rows, order], self.counts, self.sides[rows[..., None], order[:, :, None], order[:, None]]
+        )
 
 
-def node_distances(
+def ground_truth(
     split: Split,
     pictures: Integer[np.ndarray, " pictures"],
     queries: Integer[np.ndarray, " queries"],
-    hard: bool = False,
+    variant: str = "canonical",
+    cost: str = "soft",
+    *,
+    cache: Path | str | None = None,
+    threads: int | None = None,
+    show: bool = True,
 ) -> Float[np.ndarray, "queries pictures"]:
-    """Node distances from the scene of each query to that of every picture; queries count within `pictures`.
+    """Distances from the scene of each query to that of every picture; queries count within `pictures`.
 
-    Takes about 15 microseconds a pair. Raises DataError for a split without scenes.
+    Computed once and kept in the cache (see `rnlib.clevr.cache`) under a fingerprint of scenes, pictures, queries,
+    variant and cost. `threads`: default, as many as this process may use cores. Raises DataError for a split without
+    scenes, ConfigError for an unknown variant or cost.
     """
-    if not split.has_scenes:
-        raise DataError(
-            f"expected scenes in {split.directory.scenes(split.name)}, found no such file "
-            "(CLEVR's test split has none). Use the split val."
-        )
-    codes = [np.array(split.codes[row, : split.n_objects[row]]) for row in pictures.tolist()]
-    return np.array([[node_distance(codes[query], other, hard) for other in codes] for query in queries.tolist()])
+    source = {
+        "version": VERSION,
+        "scenes": split.fingerprint,
+        "pictures": _digest(pictures),
+        "queries": _digest(queries),
+        "variant": variant,
+        "cost": cost,
+    }
+    scenes = Scenes.of(split, pictures)
+    _check(variant, VARIANTS, "variant of the ground truth")
+    _check(cost, COSTS, "cost of an exchange")
+    name = f"truth-{variant}-{cost}-{hashlib.blake2b(repr(source).encode(), digest_size=6).hexdigest()}"
+    folder = cache_folder(split.directory, split.name, cache) / name
+    found = open_arrays(folder, source)
+    if found is None:
+        with locked(folder.parent):
+            found = open_arrays(folder, source)
+            if found is None:
+                rows = _all_distances(scenes, queries, variant, cost, threads, show)
+                _keep(folder, rows, source)
+                return rows
+    return found[0]["distances"]
 
 
-def rank_agreement(
-    distances: Float[np.ndarray, "queries pictures"],
-    truth: Float[np.ndarray, "queries pictures"],
+def _all_distances(
+    scenes: Scenes,
     queries: Integer[np.ndarray, " queries"],
-) -> Float[np.ndarray, " queries"]:
-    """Spearman's rho between two kinds of distances, for each query over the other pictures. -1..1.
+    variant: str,
+    cost: str,
+    threads: int | None,
+    show: bool,
+) -> Float[np.ndarray, "queries pictures"]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    rows = np.zeros((len(queries), len(scenes.codes)), np.float32)
+    with ThreadPoolExecutor(threads or cores) as pool:  # the compiled function leaves Python's lock alone
+        found = pool.map(lambda query: scenes.distances(query, variant, cost), queries.tolist())
+        what = f"ground truth ({variant}, {cost}) over {len(scenes.codes):,} scenes"
+        for row, values in enumerate(progress(found, len(queries), what, show, "queries")):
+            rows[row] = values
+    return rows
 
-    0 where one of them is the same for all pictures: such distances order nothing.
-    """
-    values = []
-    for query, one, other in zip(queries.tolist(), distances, truth, strict=True):
-        ranks = [rankdata(np.delete(row, query)) for row in (one, other)]
-        centred = [rank - rank.mean() for rank in ranks]
-        size = float(np.sqrt((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
-        values.append(float((centred[0] * centred[1]).sum()) / size if size else 0.0)
-    return np.array(values)
+
+def _keep(folder: Path, rows: np.ndarray, source: Mapping[str, object]) -> None:
+    partial = folder.with_name(f"{folder.name}.part")
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        np.save(partial / "distances.npy", rows, allow_pickle=False)
+        seal(partial, ["distances"], dict(source), {})
+        replace_folder(partial, folder)
+    except OSError as error:
+        raise DataError(
+            f"cannot write the ground truth to {partial}: {error.strerror}. "
+            "Free some space, or choose another folder with --cache DIR."
+        ) from None
 
 
-def agreement_table(agreements: dict[str, Float[np.ndarray, " queries"]]) -> pd.DataFrame:
-    """A row a feature: mean rho over the queries, and half the width of its 95 % Student-t interval.
+def _digest(rows: Integer[np.ndarray, " rows"]) -> str:
+    return hashlib.blake2b(rows.astype(np.int64).tobytes(), digest_size=16).hexdigest()
 
-    Raises ConfigError for fewer than two queries, which have no interval.
-    """
-    rows = []
-    for name, values in agreements.items():
-        if len(values) < 2:
-            raise ConfigError(f"expected at least two queries to average over, found {len(values)}. Ask for more.")
-        half = float(t.ppf(0.975, len(values) - 1)) * values.std(ddof=1) / np.sqrt(len(values))
-        rows.append((name, len(values), values.mean(), half))
-    return pd.DataFrame(rows, columns=["feature", "queries", "mean rho", "half width"]).set_index("feature")
+
+def _check(value: str, known: tuple[str, ...], what: str) -> None:
+    if value not in known:
+        raise ConfigError(f"expected as {what} one of {', '.join(known)}, found '{value}'.")

@@ -7,11 +7,26 @@ from scipy.spatial.distance import cdist
 from rnlib.errors import ConfigError
 
 
+def unit_length(features: Float[np.ndarray, "pictures size"]) -> Float[np.ndarray, "pictures size"]:
+    """Features brought to L2 length 1; a vector of zeros stays one."""
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    return features / np.where(norms == 0, 1, norms)
+
+
 def distances_from(
     features: Float[np.ndarray, "pictures size"], queries: Integer[np.ndarray, " queries"]
 ) -> Float[np.ndarray, "queries pictures"]:
     """L2 distances from each query (a row of `features`) to every picture."""
     return cdist(features[queries], features)
+
+
+def require_neighbours(pictures: int, k: int) -> None:
+    """Raise ConfigError where there are fewer than k pictures beside the query."""
+    if not 1 <= k <= pictures - 1:
+        raise ConfigError(
+            f"expected 1 to {pictures - 1} neighbours, for the database has {pictures} pictures and the query is left "
+            f"out, found {k}. Ask for fewer, or enlarge the database."
+        )
 
 
 def nearest(
@@ -21,12 +36,7 @@ def nearest(
 
     Raises ConfigError where there are fewer than k other pictures.
     """
-    others = distances.shape[1] - 1
-    if not 1 <= k <= others:
-        raise ConfigError(
-            f"expected 1 to {others} neighbours, for the database has {others + 1} pictures and the query is left out, "
-            f"found {k}. Ask for fewer, or enlarge the database."
-        )
+    require_neighbours(distances.shape[1], k)
     without = np.array(distances, np.float64)
     without[np.arange(len(queries)), queries] = np.inf
     return np.argsort(without, axis=1, kind="stable")[:, :k]

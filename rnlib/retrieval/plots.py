@@ -1,4 +1,4 @@
-"""Figures of retrieval: neighbours beside their query, and how well features agree with scenes."""
+"""Figures of retrieval: neighbours beside their query, what two scenes share, how well features agree with scenes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,10 +8,16 @@ import pandas as pd
 from jaxtyping import Float, Integer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import ConnectionPatch
 
+from rnlib.clevr.catalogue import VIEW
 from rnlib.clevr.plots import picture
 from rnlib.clevr.split import Split
-from rnlib.style import PALETTE
+from rnlib.retrieval.ground_truth import Scenes
+from rnlib.style import PALETTE, label
+
+BLUE, ORANGE, GREEN = PALETTE[:3]
+MARKERS = "oDs^v"
 
 
 def plot_neighbours(
@@ -26,12 +32,12 @@ def plot_neighbours(
     """
     columns = 1 + max(len(neighbours) for _, _, neighbours in rows)
     figure, grid = plt.subplots(
-        len(rows), columns, figsize=(1.5 * columns, 1.3 * len(rows) + 0.4), squeeze=False, layout="constrained"
+        len(rows), columns, figsize=(1.25 * columns, 1.1 * len(rows) + 0.5), squeeze=False, layout="constrained"
     )
     for line, (name, query, neighbours) in zip(grid, rows, strict=True):
         _show(line[0], split, query, name)
         for spine in line[0].spines.values():
-            spine.set(visible=True, color=PALETTE[1], linewidth=3)
+            spine.set(visible=True, color=ORANGE, linewidth=3)
         for axes in line[1:]:
             axes.set_axis_off()
         for rank, (axes, row) in enumerate(zip(line[1:], neighbours, strict=False), 1):
@@ -48,6 +54,41 @@ def _show(axes: Axes, split: Split, row: int, caption: str) -> None:
     axes.set_title(caption, fontsize=8)
 
 
+def plot_counterparts(split: Split, first: int, second: int, cost: str = "soft") -> Figure:
+    """Two pictures (rows of the split), their objects joined as the canonical distance pairs them, and its terms.
+
+    Joined with a full line: the same in all four attributes; dashed: not; crossed out: without a counterpart.
+    """
+    scenes = Scenes.of(split, np.array([first, second]))
+    pairs = scenes.counterparts(0, 1, cost)
+    turned = len(scenes.turned(0, 1, pairs))
+    whole = float(scenes.distances(0, "canonical", cost)[1])
+    figure, grid = plt.subplots(1, 2, figsize=(8, 3.1), layout="constrained")
+    places = [split.pixel_coords[row, :, :2] for row in (first, second)]
+    for axes, row, text in zip(grid, (first, second), ("a scene", "another"), strict=True):
+        axes.imshow(picture(split, row), extent=(0, VIEW[0], VIEW[1], 0))
+        axes.set_axis_off()
+        axes.set_title(f"{text}: {split.n_objects[row]} objects", fontsize=10)
+    for number, (x, y) in enumerate(pairs):
+        same = bool((scenes.codes[0, x] == scenes.codes[1, y]).all())
+        figure.add_artist(
+            ConnectionPatch(
+                places[0][x], places[1][y], "data", "data", axesA=grid[0], axesB=grid[1], lw=2,
+                color=PALETTE[number % len(PALETTE)], linestyle="-" if same else (0, (3, 2)), alpha=0.9,
+            )
+        )  # fmt: skip
+    for side, axes in enumerate(grid):
+        paired = {pair[side] for pair in pairs}
+        alone = [places[side][k] for k in range(scenes.counts[side]) if k not in paired]
+        if alone:
+            axes.plot(*np.array(alone).T, "x", color="white", ms=16, mew=5)
+            axes.plot(*np.array(alone).T, "x", color=ORANGE, ms=15, mew=3)
+    figure.suptitle(
+        f"distance {whole:g} = 2 × {(whole - turned) / 2:g} (objects) + {turned} (relations turned round)", fontsize=11
+    )
+    return figure
+
+
 def plot_distances(
     distances: Mapping[str, Float[np.ndarray, " pictures"]],
     truth: Float[np.ndarray, " pictures"],
@@ -56,41 +97,82 @@ def plot_distances(
 ) -> Figure:
     """For one query: distance of every other picture by feature, against the distance of the scenes."""
     figure, grid = plt.subplots(
-        1, len(distances), figsize=(3.6 * len(distances), 3.6), squeeze=False, sharey=True, layout="constrained"
+        1, len(distances), figsize=(3.2 * len(distances), 3.4), squeeze=False, sharey=True, layout="constrained"
     )
     for axes, (name, values) in zip(grid[0], distances.items(), strict=True):
-        axes.plot(values, truth, "o", ms=4, color=PALETTE[0], alpha=0.4, mew=0)
-        axes.set(title=f"{name}: rho = {agreements[name]:.2f}", xlabel="distance of features (L2)")
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    grid[0][0].set_ylabel("distance of scenes (cost of objects)")
+        axes.plot(values, truth, "o", ms=4, color=BLUE, alpha=0.4, mew=0)
+        label(axes, f"{name}: rho = {agreements[name]:.2f}", "distance of features (L2)", "")
+    grid[0][0].set_ylabel("distance of scenes")
     figure.suptitle(title)
     return figure
 
 
-def plot_agreement(agreements: Mapping[str, Float[np.ndarray, " queries"]], table: pd.DataFrame, title: str) -> Figure:
-    """Spearman's rho of each query (pale) and the mean with its 95 % interval, a row a feature."""
-    names = list(agreements)
-    figure, axes = plt.subplots(figsize=(8, 1.4 + 0.55 * len(names)), layout="constrained")
-    rng = np.random.default_rng(0)  # spreads the points of a row, so that they do not cover one another
-    means, halves = table["mean rho"].to_dict(), table["half width"].to_dict()
-    for place, name in enumerate(names):
-        values = agreements[name]
-        heights = place + rng.uniform(-0.22, 0.22, len(values))
-        axes.plot(
-            values, heights, "o", ms=4, color=PALETTE[5], alpha=0.45, mew=0, label="one query" if not place else None
+def plot_sizes(
+    truths: Mapping[str, Float[np.ndarray, " pictures"]], counts: Integer[np.ndarray, " pictures"], own: int, title: str
+) -> Figure:
+    """For one query of `own` objects: how far scenes of each number of objects are, by each truth (a point a scene)."""
+    figure, grid = plt.subplots(
+        1, len(truths), figsize=(3.2 * len(truths), 3.4), squeeze=False, sharey=True, layout="constrained"
+    )
+    spread = np.random.default_rng(0).uniform(-0.25, 0.25, len(counts))  # so that points do not cover one another
+    for axes, (name, values) in zip(grid[0], truths.items(), strict=True):
+        axes.plot(counts + spread, values, "o", ms=3.5, color=BLUE, alpha=0.4, mew=0, label="a scene")
+        means = pd.Series(values).groupby(counts).mean()
+        axes.plot(means.index, means, "D-", color=ORANGE, ms=5, label="mean")
+        axes.axvline(own, color="0.4", lw=1, ls="--", label="objects of the query")
+        label(axes, name, "objects in the scene", "")
+    grid[0][0].set_ylabel("distance to the query's scene")
+    handles, names = grid[0][0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle(title)
+    return figure
+
+
+def plot_measures(summary: pd.DataFrame, measures: Sequence[str], title: str) -> Figure:
+    """Means with 95 % intervals of what `better_vectors(summarise(...))` gives: a panel a measure, a row a feature, a
+    marker a truth."""
+    truths = list(dict.fromkeys(summary.index.get_level_values("truth")))
+    names = list(dict.fromkeys(summary.index.get_level_values("feature")))
+    height = 1.6 + 0.22 * len(names) * max(2, len(truths))
+    figure, grid = plt.subplots(
+        1, len(measures), figsize=(max(6.4, 2.9 * len(measures) + 1.2), height), squeeze=False, sharey=True,
+        layout="constrained",
+    )  # fmt: skip
+    offsets = np.linspace(-0.26, 0.26, len(truths)) if len(truths) > 1 else [0.0]
+    for axes, measure in zip(grid[0], measures, strict=True):
+        for truth, offset, colour, marker in zip(truths, offsets, PALETTE, MARKERS, strict=False):
+            rows = summary.xs(truth, level="truth").droplevel("vectors").reindex(names)
+            axes.errorbar(
+                rows[measure, "mean"], np.arange(len(names)) + offset, xerr=rows[measure, "half width"], fmt=marker,
+                color=colour, ms=5, lw=2, capsize=3, label=truth,
+            )  # fmt: skip
+        axes.axvline(0, color="0.4", lw=1)
+        label(axes, measure, "mean, 95 % interval", "", "x")
+    grid[0][0].set_yticks(range(len(names)), names)
+    grid[0][0].set_ylim(len(names) - 0.5, -0.5)
+    grid[0][0].set_ylabel("feature")
+    if len(truths) > 1:
+        handles, texts = grid[0][0].get_legend_handles_labels()
+        figure.legend(
+            handles, texts, loc="outside lower center", ncols=len(truths), frameon=False, title="ground truth"
         )
-        axes.errorbar(
-            means[name], place, xerr=halves[name], fmt="D", color=PALETTE[0], ms=6,
-            lw=2.5, capsize=4, label="mean, 95 % interval" if not place else None,
-        )  # fmt: skip
-    axes.axvline(0, color="0.4", lw=1)
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set(title=title, xlabel="Spearman's rho between distances of features and of scenes", ylabel="feature")
-    axes.grid(axis="x", alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    figure.suptitle(title)
+    return figure
+
+
+def plot_recall(curves: Mapping[str, Float[np.ndarray, " ks"]], ks: Sequence[int], others: int, title: str) -> Figure:
+    """Mean recall@k over k, a line a feature; dashed, what chance finds among `others` pictures."""
+    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    styles = ["-", "-.", ":"]
+    for number, (name, values) in enumerate(curves.items()):
+        axes.plot(
+            ks, values, color=PALETTE[number % len(PALETTE)], ls=styles[number // len(PALETTE) % 3], lw=2, label=name
+        )
+    axes.plot(ks, np.array(ks) / others, "--", color="0.5", lw=1.5, label="chance")
+    axes.set_xscale("log")
+    axes.set_ylim(0, 1)
+    label(axes, title, "k (pictures looked at, log scale)", "recall@k (share of the k nearest scenes)")
+    axes.legend(frameon=False, fontsize=9)
     return figure
 
 
@@ -102,7 +184,7 @@ def captions_of(
     """For `plot_neighbours`: the distance of scenes, by (row of the query, row of the picture)."""
     rows = pictures.tolist()
     return {
-        (rows[query], row): f"scenes {value:.2f} apart"
+        (rows[query], row): f"{value:g}"
         for query, line in zip(queries.tolist(), truth.tolist(), strict=True)
         for row, value in zip(rows, line, strict=True)
     }

@@ -1,0 +1,204 @@
+"""`rnlib features`, `retrieve` and `train-attributes`."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from rnlib.clevr.catalogue import SPLITS
+from rnlib.clevr.split import Split, open_split
+from rnlib.commands.options import add_clevr, add_device
+from rnlib.commands.training import field_meanings
+from rnlib.errors import ConfigError
+from rnlib.files import atomic_write, make_folder, read_json, write_json
+from rnlib.model.inputs import choose_device
+from rnlib.model.preset import load_preset, parse_overrides
+from rnlib.model.weights import ATTRIBUTES_FORMAT, Weights, load_weights
+from rnlib.provenance import provenance
+from rnlib.retrieval.attribute_training import AttributeRecipe, train_attributes
+from rnlib.retrieval.attributes import AttributeWeights, load_attribute_weights
+from rnlib.retrieval.feature_file import FeatureSet, load_features, save_features
+from rnlib.retrieval.features import all_features, conv_features, random_features
+from rnlib.retrieval.ground_truth import COSTS, VARIANTS, ground_truth
+from rnlib.retrieval.neighbours import distances_from, require_neighbours
+from rnlib.retrieval.rankings import RECALL_AT, better_vectors, rank_features, readable, recall_curve, summarise
+
+CURVE = 30  # points of a recall curve
+
+
+def add_commands(commands: Any) -> None:
+    """Add the commands of relational retrieval."""
+    features = commands.add_parser(
+        "features",
+        help="one vector a picture, by every feature that some weights have",
+        description="Write the features of a split's pictures to one file: conv mean, max and flat; mean and max over "
+        "pairs of what layers of g read; what a network that aggregates inside g makes of all pairs; and random ones.",
+    )
+    features.add_argument(
+        "--weights", type=Path, required=True, metavar="FILE", help=".safetensors (of train-attributes too), or .pth"
+    )
+    add_clevr(features)
+    features.add_argument("--split", choices=SPLITS, default="val", help="default val")
+    features.add_argument(
+        "--layer", type=int, nargs="+", metavar="L", help="layers of g, from 0 (default: the last that sees pairs only)"
+    )
+    features.add_argument("--images", type=int, metavar="N", help="only the first N pictures (default: all)")
+    features.add_argument("--out", type=Path, required=True, metavar="FILE", help="NAME.safetensors")
+    add_device(features)
+    features.set_defaults(run=_features)
+
+    retrieve = commands.add_parser(
+        "retrieve",
+        help="how well features order pictures as their scenes do; RUN/rankings.csv",
+        description="Rank the pictures of a database by features and by their scenes' descriptions, and say how well "
+        "the two agree. Published protocols: --database 15000 --queries 501 (2018), --database 2500 (2019).",
+    )
+    retrieve.add_argument("--features", type=Path, nargs="+", required=True, metavar="FILE", help="made by 'features'")
+    add_clevr(retrieve)
+    retrieve.add_argument("--split", choices=SPLITS, default="val", help="default val")
+    retrieve.add_argument("--database", type=int, default=15_000, metavar="N", help="first N pictures (default 15000)")
+    retrieve.add_argument("--queries", type=int, default=501, metavar="N", help="first N of these (default 501)")
+    retrieve.add_argument("--truth", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="default: all three")
+    retrieve.add_argument("--cost", nargs="+", choices=COSTS, default=["soft"], help="of an exchange (default soft)")
+    retrieve.add_argument("--k", type=int, nargs="+", default=list(RECALL_AT), help="recall@k (default 10 100 1000)")
+    retrieve.add_argument("--threads", type=int, metavar="N", help="for the ground truth (default: all cores)")
+    retrieve.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for tables")
+    retrieve.set_defaults(run=_retrieve)
+
+    attributes = commands.add_parser(
+        "train-attributes",
+        help="train the baseline of retrieval: which attribute values occur in a picture",
+        description="Train a convolutional classifier of the 15 attribute values. The same command continues a "
+        "training that was interrupted. Its weights go to 'features', and to 'train --transfer-conv'.",
+    )
+    attributes.add_argument("--preset", default="original-fp", help="whose convolutions (default original-fp)")
+    attributes.add_argument("--override", nargs="+", default=[], metavar="FIELD=VALUE", help="override the preset's")
+    add_clevr(attributes)
+    attributes.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the training")
+    add_device(attributes)
+    defaults, meanings = AttributeRecipe(), field_meanings(AttributeRecipe)
+    for name in AttributeRecipe.__struct_fields__:
+        default = getattr(defaults, name)
+        attributes.add_argument(
+            f"--{name.replace('_', '-')}", type=type(default), default=default, help=f"{meanings[name]} ({default})"
+        )
+    attributes.set_defaults(run=_train_attributes)
+
+
+def _features(options: argparse.Namespace) -> None:
+    weights = _weights(options.weights)
+    preset = weights.preset
+    size = preset.image_size if preset.objects == "pixels" else None
+    split = open_split(options.clevr, options.split, images=size, cache=options.cache)
+    if options.images is not None and not 1 <= options.images <= split.n_images:
+        raise ConfigError(
+            f"expected --images from 1 to {split.n_images}, the pictures of the split; found {options.images}."
+        )
+    pictures = np.arange(options.images or split.n_images)
+    device = choose_device(options.device)
+    if isinstance(weights, AttributeWeights):
+        if options.layer:
+            raise ConfigError(f"{options.weights} is a classifier of attributes and has no g: leave --layer out.")
+        vectors = {
+            f"attributes {name}": values for name, values in conv_features(weights, split, pictures, device).items()
+        }
+    else:
+        last = preset.question_injection if preset.aggregation is None else preset.aggregation
+        vectors = all_features(weights, split, pictures, options.layer or [last], device)
+        vectors["random"] = random_features(len(pictures))
+    origin = {key: weights.info.get(key) for key in ("sha256", "provenance")}
+    made = FeatureSet.of(
+        vectors, split, pictures, weights=options.weights.name, preset=preset.name, origin=origin, made=provenance()
+    )
+    save_features(options.out, made)
+    print(f"{', '.join(vectors)} of {len(pictures):,} pictures in {options.out}")
+
+
+def _weights(path: Path) -> Weights | AttributeWeights:
+    sidecar = path.with_suffix(".json")
+    if path.suffix == ".safetensors" and sidecar.is_file() and read_json(sidecar).get("format") == ATTRIBUTES_FORMAT:
+        return load_attribute_weights(path)
+    return load_weights(path)
+
+
+def _retrieve(options: argparse.Namespace) -> None:
+    split = open_split(options.clevr, options.split, images=None, cache=options.cache)
+    features = _read_features(options.features, split, options.database)
+    count = len(next(iter(features.values())))
+    require_neighbours(count, max(options.k))
+    if not 2 <= options.queries <= count:
+        raise ConfigError(
+            f"expected --queries from 2 to {count}, the pictures of the database; found {options.queries}."
+        )
+    pictures, queries = np.arange(count), np.arange(options.queries)
+    truths = {
+        f"{variant} {cost}": ground_truth(
+            split, pictures, queries, variant, cost, cache=options.cache, threads=options.threads
+        )
+        for variant in options.truth
+        for cost in options.cost
+    }
+    rankings = rank_features(features, truths, queries, options.k)
+    summary = summarise(rankings)
+    ks = np.unique(np.geomspace(1, max(options.k), CURVE).astype(int)).tolist()
+    curves = {
+        (truth, name): recall_curve(distances_from(values, queries), scenes, queries, ks).mean(0)
+        for name, values in features.items()
+        for truth, scenes in truths.items()
+    }
+    make_folder(options.out, "the rankings")
+    for name, table in (
+        ("rankings", summary.set_axis([" ".join(column).strip() for column in summary.columns], axis=1)),
+        ("per_query", rankings.set_index("truth")),
+        ("recall_curves", pd.DataFrame(curves, index=pd.Index(ks, name="k")).T.rename_axis(["truth", "feature"])),
+    ):
+        with atomic_write(options.out / f"{name}.csv", "w") as file:
+            table.to_csv(file, lineterminator="\n")
+    write_json(
+        options.out / "provenance.json",
+        provenance(
+            features=[path.name for path in options.features],
+            data=split.fingerprint,
+            database=count,
+            queries=options.queries,
+            truths=list(truths),
+        ),
+    )
+    print(readable(better_vectors(summary)).to_string())
+    print(f"{options.queries} queries to {count:,} pictures; mean ± half a 95 % interval; details in {options.out}")
+
+
+def _read_features(paths: list[Path], split: Split, database: int) -> dict[str, np.ndarray]:
+    """Features of the first `database` pictures, by name; where several files have one, by file and name."""
+    read = {path: load_features(path) for path in paths}
+    rows = {path: one.rows_in(split) for path, one in read.items()}
+    count = min(database, min(map(len, rows.values())))
+    names = [name for one in read.values() for name in one.vectors]
+    features = {}
+    for path, one in read.items():
+        if not np.array_equal(rows[path][:count], np.arange(count)):
+            raise ConfigError(
+                f"expected features of the first pictures of the split, {path} has others. Make it again."
+            )
+        for name, values in one.vectors.items():
+            label = name if names.count(name) == 1 else f"{path.stem}: {name}"
+            features[label] = values[:count]
+    return features
+
+
+def _train_attributes(options: argparse.Namespace) -> None:
+    preset = load_preset(options.preset, parse_overrides(options.override))
+    fields = {name: getattr(options, name) for name in AttributeRecipe.__struct_fields__}
+    try:
+        recipe = msgspec.convert(fields, AttributeRecipe)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"the recipe of the classifier: {error}.") from None
+    train_split, val_split = (
+        open_split(options.clevr, name, images=preset.image_size, cache=options.cache) for name in ("train", "val")
+    )
+    folder = train_attributes(preset, recipe, train_split, val_split, options.out, device=choose_device(options.device))
+    best = folder.history()["val_average_precision"].max()
+    print(f"best mean average precision {best:.3f}; weights in {folder.weights('best')}")

@@ -1,0 +1,109 @@
+"""A network that says which attribute values occur in a picture: the baseline whose features know no relations.
+
+Convolutions as a relation network's, summed over cells, then linear, ReLU, linear: an output for each of the 15 values
+of colour, material, shape and size (the seed's baseline). Its convolutions give features (`conv_features`) and can
+start a relation network (`transfer_convolutions`).
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from sklearn.metrics import average_precision_score
+from torch import Tensor, nn
+
+from rnlib.clevr.catalogue import ATTRIBUTES
+from rnlib.errors import ConfigError, DataError
+from rnlib.model.objects import PixelObjects
+from rnlib.model.preset import Preset
+from rnlib.model.weights import ATTRIBUTES_FORMAT, fill, read_weights, write_weights
+
+VALUES = tuple(value for values in ATTRIBUTES.values() for value in values)
+
+
+class AttributeClassifier(nn.Module):
+    """Pictures -> a logit for each of the 15 attribute values."""
+
+    def __init__(self, preset: Preset) -> None:
+        """Raises ConfigError for a preset that does not read pictures."""
+        super().__init__()
+        if preset.objects != "pixels":
+            raise ConfigError(
+                f"expected a preset that reads pixels, found '{preset.name}' ({preset.objects}). Use original-fp."
+            )
+        self.preset = preset
+        self.objects = PixelObjects(preset)
+        self.layers = nn.ModuleList(
+            [nn.Linear(preset.conv_channels[-1], len(VALUES)), nn.Linear(len(VALUES), len(VALUES))]
+        )
+
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 15"]:
+        cells = self.objects.features(images).sum((2, 3))
+        return self.layers[1](torch.relu(self.layers[0](cells)))
+
+
+@dataclass(frozen=True)
+class AttributeWeights:
+    """A classifier with what is known of it."""
+
+    network: AttributeClassifier
+    preset: Preset
+    info: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+
+def save_attribute_weights(
+    path: Path | str, network: AttributeClassifier, metrics: dict[str, Any], provenance: dict[str, Any]
+) -> Path:
+    """Write `path` (.safetensors) and its JSON; returns `path`."""
+    info = {
+        "format": ATTRIBUTES_FORMAT,
+        "preset": msgspec.to_builtins(network.preset),
+        "attributes": list(VALUES),
+        "metrics": metrics,
+        "provenance": provenance,
+    }
+    return write_weights(path, network.state_dict(), info)
+
+
+def load_attribute_weights(path: Path | str) -> AttributeWeights:
+    """The classifier of a .safetensors file with its JSON, in evaluation mode. WeightsError for any other file."""
+    path = Path(path).expanduser()
+    preset, info, tensors = read_weights(path, ATTRIBUTES_FORMAT)
+    network = AttributeClassifier(preset)
+    fill(network, tensors, path, preset)
+    return AttributeWeights(network.eval(), preset, info, path.stem)
+
+
+def attribute_values(codes: UInt8[np.ndarray, "scenes most 4"]) -> Float[np.ndarray, "scenes 15"]:
+    """1 for each attribute value that some object of the scene has, in the order of VALUES; else 0."""
+    flags = [
+        (codes[:, :, column, None] == np.arange(1, len(values) + 1)).any(1)
+        for column, values in enumerate(ATTRIBUTES.values())
+    ]
+    return np.concatenate(flags, axis=1).astype(np.float32)
+
+
+def average_precision(
+    truth: Float[np.ndarray, "pictures 15"], scores: Float[np.ndarray, "pictures 15"]
+) -> dict[str, float]:
+    """Average precision (scikit-learn) of each value, and "mean": over those that occur in some but not all pictures.
+
+    A value that all or none of the pictures have orders nothing and is left out. Raises DataError where that leaves
+    none.
+    """
+    found = {
+        value: float(average_precision_score(truth[:, column], scores[:, column]))
+        for column, value in enumerate(VALUES)
+        if 0 < truth[:, column].sum() < len(truth)
+    }
+    if not found:
+        raise DataError(
+            f"expected pictures of which some have an attribute value and others have not, found {len(truth)} pictures "
+            "that all have the same ones. Take more pictures (a greater share)."
+        )
+    return {**found, "mean": float(np.mean(list(found.values())))}

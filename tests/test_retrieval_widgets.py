@@ -1,0 +1,118 @@
+"""The retrieval browser: its search without a front end, and the buttons that drive it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnlib.clevr.split import Split, open_split
+from rnlib.errors import ConfigError
+from rnlib.retrieval import Scenes, distances_from, ground_truth, nearest, random_features
+from rnlib.widgets.retrieval import TRUTH, Search
+from rnlib.widgets.retrieval_browser import RetrievalBrowser
+
+
+@pytest.fixture(scope="module")
+def split(tiny_clevr: Path) -> Split:
+    return open_split(tiny_clevr, "val", images=32, show=False)
+
+
+PICTURES = np.array([1, 3, 4, 6, 7, 8, 10, 11])
+
+
+def search_in(split: Split, neighbours: int = 3) -> Search:
+    features = {"a": random_features(len(PICTURES), seed=1), "b": random_features(len(PICTURES), seed=2)}
+    return Search(split, PICTURES, features, neighbours)
+
+
+def test_a_search_finds_the_nearest_pictures(split: Split) -> None:
+    search = search_in(split)
+    search.look_for(6)
+    assert search.headline == f"query: {split.image_filenames[6]}, {split.n_objects[6]} objects"
+    truth = ground_truth(split, PICTURES, np.array([3]), show=False)
+    for name, distances in (
+        ("a", distances_from(search.features["a"], np.array([3]))),
+        ("b", distances_from(search.features["b"], np.array([3]))),
+        (TRUTH, truth),
+    ):
+        search.choose(feature=name)
+        found = search.found()
+        expected = nearest(distances, np.array([3]), 3)[0]
+        assert [one.row for one in found] == PICTURES[expected].tolist()
+        assert [one.rank for one in found] == [1, 2, 3]
+        assert [one.scenes_apart for one in found] == truth[0, expected].tolist()
+
+
+def test_the_filter_leaves_pictures_with_so_many_objects(split: Split) -> None:
+    search = search_in(split, neighbours=50)
+    counts = Scenes.of(split, PICTURES).counts
+    assert len(search.found()) == len(PICTURES) - 1
+    search.choose(fewest=4, most=5)
+    kept = PICTURES[(counts >= 4) & (counts <= 5)]
+    assert {one.row for one in search.found()} == set(kept.tolist()) - {search.query_row}
+    search.choose(most=4)
+    assert (search.fewest, search.most) == (4, 4)
+    search.choose(fewest=0, most=0)
+    assert search.found() == []
+
+
+def test_a_random_query_is_another_one(split: Split) -> None:
+    search = search_in(split)
+    for _ in range(20):
+        before = search.query
+        search.jump()
+        assert search.query != before and 0 <= search.query < len(PICTURES)
+
+
+def test_without_scenes_there_is_no_truth_and_no_filter(tiny_clevr: Path) -> None:
+    test = open_split(tiny_clevr, "test", images=32, show=False)
+    search = Search(test, np.arange(6), {"a": random_features(6)}, 2)
+    assert search.names == ["a"]
+    assert [one.scenes_apart for one in search.found()] == [None, None]
+    browser = RetrievalBrowser(search)
+    assert [button.caption.value for button in browser.found.children] == ["1", "2"]
+    assert browser.truth not in browser.children
+
+
+def test_what_cannot_be_searched_is_one_clear_error(split: Split) -> None:
+    search = search_in(split)
+    with pytest.raises(ConfigError, match="as feature one of a, b, ground truth; found 'c'"):
+        search.choose(feature="c")
+    with pytest.raises(ConfigError, match="found 5 to 3"):
+        search.choose(fewest=5, most=3)
+    with pytest.raises(ConfigError, match="a picture of the database, found row 0"):
+        search.look_for(0)
+    with pytest.raises(ConfigError, match="features of 8 pictures, found a of another number"):
+        Search(split, PICTURES, {"a": random_features(7)})
+    with pytest.raises(ConfigError, match="at least 2 pictures"):
+        Search(split, PICTURES[:1], {"a": random_features(1)})
+
+
+def test_the_browser_shows_what_the_search_finds(split: Split) -> None:
+    search = search_in(split)
+    browser = RetrievalBrowser(search)
+
+    def shown() -> list[int]:
+        return [button.row for button in browser.found.children]
+
+    assert browser.headline.value == search.headline
+    assert shown() == [one.row for one in search.found()]
+    assert browser.found.children[0].caption.value == f"1: {search.found()[0].scenes_apart:g} apart"
+    # Click on a neighbour: it becomes the query, and its picture is on the query's button.
+    clicked = browser.found.children[1]
+    clicked.button.click()
+    assert search.query_row == clicked.row == browser.query.row
+    assert f".rnlib-picture-{clicked.row} {{ background: url(data:image/jpeg;base64," in browser.query.style_sheet.value
+    assert f"rnlib-picture-{clicked.row}" in browser.query.button._dom_classes
+    assert (
+        browser.headline.value == f"query: {split.image_filenames[clicked.row]}, {search.counts[search.query]} objects"
+    )
+    browser.feature.value = "b"
+    assert browser.found_title.value == "nearest by b" and shown() == [one.row for one in search.found("b")]
+    assert [button.row for button in browser.truth.children] == [one.row for one in search.found(TRUTH)]
+    before = search.query
+    browser.random.click()
+    assert search.query != before and browser.query.row == search.query_row
+    browser.objects.value = (int(search.counts.max()), int(search.counts.max()))
+    counts = dict(zip(PICTURES.tolist(), search.counts.tolist(), strict=True))
+    assert {counts[row] for row in shown()} <= {int(search.counts.max())}
