@@ -1,0 +1,158 @@
+"""A short text about a network's mistakes, written from the numbers: nothing in it is known beforehand."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from rnlib.evaluation.along import effect_within_types
+from rnlib.evaluation.confusion import count_errors, frequent_confusions
+from rnlib.evaluation.intervals import holm, wilson
+from rnlib.evaluation.weakest import SIGNIFICANT, error_by_trait, in_common, weakest_types
+
+
+class Findings(str):
+    """Text in Markdown; a notebook shows it as such."""
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+def weak_kinds(weakest: pd.DataFrame, most: int = 2) -> list[str]:
+    """The types shown to be weak (of `weakest_types`), the weakest first; where there is none, the `most` lowest."""
+    shown = weakest.index[weakest["weak"]].tolist()
+    return shown or weakest.index[weakest["accuracy"] < weakest["others"]][:most].tolist()
+
+
+def describe_weakest(label: str, predictions: pd.DataFrame, traits: pd.DataFrame) -> Findings:
+    """Which types of question the network is weakest at, with intervals, and what these have in common.
+
+    `traits`: `question_traits` of rnlib.evaluation.scene_factors.
+    """
+    right = int(predictions["correct"].sum())
+    lines = [
+        f"**{label}** answers {_percent(right, len(predictions))} of {len(predictions):,} questions rightly.",
+        *_types(predictions),
+        *_traits(predictions, traits),
+    ]
+    return Findings("\n".join(lines))
+
+
+def describe_mistakes(label: str, predictions: pd.DataFrame, factors: pd.DataFrame) -> Findings:
+    """What is confused, how far counts are off, and with what in the scene mistakes go.
+
+    `factors`: `scene_factors` of rnlib.evaluation.scene_factors.
+    """
+    wrong = ~predictions["correct"].to_numpy(bool)
+    lines = [f"**{label}**: {wrong.sum():,} wrong answers among {len(predictions):,} questions."]
+    if wrong.any():
+        lines += [_invalid(predictions), _confusions(predictions), *_counts(predictions), *_scenes(predictions, factors)]
+    return Findings("\n".join(lines))
+
+
+def _types(predictions: pd.DataFrame) -> list[str]:
+    table = weakest_types(predictions)
+    kinds = weak_kinds(table)
+    if not kinds:
+        return ["", "- **Weakest types.** No type is below the others."]
+    chosen = [
+        f"`{kind}` {row.accuracy:.1f} % [{row.low:.1f}, {row.high:.1f}] of {row.questions:,} questions, "
+        f"all others {row.others:.1f} % ({_p(row.p)})"
+        for kind, row in zip(kinds, table.loc[kinds].itertuples(), strict=True)
+    ]
+    if table["weak"].any():
+        text = f"- **Weakest types**, below the others by more than chance: {'; '.join(chosen)}."
+        doubtful = table[~table["weak"] & (table["high"] < table["others"])]
+        if len(doubtful):
+            named = ", ".join(
+                f"`{kind}` ({row['accuracy']:.1f} %, {row['questions']:.0f} questions)"
+                for kind, row in doubtful.iterrows()
+            )
+            text += f" Low as well, though not beyond doubt with so few questions: {named}."
+    else:
+        text = (
+            f"- **Weakest types.** No single type is shown to be below the others when {len(table)} of them are "
+            f"compared; the lowest are {'; '.join(chosen)}."
+        )
+    return ["", text]
+
+
+def _traits(predictions: pd.DataFrame, traits: pd.DataFrame) -> list[str]:
+    kinds = weak_kinds(weakest_types(predictions))
+    common, errors = in_common(predictions, traits, kinds), error_by_trait(predictions, traits)
+    lines = []
+    if common and kinds:
+        others = ~predictions["type"].isin(kinds).to_numpy()
+        shares = [f"{trait} ({100 * traits[trait].to_numpy()[others].mean():.0f} % of the other questions do)" for trait in common]
+        who = "They all" if len(kinds) > 1 else "Its questions"
+        lines.append(f"- **In common.** {who} {' and '.join(shares)}.")
+    shown = errors[(errors["p"] < SIGNIFICANT) & (errors["ratio"] > 1)] if len(errors) else errors
+    for trait, row in shown.iterrows():
+        lines.append(
+            f"- Questions that **{trait}** ({row['questions']:,.0f}) are answered wrongly in {row['with']:.1f} % "
+            f"[{row['with low']:.1f}, {row['with high']:.1f}], all others in {row['without']:.1f} % "
+            f"[{row['without low']:.1f}, {row['without high']:.1f}]: {row['ratio']:.1f} times "
+            f"[{row['ratio low']:.1f}, {row['ratio high']:.1f}] as often ({_p(row['p'])})."
+        )
+    if not len(shown):
+        lines.append("- No trait of the questions is shown to go with more errors.")
+    return lines
+
+
+def _invalid(predictions: pd.DataFrame) -> str:
+    invalid = int(predictions["invalid"].sum())
+    return f"\n- **Reading the question.** Invalid answers: {_percent(invalid, len(predictions))} of all questions."
+
+
+def _confusions(predictions: pd.DataFrame, most: int = 3) -> str:
+    rows = frequent_confusions(predictions, most).itertuples()
+    named = [f"*{row.answer}* for *{row.truth}* ({row.questions:,} times)" for row in rows]
+    share = frequent_confusions(predictions, most)["of errors"].sum()
+    return f"- **Confusions.** The most frequent are {_listed(named)}: {share:.0f} % of all mistakes."
+
+
+def _counts(predictions: pd.DataFrame) -> list[str]:
+    errors = count_errors(predictions)
+    errors = errors[(errors.index != 0) & (errors > 0)]
+    total = int(errors.sum())
+    if not total:
+        return []
+    by_one, low = int(errors[abs(errors.index) == 1].sum()), int(errors[errors.index < 0].sum())
+    return [
+        f"- **Numbers.** Of {total:,} wrong numbers {_percent(by_one, total)} are off by one, "
+        f"and {_percent(low, total)} are too low."
+    ]
+
+
+def _scenes(predictions: pd.DataFrame, factors: pd.DataFrame) -> list[str]:
+    effects = {name: effect_within_types(predictions, factors[name].to_numpy(float)) for name in factors}
+    effects = {name: effect for name, effect in effects.items() if effect.p == effect.p}
+    corrected = dict(zip(effects, holm([effect.p for effect in effects.values()]), strict=True))
+    shown, not_shown = [], []
+    for name, effect in effects.items():
+        p = corrected[name]
+        if p < SIGNIFICANT:
+            greater, share = ("more" if effect.share > 0.5 else "less"), max(effect.share, 1 - effect.share)
+            shown.append(f"{greater} of *{name}* (in {100 * share:.0f} % of the comparisons, {_p(p)})")
+        else:
+            not_shown.append(f"*{name}* ({_p(p)})")
+    lines = []
+    if shown:
+        lines.append(
+            f"- **Scene.** A wrong answer, compared with a right one to a question of the same type, has {_listed(shown)}."
+        )
+    if not_shown:
+        lines.append(f"- No relation of mistakes is shown with {_listed(not_shown)}.")
+    return lines
+
+
+def _percent(hits: int, n: int) -> str:
+    low, high = wilson(hits, n)
+    return f"{100 * hits / n:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _p(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))

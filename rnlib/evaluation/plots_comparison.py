@@ -1,0 +1,112 @@
+"""Figures that set models against each other, against the published figures and against their own confidence."""
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from rnlib.evaluation.calibration import BINS
+from rnlib.evaluation.models import ALL
+from rnlib.evaluation.weakest import SIGNIFICANT
+from rnlib.style import MARKERS, PALETTE
+
+BLUE, ORANGE, GREY = PALETTE[0], PALETTE[1], "0.6"
+
+
+def plot_paired(table: pd.DataFrame, first: str, second: str) -> Figure:
+    """Where one of two networks is better: the difference by question type with its 95 % interval.
+
+    `table`: `compare_by_type` of rnlib.evaluation.paired. Filled: p < 0.05 after correction.
+    """
+    figure, axes = plt.subplots(figsize=(8.5, 1.5 + 0.33 * len(table)), layout="constrained")
+    for place, row in enumerate(table.itertuples()):
+        color = BLUE if row.difference > 0 else ORANGE if row.difference < 0 else GREY
+        axes.errorbar(
+            row.difference, place, xerr=[[row.difference - row.low], [row.high - row.difference]], fmt="o", color=color,
+            ms=6, lw=1.6, capsize=2.5, markerfacecolor=color if row.p < SIGNIFICANT else "white",
+        )  # fmt: skip
+    axes.axvline(0, color="0.4", lw=1)
+    axes.axhline(0.5, color="0.85", lw=1)
+    axes.set_yticks(range(len(table)), [f"{kind}  ({n:,})" for kind, n in table["questions"].items()])
+    axes.set_ylim(len(table) - 0.4, -0.6)
+    reach = max(5.0, 1.05 * float(np.abs(table[["low", "high"]]).to_numpy().max()))
+    axes.set_xlim(-reach, reach)
+    axes.set(
+        title=f"{first} against {second}, on the same questions",
+        xlabel=f"← {second} better        difference (percentage points), 95 % interval        {first} better →",
+        ylabel="question type (questions)",
+    )
+    axes.plot([], [], "o", color="0.3", label="p < 0.05 (McNemar, types corrected after Holm)")
+    axes.plot([], [], "o", color="0.3", markerfacecolor="white", label="not shown to differ")
+    axes.grid(axis="x", alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def plot_calibration(tables: Mapping[str, pd.DataFrame], title: str) -> Figure:
+    """Left the reliability diagram, right how often each confidence occurs. `tables`: `reliability_table` by model."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.4), layout="constrained")
+    left.plot([0, 100], [0, 100], color="0.6", ls="--", lw=1.2, label="as sure as right")
+    width = 100 / BINS
+    for number, (model, table) in enumerate(tables.items()):
+        color, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
+        reach = np.array([table["accuracy"] - table["low"], table["high"] - table["accuracy"]]).clip(0)
+        left.errorbar(
+            table["confidence"], table["accuracy"], yerr=reach, fmt=f"{marker}-", color=color, ms=5, lw=1.3,
+            capsize=2.5, label=model,
+        )  # fmt: skip
+        bar = 0.85 * width / len(tables)
+        places = width * (table.index + 0.5) + bar * (number - (len(tables) - 1) / 2)
+        right.bar(places, 100 * table["questions"] / table["questions"].sum(), bar, color=color)
+    left.set(title="are sure answers right?", xlim=(0, 101), ylim=(0, 101))
+    left.set(xlabel="probability of the answer given (%)", ylabel="right answers (%), 95 % interval")
+    right.set(title="how sure are the answers?", xlim=(0, 100))
+    right.set(xlabel="probability of the answer given (%)", ylabel="share of the answers (%)")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    figure.suptitle(title)
+    return figure
+
+
+def plot_weakest(weakest: pd.DataFrame, traits: pd.DataFrame, title: str) -> Figure:
+    """Left the question types, weakest first; right the errors of questions with a trait and without it.
+
+    `weakest`: `weakest_types`, `traits`: `error_by_trait` of rnlib.evaluation.weakest. Orange: by
+    more than chance.
+    """
+    height = 1.6 + 0.31 * max(len(weakest), 1.6 * len(traits))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, height), layout="constrained")
+    for place, row in enumerate(weakest.itertuples()):
+        reach = [[max(row.accuracy - row.low, 0)], [max(row.high - row.accuracy, 0)]]
+        left.errorbar(
+            row.accuracy, place, xerr=reach, fmt="o", color=ORANGE if row.weak else BLUE, ms=5, lw=1.6, capsize=2.5
+        )
+    overall = np.average(weakest["accuracy"], weights=weakest["questions"])
+    left.axvline(overall, color="0.5", ls="--", lw=1.2)
+    left.set_yticks(range(len(weakest)), [f"{kind} ({n:,})" for kind, n in weakest["questions"].items()])
+    left.set_ylim(len(weakest) - 0.4, -0.6)
+    left.set(title=f"by type (dashed: {ALL}, {overall:.1f} %)", xlabel="right answers (%), 95 % interval")
+    for place, (_, row) in enumerate(traits.iterrows()):
+        more = row["p"] < SIGNIFICANT and row["ratio"] > 1
+        for name, offset, color, marker in (("with", -0.15, ORANGE if more else BLUE, "o"), ("without", 0.15, GREY, "s")):
+            reach = [[max(row[name] - row[f"{name} low"], 0)], [max(row[f"{name} high"] - row[name], 0)]]
+            right.errorbar(row[name], place + offset, xerr=reach, fmt=marker, color=color, ms=5, lw=1.6, capsize=2.5)
+    names = [trait.replace(" of ", "\nof ").replace(", color", ",\ncolor").replace(" by ", "\nby ") for trait in traits.index]
+    right.set_yticks(range(len(traits)), names, fontsize=9)
+    right.set_ylim(len(traits) - 0.4, -0.6)
+    right.set_xlim(left=0)
+    right.set(title="questions that … (grey: those that do not)", xlabel="wrong answers (%), 95 % interval")
+    right.plot([], [], "o-", color=ORANGE, label="worse than the rest (p < 0.05, Fisher, Holm)")
+    right.plot([], [], "o-", color=BLUE, label="not shown to be worse")
+    for axes in (left, right):
+        axes.grid(axis="x", alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    figure.suptitle(title)
+    return figure
