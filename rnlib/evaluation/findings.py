@@ -7,7 +7,16 @@ import pandas as pd
 from rnlib.evaluation.along import effect_within_types
 from rnlib.evaluation.confusion import count_errors, frequent_confusions
 from rnlib.evaluation.intervals import holm, wilson
+from rnlib.evaluation.scene_factors import CLOSEST, MARGIN, OBJECTS, VISIBLE
 from rnlib.evaluation.weakest import SIGNIFICANT, error_by_trait, in_common, weakest_types
+
+# What wrong answers have where their values are the smaller, and where they are the greater.
+_EFFECTS = {
+    OBJECTS: ("fewer objects in its scene", "more objects in its scene"),
+    CLOSEST: ("two objects closer together", "its closest two objects farther apart"),
+    VISIBLE: ("fewer visible pixels of the object asked about", "more visible pixels of the object asked about"),
+    MARGIN: ("a narrower margin of the deciding relation", "a wider margin of the deciding relation"),
+}
 
 
 class Findings(str):
@@ -30,7 +39,7 @@ def describe_weakest(label: str, predictions: pd.DataFrame, traits: pd.DataFrame
     """
     right = int(predictions["correct"].sum())
     lines = [
-        f"**{label}** answers {_percent(right, len(predictions))} of {len(predictions):,} questions rightly.",
+        f"**{label}** is right in {_percent(right, len(predictions))} of {len(predictions):,} questions.",
         *_types(predictions),
         *_traits(predictions, traits),
     ]
@@ -129,19 +138,19 @@ def _scenes(predictions: pd.DataFrame, factors: pd.DataFrame) -> list[str]:
     corrected = dict(zip(effects, holm([effect.p for effect in effects.values()]), strict=True))
     shown, not_shown = [], []
     for name, effect in effects.items():
-        p = corrected[name]
-        if p < SIGNIFICANT:
-            greater, share = ("more" if effect.share > 0.5 else "less"), max(effect.share, 1 - effect.share)
-            shown.append(f"{greater} of *{name}* (in {100 * share:.0f} % of the comparisons, {_p(p)})")
+        if corrected[name] < SIGNIFICANT:
+            what = _EFFECTS[name][int(effect.share > 0.5)]
+            shown.append(f"{what} ({100 * max(effect.share, 1 - effect.share):.0f} %, {_p(corrected[name])})")
         else:
-            not_shown.append(f"*{name}* ({_p(p)})")
+            not_shown.append(f"{name} ({_p(corrected[name])})")
     lines = []
     if shown:
         lines.append(
-            f"- **Scene.** A wrong answer, compared with a right one to a question of the same type, has {_listed(shown)}."
+            "- **Scene.** Take a wrong and a right answer to questions of one type. More often than not "
+            f"(in brackets: how often) the wrong one has {_listed(shown)}."
         )
     if not_shown:
-        lines.append(f"- No relation of mistakes is shown with {_listed(not_shown)}.")
+        lines.append(f"- No relation is shown between mistakes and {_listed(not_shown)}.")
     return lines
 
 

@@ -117,21 +117,15 @@ def plot_gallery(rows: Sequence[Mapping[str, Answer]], title: str) -> Figure:
     `rows`: by model, `answer_of` the same question.
     """
     models = list(rows[0])[:3]
-    figure, grid = plt.subplots(
-        len(rows),
-        1 + len(models),
-        figsize=(10, 2.35 * len(rows) + 0.4),
-        squeeze=False,
-        layout="constrained",
-        width_ratios=[1.25, *[1] * len(models)],
-    )
-    for axes, answers in zip(grid, rows, strict=True):
+    figure = plt.figure(figsize=(10, 2.75 * len(rows) + 0.4), layout="constrained")
+    for part, answers in zip(np.atleast_1d(figure.subfigures(len(rows), 1)), rows, strict=True):
         one = answers[models[0]]
+        part.suptitle(f"{fill(one.question, 115)}\ntruth: {one.truth}", fontsize=9, x=0.01, ha="left")
+        axes = part.subplots(1, 1 + len(models), width_ratios=[1.4, *[1] * len(models)])
         draw_picture(axes[0], one.picture)
-        axes[0].set_title(f"{fill(one.question, 52)}\ntruth: {one.truth}", fontsize=8.5, loc="left")
         for place, model in zip(axes[1:], models, strict=True):
             draw_answers(place, answers[model])
-            place.set_title(f"{fill(model, 26)}\n{answers[model].given} – {answers[model].outcome}", fontsize=8.5)
+            place.set_title(f"{fill(model, 30)}: {answers[model].given} – {answers[model].outcome}", fontsize=9)
     figure.suptitle(title)
     return figure
 

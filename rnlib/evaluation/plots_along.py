@@ -1,56 +1,61 @@
 """Figures of accuracy along a quantity and by question family, for several models."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from rnlib.evaluation.families import GROUPS
 from rnlib.style import MARKERS, PALETTE
 
 
-def plot_along(panels: Mapping[str, Mapping[str, pd.DataFrame]], title: str, columns: int = 2) -> Figure:
+def plot_along(
+    panels: Sequence[Mapping[str, pd.DataFrame]], title: str, columns: int = 2, logarithmic: Collection[str] = ()
+) -> Figure:
     """Accuracy along quantities, a panel each, with 95 % Wilson intervals.
 
-    `panels`: by the panel's title, and by model, what `accuracy_along` of rnlib.evaluation.along makes. A dashed
-    line is the accuracy that the question types alone would give. A quantity that spans more than a factor of 20 has a
-    logarithmic axis.
+    `panels`: for each quantity, by model, what `accuracy_along` of rnlib.evaluation.along makes; quantities
+    named in `logarithmic` have such an axis. A dashed line is the accuracy that the question
+    types alone would give.
     """
     rows = -(-len(panels) // columns)
     figure, grid = plt.subplots(
-        rows, columns, figsize=(10, 0.8 + 3.1 * rows), sharey=True, layout="constrained", squeeze=False
+        rows, columns, figsize=(10, 0.8 + 2.9 * rows), sharey=True, layout="constrained", squeeze=False
     )
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
     lowest = 100.0
-    for axes, (name, tables) in zip(grid.flat, panels.items(), strict=False):
+    for axes, tables in zip(grid.flat, panels, strict=False):
         for number, (model, table) in enumerate(tables.items()):
             _draw_along(axes, table, model, number, len(tables))
             lowest = min([lowest, *table["low"]])
-            axes.set_xlabel(f"{table.index.name}")
-        axes.set_title(name, fontsize=10)
+            axes.set_xlabel(str(table.index.name))
+        if axes.get_xlabel() in logarithmic:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(axis="y", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in grid[:, 0]:
         axes.set_ylabel("right answers (%), 95 % interval")
     grid[0][0].set_ylim(max(0.0, lowest - 3), 101)
     grid[0][0].plot([], [], color="0.3", ls="--", lw=1.2, label="expected from the question types alone")
-    figure.legend(*grid[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(*grid[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(title)
     return figure
 
 
 def _draw_along(axes: Axes, table: pd.DataFrame, model: str, number: int, models: int) -> None:
     color = PALETTE[number % len(PALETTE)]
-    if len(table) and table["least"].min() > 0 and table["greatest"].max() > 20 * table["least"].min():
-        axes.set_xscale("log")
-    elif len(table) and (table["least"] == table["greatest"]).all():
+    if (table[["least", "greatest"]] % 1 == 0).all(axis=None):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    # The models' marks stand a little beside one another, else their intervals would hide one another.
     aside = ScaledTranslation(3.5 * (number - (models - 1) / 2) / 72, 0, axes.figure.dpi_scale_trans)
     reach = np.array([table["accuracy"] - table["low"], table["high"] - table["accuracy"]]).clip(0)
     axes.plot(table.index, table["expected"], color=color, ls="--", lw=1.2, alpha=0.8)
@@ -73,8 +78,9 @@ def plot_families(families: pd.DataFrame, title: str) -> Figure:
         offset = 0.7 * ((number + 0.5) / len(models) - 0.5)
         rows = families[families["model"] == model]
         whole, single = rows[rows["family"] < 0], rows[rows["family"] >= 0]
+        spread = 0.12 * (single.groupby("group").cumcount() % 3 - 1) / len(models)  # so that equal ones are told apart
         axes.scatter(
-            single["accuracy"], [groups.index(group) + offset for group in single["group"]],
+            single["accuracy"], [groups.index(group) + offset for group in single["group"]] + spread,
             s=14, color=color, alpha=0.35, linewidths=0, zorder=2,
         )  # fmt: skip
         reach = np.array([whole["accuracy"] - whole["low"], whole["high"] - whole["accuracy"]]).clip(0)

@@ -1,18 +1,59 @@
 """Figures that set models against each other, against the published figures and against their own confidence."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from rnlib.clevr.catalogue import TYPE_GROUPS
 from rnlib.evaluation.calibration import BINS
 from rnlib.evaluation.models import ALL
 from rnlib.evaluation.weakest import SIGNIFICANT
 from rnlib.style import MARKERS, PALETTE
 
 BLUE, ORANGE, GREY = PALETTE[0], PALETTE[1], "0.6"
+_SPLIT_MARKS: dict[str, dict[str, Any]] = {
+    "test": {"marker": "s", "linestyle": ""},
+    "val": {"marker": "s", "linestyle": "", "markerfacecolor": "white"},
+    "not named": {"marker": "D", "linestyle": "", "markerfacecolor": "white"},
+}
+
+
+def plot_published(accuracies: pd.DataFrame, published: pd.DataFrame, where: str, title: str) -> Figure:
+    """Our models above the published figures: overall and the five groups, a panel each.
+
+    `accuracies`: `accuracy_table` of rnlib.evaluation.models, measured on the split `where`; `published`: that of
+    rnlib.evaluation.tables. Ours have 95 % Wilson intervals; the published ones give none.
+    """
+    models = list(accuracies["model"].unique())
+    rows = [f"{model} ({where})" for model in models] + [f"{row.model} ({row.split})" for row in published.itertuples()]
+    panels = ["overall", *TYPE_GROUPS]
+    figure, grid = plt.subplots(
+        1, len(panels), figsize=(11, 1.2 + 0.27 * len(rows)), sharey=True, layout="constrained", squeeze=False
+    )
+    for axes, name in zip(grid[0], panels, strict=True):
+        own = accuracies[accuracies["by"].eq("overall") if name == "overall" else accuracies["by"].eq("group") & accuracies["name"].eq(name)]
+        for row in own.itertuples():
+            reach = [[max(row.accuracy - row.low, 0)], [max(row.high - row.accuracy, 0)]]
+            axes.errorbar(row.accuracy, models.index(row.model), xerr=reach, fmt="o", color=ORANGE, ms=5, lw=1.6, capsize=2)
+        for place, (value, split) in enumerate(zip(published[name], published["split"], strict=True)):
+            axes.plot(value, len(models) + place, **_SPLIT_MARKS[split], color=BLUE, ms=5)
+        axes.axhline(len(models) - 0.5, color="0.6", lw=1)
+        axes.set(xlabel="right (%)", xlim=(None, 101))
+        axes.set_title(name.replace(" ", "\n"), fontsize=10)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    grid[0][0].set_yticks(range(len(rows)), rows, fontsize=9)
+    grid[0][0].set_ylim(len(rows) - 0.4, -0.6)
+    grid[0][0].plot([], [], "o-", color=ORANGE, label="measured here, 95 % interval")
+    for split, marks in _SPLIT_MARKS.items():
+        grid[0][0].plot([], [], **marks, color=BLUE, ms=5, label=f"published, split: {split}")
+    figure.legend(*grid[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    figure.suptitle(title)
+    return figure
 
 
 def plot_paired(table: pd.DataFrame, first: str, second: str) -> Figure:
@@ -35,7 +76,7 @@ def plot_paired(table: pd.DataFrame, first: str, second: str) -> Figure:
     axes.set_xlim(-reach, reach)
     axes.set(
         title=f"{first} against {second}, on the same questions",
-        xlabel=f"← {second} better        difference (percentage points), 95 % interval        {first} better →",
+        xlabel=f"difference (percentage points), 95 % interval\n← {second} better          {first} better →",
         ylabel="question type (questions)",
     )
     axes.plot([], [], "o", color="0.3", label="p < 0.05 (McNemar, types corrected after Holm)")
@@ -91,7 +132,8 @@ def plot_weakest(weakest: pd.DataFrame, traits: pd.DataFrame, title: str) -> Fig
     left.axvline(overall, color="0.5", ls="--", lw=1.2)
     left.set_yticks(range(len(weakest)), [f"{kind} ({n:,})" for kind, n in weakest["questions"].items()])
     left.set_ylim(len(weakest) - 0.4, -0.6)
-    left.set(title=f"by type (dashed: {ALL}, {overall:.1f} %)", xlabel="right answers (%), 95 % interval")
+    left.set_title(f"by type (dashed: {ALL}, {overall:.1f} %)", fontsize=10)
+    left.set_xlabel("right answers (%), 95 % interval")
     for place, (_, row) in enumerate(traits.iterrows()):
         more = row["p"] < SIGNIFICANT and row["ratio"] > 1
         for name, offset, color, marker in (("with", -0.15, ORANGE if more else BLUE, "o"), ("without", 0.15, GREY, "s")):
@@ -101,7 +143,8 @@ def plot_weakest(weakest: pd.DataFrame, traits: pd.DataFrame, title: str) -> Fig
     right.set_yticks(range(len(traits)), names, fontsize=9)
     right.set_ylim(len(traits) - 0.4, -0.6)
     right.set_xlim(left=0)
-    right.set(title="questions that … (grey: those that do not)", xlabel="wrong answers (%), 95 % interval")
+    right.set_title("questions that … (grey: those that do not)", fontsize=10)
+    right.set_xlabel("wrong answers (%), 95 % interval")
     right.plot([], [], "o-", color=ORANGE, label="worse than the rest (p < 0.05, Fisher, Holm)")
     right.plot([], [], "o-", color=BLUE, label="not shown to be worse")
     for axes in (left, right):
