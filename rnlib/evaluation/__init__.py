@@ -8,7 +8,7 @@ paired.py        two networks on the same questions                           ba
 along.py         accuracy along a quantity                                    families.py by question family
 calibration.py   are sure answers right?                                      answers.py  single answers
 confusion.py     which answers are taken for which                            mistakes.py which to look at
-deciding.py      what a question hangs on, by running its program             scene_factors.py   crowding, distances, ...
+deciding.py      what a question hangs on, by running its program             scene_factors.py crowding, distances
 weakest.py       the types a network is weakest at                            findings.py a text written from numbers
 plots*.py        the figures of all of these
 """
@@ -16,7 +16,14 @@ plots*.py        the figures of all of these
 from rnlib.evaluation.baseline import compare_types, question_type_baseline
 from rnlib.evaluation.metrics import compute_metrics
 from rnlib.evaluation.predictions import predict, require_answers, save_answers, save_predictions
-from rnlib.evaluation.tables import comparison_table, complete_table, metrics_table, metrics_text, published, results_row
+from rnlib.evaluation.tables import (
+    comparison_table,
+    complete_table,
+    metrics_table,
+    metrics_text,
+    published,
+    results_row,
+)
 
 __all__ = [
     "compare_types",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from rnlib.evaluation.along import effect_within_types
@@ -54,7 +55,12 @@ def describe_mistakes(label: str, predictions: pd.DataFrame, factors: pd.DataFra
     wrong = ~predictions["correct"].to_numpy(bool)
     lines = [f"**{label}**: {wrong.sum():,} wrong answers among {len(predictions):,} questions."]
     if wrong.any():
-        lines += [_invalid(predictions), _confusions(predictions), *_counts(predictions), *_scenes(predictions, factors)]
+        lines += [
+            _invalid(predictions),
+            _confusions(predictions),
+            *_counts(predictions),
+            *_scenes(predictions, factors),
+        ]
     return Findings("\n".join(lines))
 
 
@@ -64,9 +70,9 @@ def _types(predictions: pd.DataFrame) -> list[str]:
     if not kinds:
         return ["", "- **Weakest types.** No type is below the others."]
     chosen = [
-        f"`{kind}` {row.accuracy:.1f} % [{row.low:.1f}, {row.high:.1f}] of {row.questions:,} questions, "
-        f"all others {row.others:.1f} % ({_p(row.p)})"
-        for kind, row in zip(kinds, table.loc[kinds].itertuples(), strict=True)
+        f"`{kind}` {row['accuracy']:.1f} % [{row['low']:.1f}, {row['high']:.1f}] of {row['questions']:,} questions, "
+        f"all others {row['others']:.1f} % ({_p(row['p'])}; the most frequent answer alone: {row['guess']:.0f} %)"
+        for kind, row in zip(kinds, table.loc[kinds].to_dict("records"), strict=True)
     ]
     if table["weak"].any():
         text = f"- **Weakest types**, below the others by more than chance: {'; '.join(chosen)}."
@@ -91,7 +97,10 @@ def _traits(predictions: pd.DataFrame, traits: pd.DataFrame) -> list[str]:
     lines = []
     if common and kinds:
         others = ~predictions["type"].isin(kinds).to_numpy()
-        shares = [f"{trait} ({100 * traits[trait].to_numpy()[others].mean():.0f} % of the other questions do)" for trait in common]
+        shares = [
+            f"{trait} ({100 * traits[trait].to_numpy()[others].mean():.0f} % of the other questions do)"
+            for trait in common
+        ]
         who = "They all" if len(kinds) > 1 else "Its questions"
         lines.append(f"- **In common.** {who} {' and '.join(shares)}.")
     shown = errors[(errors["p"] < SIGNIFICANT) & (errors["ratio"] > 1)] if len(errors) else errors
@@ -125,7 +134,7 @@ def _counts(predictions: pd.DataFrame) -> list[str]:
     total = int(errors.sum())
     if not total:
         return []
-    by_one, low = int(errors[abs(errors.index) == 1].sum()), int(errors[errors.index < 0].sum())
+    by_one, low = int(errors[np.abs(errors.index) == 1].sum()), int(errors[errors.index < 0].sum())
     return [
         f"- **Numbers.** Of {total:,} wrong numbers {_percent(by_one, total)} are off by one, "
         f"and {_percent(low, total)} are too low."
@@ -139,7 +148,7 @@ def _scenes(predictions: pd.DataFrame, factors: pd.DataFrame) -> list[str]:
     shown, not_shown = [], []
     for name, effect in effects.items():
         if corrected[name] < SIGNIFICANT:
-            what = _EFFECTS[name][int(effect.share > 0.5)]
+            what = _EFFECTS[str(name)][int(effect.share > 0.5)]
             shown.append(f"{what} ({100 * max(effect.share, 1 - effect.share):.0f} %, {_p(corrected[name])})")
         else:
             not_shown.append(f"{name} ({_p(corrected[name])})")

@@ -45,7 +45,9 @@ def compare_pairs(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     rows = []
     for first, second in pairs:
         require_same_questions(predictions[first], predictions[second])
-        rows.append(mcnemar(predictions[first]["correct"].to_numpy(bool), predictions[second]["correct"].to_numpy(bool)))
+        rows.append(
+            mcnemar(predictions[first]["correct"].to_numpy(bool), predictions[second]["correct"].to_numpy(bool))
+        )
     index = pd.MultiIndex.from_tuples(pairs, names=["first", "second"]) if pairs else None
     return pd.DataFrame(rows, index=index, columns=COLUMNS)
 
@@ -63,8 +65,7 @@ def compare_by_type(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
         if (types == kind).any():
             rows[kind] = mcnemar(*(one[types == kind] for one in right))
     table = pd.DataFrame.from_dict(rows, orient="index", columns=COLUMNS).rename_axis("type")
-    table.iloc[1:, table.columns.get_loc("p")] = holm(table["p"].iloc[1:].tolist())
-    return table
+    return table.assign(p=[table["p"].iloc[0], *holm(table["p"].iloc[1:].tolist())])
 
 
 def require_same_questions(first: pd.DataFrame, second: pd.DataFrame) -> None:

@@ -35,7 +35,10 @@ def plot_along(
             _draw_along(axes, table, model, number, len(tables))
             lowest = min([lowest, *table["low"]])
             axes.set_xlabel(str(table.index.name))
-        if axes.get_xlabel() in logarithmic:
+        if not any(len(table) for table in tables.values()):
+            axes.text(0.5, 0.5, "no question has one", ha="center", transform=axes.transAxes, color="0.4")
+            axes.set_xticks([])
+        elif axes.get_xlabel() in logarithmic:
             axes.set_xscale("log")
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
@@ -46,7 +49,7 @@ def plot_along(
         axes.set_ylabel("right answers (%), 95 % interval")
     grid[0][0].set_ylim(max(0.0, lowest - 3), 101)
     grid[0][0].plot([], [], color="0.3", ls="--", lw=1.2, label="expected from the question types alone")
-    figure.legend(*grid[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(*grid[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     figure.suptitle(title)
     return figure
 

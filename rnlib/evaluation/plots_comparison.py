@@ -29,16 +29,16 @@ def plot_published(accuracies: pd.DataFrame, published: pd.DataFrame, where: str
     rnlib.evaluation.tables. Ours have 95 % Wilson intervals; the published ones give none.
     """
     models = list(accuracies["model"].unique())
-    rows = [f"{model} ({where})" for model in models] + [f"{row.model} ({row.split})" for row in published.itertuples()]
+    rows = [f"{model} ({where})" for model in models] + (published["model"] + " (" + published["split"] + ")").tolist()
     panels = ["overall", *TYPE_GROUPS]
     figure, grid = plt.subplots(
         1, len(panels), figsize=(11, 1.2 + 0.27 * len(rows)), sharey=True, layout="constrained", squeeze=False
     )
     for axes, name in zip(grid[0], panels, strict=True):
-        own = accuracies[accuracies["by"].eq("overall") if name == "overall" else accuracies["by"].eq("group") & accuracies["name"].eq(name)]
-        for row in own.itertuples():
-            reach = [[max(row.accuracy - row.low, 0)], [max(row.high - row.accuracy, 0)]]
-            axes.errorbar(row.accuracy, models.index(row.model), xerr=reach, fmt="o", color=ORANGE, ms=5, lw=1.6, capsize=2)
+        by, what = ("overall", ALL) if name == "overall" else ("group", name)
+        own = accuracies[(accuracies["by"] == by) & (accuracies["name"] == what)]
+        places = [models.index(model) for model in own["model"]]
+        axes.errorbar(own["accuracy"], places, xerr=_reach(own), fmt="o", color=ORANGE, ms=5, lw=1.6, capsize=2)
         for place, (value, split) in enumerate(zip(published[name], published["split"], strict=True)):
             axes.plot(value, len(models) + place, **_SPLIT_MARKS[split], color=BLUE, ms=5)
         axes.axhline(len(models) - 0.5, color="0.6", lw=1)
@@ -62,11 +62,12 @@ def plot_paired(table: pd.DataFrame, first: str, second: str) -> Figure:
     `table`: `compare_by_type` of rnlib.evaluation.paired. Filled: p < 0.05 after correction.
     """
     figure, axes = plt.subplots(figsize=(8.5, 1.5 + 0.33 * len(table)), layout="constrained")
-    for place, row in enumerate(table.itertuples()):
-        color = BLUE if row.difference > 0 else ORANGE if row.difference < 0 else GREY
+    for place, row in enumerate(table.to_dict("records")):
+        middle = row["difference"]
+        color = BLUE if middle > 0 else ORANGE if middle < 0 else GREY
         axes.errorbar(
-            row.difference, place, xerr=[[row.difference - row.low], [row.high - row.difference]], fmt="o", color=color,
-            ms=6, lw=1.6, capsize=2.5, markerfacecolor=color if row.p < SIGNIFICANT else "white",
+            middle, place, xerr=[[max(middle - row["low"], 0)], [max(row["high"] - middle, 0)]], fmt="o", color=color,
+            ms=6, lw=1.6, capsize=2.5, markerfacecolor=color if row["p"] < SIGNIFICANT else "white",
         )  # fmt: skip
     axes.axvline(0, color="0.4", lw=1)
     axes.axhline(0.5, color="0.85", lw=1)
@@ -94,9 +95,8 @@ def plot_calibration(tables: Mapping[str, pd.DataFrame], title: str) -> Figure:
     width = 100 / BINS
     for number, (model, table) in enumerate(tables.items()):
         color, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
-        reach = np.array([table["accuracy"] - table["low"], table["high"] - table["accuracy"]]).clip(0)
         left.errorbar(
-            table["confidence"], table["accuracy"], yerr=reach, fmt=f"{marker}-", color=color, ms=5, lw=1.3,
+            table["confidence"], table["accuracy"], yerr=_reach(table), fmt=f"{marker}-", color=color, ms=5, lw=1.3,
             capsize=2.5, label=model,
         )  # fmt: skip
         bar = 0.85 * width / len(tables)
@@ -119,14 +119,16 @@ def plot_weakest(weakest: pd.DataFrame, traits: pd.DataFrame, title: str) -> Fig
     """Left the question types, weakest first; right the errors of questions with a trait and without it.
 
     `weakest`: `weakest_types`, `traits`: `error_by_trait` of rnlib.evaluation.weakest. Orange: by
-    more than chance.
+    more than chance. The grey bars stand for always giving the type's most frequent answer.
     """
     height = 1.6 + 0.31 * max(len(weakest), 1.6 * len(traits))
     figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, height), layout="constrained")
-    for place, row in enumerate(weakest.itertuples()):
-        reach = [[max(row.accuracy - row.low, 0)], [max(row.high - row.accuracy, 0)]]
+    places = np.arange(len(weakest))
+    left.scatter(weakest["guess"], places, marker="|", s=140, color="0.55", linewidths=3, label="most frequent answer")
+    for chosen, color in ((weakest["weak"], ORANGE), (~weakest["weak"], BLUE)):
+        rows = weakest[chosen]
         left.errorbar(
-            row.accuracy, place, xerr=reach, fmt="o", color=ORANGE if row.weak else BLUE, ms=5, lw=1.6, capsize=2.5
+            rows["accuracy"], places[chosen], xerr=_reach(rows), fmt="o", color=color, ms=5, lw=1.6, capsize=2.5
         )
     overall = np.average(weakest["accuracy"], weights=weakest["questions"])
     left.axvline(overall, color="0.5", ls="--", lw=1.2)
@@ -134,12 +136,17 @@ def plot_weakest(weakest: pd.DataFrame, traits: pd.DataFrame, title: str) -> Fig
     left.set_ylim(len(weakest) - 0.4, -0.6)
     left.set_title(f"by type (dashed: {ALL}, {overall:.1f} %)", fontsize=10)
     left.set_xlabel("right answers (%), 95 % interval")
-    for place, (_, row) in enumerate(traits.iterrows()):
+    for place, row in enumerate(traits.to_dict("records")):
         more = row["p"] < SIGNIFICANT and row["ratio"] > 1
-        for name, offset, color, marker in (("with", -0.15, ORANGE if more else BLUE, "o"), ("without", 0.15, GREY, "s")):
+        for name, offset, color, marker in (
+            ("with", -0.15, ORANGE if more else BLUE, "o"),
+            ("without", 0.15, GREY, "s"),
+        ):
             reach = [[max(row[name] - row[f"{name} low"], 0)], [max(row[f"{name} high"] - row[name], 0)]]
             right.errorbar(row[name], place + offset, xerr=reach, fmt=marker, color=color, ms=5, lw=1.6, capsize=2.5)
-    names = [trait.replace(" of ", "\nof ").replace(", color", ",\ncolor").replace(" by ", "\nby ") for trait in traits.index]
+    names = [
+        trait.replace(" of ", "\nof ").replace(", color", ",\ncolor").replace(" by ", "\nby ") for trait in traits.index
+    ]
     right.set_yticks(range(len(traits)), names, fontsize=9)
     right.set_ylim(len(traits) - 0.4, -0.6)
     right.set_xlim(left=0)
@@ -150,6 +157,11 @@ def plot_weakest(weakest: pd.DataFrame, traits: pd.DataFrame, title: str) -> Fig
     for axes in (left, right):
         axes.grid(axis="x", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(title)
     return figure
+
+
+def _reach(table: pd.DataFrame) -> np.ndarray:
+    """How far the intervals of `accuracy` reach to either side, (2, rows), as errorbar wants it."""
+    return np.array([table["accuracy"] - table["low"], table["high"] - table["accuracy"]]).clip(0)

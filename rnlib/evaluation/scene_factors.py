@@ -101,7 +101,7 @@ def question_traits(split: Split) -> pd.DataFrame:
 
 
 def closest_pair(split: Split) -> Float[np.ndarray, " pictures"]:
-    """For each picture the distance on the ground between the centres of its two closest objects; NaN for one object."""
+    """For each picture how far apart on the ground its two closest objects' centres are; NaN for one object."""
     places = np.asarray(split.coordinates[:, :, :2], np.float64)
     apart = np.linalg.norm(places[:, :, None] - places[:, None, :], axis=3)
     there = np.arange(places.shape[1]) < split.n_objects[:, None]

@@ -14,7 +14,7 @@ def weakest_types(predictions: pd.DataFrame) -> pd.DataFrame:
     """Each question type against all other questions together, the weakest first.
 
     Index type. Columns: questions, accuracy, low, high (percent, 95 % Wilson interval), others (accuracy
-    of all other questions), p (Fisher's exact test that both are equal, Holm's correction for the
+    of all other questions), guess (percent right of the type's most frequent answer), p (Fisher's exact test that both are equal, Holm's correction for the
     types), weak (below the others, and p < 0.05).
     """
     types, correct = predictions["type"].to_numpy(str), predictions["correct"].to_numpy(bool)
@@ -22,13 +22,14 @@ def weakest_types(predictions: pd.DataFrame) -> pd.DataFrame:
     for kind in QUESTION_TYPES:
         here = types == kind
         if here.any():
-            rows[kind] = {"questions": int(here.sum()), **_compared(here, ~correct)}
+            guess = 100 * float(predictions["truth"][here].value_counts(normalize=True).iloc[0])
+            rows[kind] = {"questions": int(here.sum()), "guess": guess, **_compared(here, ~correct)}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("type")
     table = table.assign(accuracy=100 - table.pop("with"), others=100 - table.pop("without"))
     table = table.assign(low=100 - table.pop("with high"), high=100 - table.pop("with low"))
     table["p"] = holm(table["p"].tolist())
     table["weak"] = (table["p"] < SIGNIFICANT) & (table["accuracy"] < table["others"])
-    columns = ["questions", "accuracy", "low", "high", "others", "p", "weak"]
+    columns = ["questions", "accuracy", "low", "high", "others", "guess", "p", "weak"]
     return table[columns].sort_values("accuracy", kind="stable")
 
 
