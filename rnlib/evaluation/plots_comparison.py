@@ -73,7 +73,7 @@ def plot_paired(table: pd.DataFrame, first: str, second: str) -> Figure:
     axes.axhline(0.5, color="0.85", lw=1)
     axes.set_yticks(range(len(table)), [f"{kind}  ({n:,})" for kind, n in table["questions"].items()])
     axes.set_ylim(len(table) - 0.4, -0.6)
-    reach = max(5.0, 1.05 * float(np.abs(table[["low", "high"]]).to_numpy().max()))
+    reach = max(5.0, 1.05 * float(np.abs(table[["low", "high"]].to_numpy()).max()))
     axes.set_xlim(-reach, reach)
     axes.set(
         title=f"{first} against {second}, on the same questions",

@@ -14,8 +14,9 @@ def weakest_types(predictions: pd.DataFrame) -> pd.DataFrame:
     """Each question type against all other questions together, the weakest first.
 
     Index type. Columns: questions, accuracy, low, high (percent, 95 % Wilson interval), others (accuracy
-    of all other questions), guess (percent right of the type's most frequent answer), p (Fisher's exact test that both are equal, Holm's correction for the
-    types), weak (below the others, and p < 0.05).
+    of all other questions), guess (percent right of the type's most frequent answer), p (Fisher's
+    exact test that type and others are equal, Holm's correction for the types), weak (below the
+    others, and p < 0.05).
     """
     types, correct = predictions["type"].to_numpy(str), predictions["correct"].to_numpy(bool)
     rows = {}
@@ -64,7 +65,7 @@ def in_common(predictions: pd.DataFrame, traits: pd.DataFrame, kinds: list[str])
         has = traits[trait].to_numpy(bool)
         everywhere = all(has[types == kind].mean() >= 0.95 for kind in kinds)
         if kinds and everywhere and not (others.any() and has[others].mean() > 0.5):
-            found.append(trait)
+            found.append(str(trait))
     return found
 
 
