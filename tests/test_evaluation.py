@@ -30,6 +30,7 @@ from rnlib.evaluation import (
     save_predictions,
 )
 from rnlib.evaluation.answers import answer_of, draw_examples, outcomes
+from rnlib.evaluation.findings import weak_kinds
 from rnlib.evaluation.intervals import wilson
 from rnlib.evaluation.models import (
     ALL,
@@ -42,6 +43,8 @@ from rnlib.evaluation.models import (
 )
 from rnlib.evaluation.plots import plot_answers, plot_by_type, plot_classes, plot_gallery
 from rnlib.evaluation.plots_comparison import plot_published
+from rnlib.evaluation.scene_factors import question_traits
+from rnlib.evaluation.weakest import in_common, weakest_types
 from rnlib.model import RelationNetwork, Weights, load_preset, load_weights, save_weights
 from rnlib.model.inputs import translate_answers, translate_tokens
 
@@ -377,9 +380,14 @@ def test_the_released_weights_answer_as_they_did(
     clevr_official: Path, seed_weights: Path, file: str, right: int
 ) -> None:
     split = open_split(clevr_official, "val", show=False)
-    metrics = compute_metrics(predict(load_weights(seed_weights / file), split, show=False))
+    predictions = predict(load_weights(seed_weights / file), split, show=False)
+    metrics = compute_metrics(predictions)
     assert set(metrics) == METRICS_KEYS
     assert metrics["n"] == 1000
     assert abs(1000 * metrics["accuracy"] - right) <= 2
     assert set(metrics["by_group"]) == set(TYPE_GROUPS)
     assert sum(entry["n"] for entry in metrics["by_type"].values()) == 1000
+    # What both are weakest at, found from their answers alone.
+    kinds = weak_kinds(weakest_types(predictions))
+    assert "count" in kinds
+    assert in_common(predictions, question_traits(split), kinds) == ["count objects"]

@@ -168,7 +168,7 @@ def test_runs_that_differ_by_their_seed_alone_are_one_group() -> None:
         "again": trained(3),
     }
     models["unknown"] = Weights(models["a"].network, models["a"].preset, clevr_v1(), {"provenance": {"note": "2018"}})
-    assert seed_groups(models) == {"a × 3 seeds": ["a", "b", "again"]}
+    assert seed_groups(models) == {"a × 3 seeds": ["a", "b", "c"]}
     assert seed_groups({"a": models["a"], "other": models["other"], "unknown": models["unknown"]}) == {}
 
 

@@ -38,11 +38,11 @@ def describe_weakest(label: str, predictions: pd.DataFrame, traits: pd.DataFrame
 
     `traits`: `question_traits` of rnlib.evaluation.scene_factors.
     """
-    right = int(predictions["correct"].sum())
+    right, weakest = int(predictions["correct"].sum()), weakest_types(predictions)
     lines = [
         f"**{label}** is right in {_percent(right, len(predictions))} of {len(predictions):,} questions.",
-        *_types(predictions),
-        *_traits(predictions, traits),
+        *_types(weakest),
+        *_traits(predictions, traits, weak_kinds(weakest)),
     ]
     return Findings("\n".join(lines))
 
@@ -64,8 +64,7 @@ def describe_mistakes(label: str, predictions: pd.DataFrame, factors: pd.DataFra
     return Findings("\n".join(lines))
 
 
-def _types(predictions: pd.DataFrame) -> list[str]:
-    table = weakest_types(predictions)
+def _types(table: pd.DataFrame) -> list[str]:
     kinds = weak_kinds(table)
     if not kinds:
         return ["", "- **Weakest types.** No type is below the others."]
@@ -91,8 +90,7 @@ def _types(predictions: pd.DataFrame) -> list[str]:
     return ["", text]
 
 
-def _traits(predictions: pd.DataFrame, traits: pd.DataFrame) -> list[str]:
-    kinds = weak_kinds(weakest_types(predictions))
+def _traits(predictions: pd.DataFrame, traits: pd.DataFrame, kinds: list[str]) -> list[str]:
     common, errors = in_common(predictions, traits, kinds), error_by_trait(predictions, traits)
     lines = []
     if common and kinds:
@@ -122,9 +120,9 @@ def _invalid(predictions: pd.DataFrame) -> str:
 
 
 def _confusions(predictions: pd.DataFrame, most: int = 3) -> str:
-    rows = frequent_confusions(predictions, most).itertuples()
-    named = [f"*{row.answer}* for *{row.truth}* ({row.questions:,} times)" for row in rows]
-    share = frequent_confusions(predictions, most)["of errors"].sum()
+    table = frequent_confusions(predictions, most)
+    named = [f"*{row.answer}* for *{row.truth}* ({row.questions:,} times)" for row in table.itertuples()]
+    share = table["of errors"].sum()
     return f"- **Confusions.** The most frequent are {_listed(named)}: {share:.0f} % of all mistakes."
 
 

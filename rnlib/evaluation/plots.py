@@ -120,7 +120,7 @@ def plot_gallery(rows: Sequence[Mapping[str, Answer]], title: str) -> Figure:
     figure = plt.figure(figsize=(10, 2.75 * len(rows) + 0.4), layout="constrained")
     for part, answers in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
         one = answers[models[0]]
-        part.suptitle(f"{fill(one.question, 115)}\ntruth: {one.truth}", fontsize=9, x=0.01, ha="left")
+        part.suptitle(f"{fill(one.question, 140)}\ntruth: {one.truth}", fontsize=9, x=0.01, ha="left")
         axes = part.subplots(1, 1 + len(models), width_ratios=[1.4, *[1] * len(models)])
         draw_picture(axes[0], one.picture)
         for place, model in zip(axes[1:], models, strict=True):

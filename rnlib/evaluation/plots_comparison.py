@@ -42,7 +42,8 @@ def plot_published(accuracies: pd.DataFrame, published: pd.DataFrame, where: str
         for place, (value, split) in enumerate(zip(published[name], published["split"], strict=True)):
             axes.plot(value, len(models) + place, **_SPLIT_MARKS[split], color=BLUE, ms=5)
         axes.axhline(len(models) - 0.5, color="0.6", lw=1)
-        axes.set(xlabel="right (%)", xlim=(None, 101))
+        axes.margins(x=0.08)
+        axes.set_xlabel("right (%)")
         axes.set_title(name.replace(" ", "\n"), fontsize=10)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)

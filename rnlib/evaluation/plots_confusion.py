@@ -44,7 +44,7 @@ def plot_class_confusion(matrix: pd.DataFrame, title: str) -> Figure:
     """The matrix summed over answer classes, in percent of each row: all off the diagonal is invalid."""
     values = row_percent(class_matrix(matrix)).dropna(how="all")
     figure, axes = plt.subplots(figsize=(5.6, 0.9 + 0.5 * (len(values) + 1)), layout="constrained")
-    _cells(axes, values, percent=True, fontsize=8)
+    _cells(axes, values, percent=True, fontsize=8.0)
     axes.set(
         title=f"{title}\n(percent of the class's questions; a dot: less than half)",
         xlabel="class of the answer",
@@ -70,7 +70,7 @@ def plot_type_confusion(matrices: Mapping[str, pd.DataFrame], title: str) -> Fig
             axes.text(0.5, 0.5, f"{kind}\nnot asked", ha="center", va="center", color="0.5", fontsize=9)
             continue
         matrix = matrices[kind]
-        _cells(axes, row_percent(matrix), percent=True, fontsize=7)
+        _cells(axes, row_percent(matrix), percent=True, fontsize=7.0)
         axes.axvline(len(matrix) - 0.5, color=ORANGE, lw=1.5)
         axes.tick_params(labelsize=8)
         axes.set_xticks(range(matrix.shape[1]), matrix.columns, rotation=90 if len(matrix) > 2 else 30)

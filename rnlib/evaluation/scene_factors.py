@@ -1,7 +1,5 @@
 """What may make a question hard, a number a question: crowding, distances, hidden objects, narrow decisions, length."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
@@ -12,7 +10,7 @@ from rnlib.clevr.records import read_questions
 from rnlib.clevr.split import Split
 from rnlib.errors import DataError
 from rnlib.evaluation.deciding import asked_objects, deciding_margin, program_of, scene_of
-from rnlib.synthesis.programs import Program, node_values
+from rnlib.synthesis.programs import node_values
 from rnlib.synthesis.replay import fit_camera
 from rnlib.synthesis.visibility import Solids, visible_pixels
 
@@ -46,7 +44,7 @@ def simple_factors(split: Split) -> pd.DataFrame:
     )
 
 
-def scene_factors(split: Split, scenes: int = 3000, seed: int = 0) -> pd.DataFrame:
+def scene_factors(split: Split, scenes: int = 2000, seed: int = 0) -> pd.DataFrame:
     """For each question the SCENE_FACTORS, NaN where one does not apply.
 
     The last two need the program to be run and the picture's rays to be cast; this is done for `scenes`
@@ -75,9 +73,10 @@ def scene_factors(split: Split, scenes: int = 3000, seed: int = 0) -> pd.DataFra
         print(f"Visible pixels are left out: {error}")
         pixels = {}
     visible, margins = table[VISIBLE].to_numpy(copy=True), table[MARGIN].to_numpy(copy=True)
-    for number, program in programs(split):
+    for number, record in enumerate(read_questions(split.directory.questions(split.name))):
         row = int(split.image_of_question[number])
-        if program and row in made:
+        if row in made and record.program:
+            program = program_of(record)
             values = node_values(program, made[row])
             margins[number] = deciding_margin(program, made[row], values)
             asked = asked_objects(program, values)
@@ -90,10 +89,10 @@ def question_traits(split: Split) -> pd.DataFrame:
     """For each question which of TRAITS it has: a row a question, a bool column a trait."""
     functions = {name: number for number, name in enumerate(name for names in TRAITS.values() for name in names)}
     found = np.zeros((split.n_questions, len(functions)), bool)
-    for number, program in programs(split):
-        for node in program:
-            if node["function"] in functions:
-                found[number, functions[node["function"]]] = True
+    for number, record in enumerate(read_questions(split.directory.questions(split.name))):
+        for node in record.program or ():
+            if node.name in functions:
+                found[number, functions[node.name]] = True
     columns = {trait: found[:, [functions[name] for name in names]].any(axis=1) for trait, names in TRAITS.items()}
     compared = columns["compare two numbers"] | columns["compare an attribute of two objects"]
     columns["ask for an attribute"] &= ~compared  # a comparison looks attributes up, but does not ask for them
@@ -117,9 +116,3 @@ def picture_size(split: Split) -> tuple[int, int]:
         return VIEW  # a set with a picture array, or none
     with Image.open(path) as image:
         return image.size
-
-
-def programs(split: Split) -> Iterator[tuple[int, Program]]:
-    """Number and program of every question of the split, from its question file."""
-    for number, record in enumerate(read_questions(split.directory.questions(split.name))):
-        yield number, program_of(record)
