@@ -1,6 +1,6 @@
 """A short text about a network's mistakes, written from the numbers: nothing in it is known beforehand."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -103,8 +103,9 @@ def _traits(predictions: pd.DataFrame, traits: pd.DataFrame, kinds: list[str]) -
         lines.append(f"- **In common.** {who} {' and '.join(shares)}.")
     shown = errors[(errors["p"] < SIGNIFICANT) & (errors["ratio"] > 1)] if len(errors) else errors
     for trait, row in shown.iterrows():
+        asked = f"{row['questions']:,.0f}{_overlap(traits, trait, shown.index)}"
         lines.append(
-            f"- Questions that **{trait}** ({row['questions']:,.0f}) are answered wrongly in {row['with']:.1f} % "
+            f"- Questions that **{trait}** ({asked}) are answered wrongly in {row['with']:.1f} % "
             f"[{row['with low']:.1f}, {row['with high']:.1f}], all others in {row['without']:.1f} % "
             f"[{row['without low']:.1f}, {row['without high']:.1f}]: {row['ratio']:.1f} times "
             f"[{row['ratio low']:.1f}, {row['ratio high']:.1f}] as often ({_p(row['p'])})."
@@ -112,6 +113,14 @@ def _traits(predictions: pd.DataFrame, traits: pd.DataFrame, kinds: list[str]) -
     if not len(shown):
         lines.append("- No trait of the questions is shown to go with more errors.")
     return lines
+
+
+def _overlap(traits: pd.DataFrame, trait: Hashable, others: pd.Index) -> str:
+    """ "; 95 % of them also count objects", for those of `others` that nearly all questions with the trait have."""
+    own = traits[traits[trait].to_numpy(bool)]
+    shares = {other: 100 * own[other].mean() for other in others if other != trait}
+    named = [f"{share:.0f} % of them also {other}" for other, share in shares.items() if share >= 80]
+    return f"; {_listed(named)}" if named else ""
 
 
 def _invalid(predictions: pd.DataFrame) -> str:
