@@ -2,8 +2,9 @@
 
 from matplotlib.axes import Axes
 
-# Okabe and Ito's palette: told apart with any colour vision.
+# Okabe and Ito's palette: told apart with any colour vision; and markers to go with it.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "osD^vP*"
 
 
 def label(axes: Axes, title: str, x: str, y: str, grid: str = "both") -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from types import SimpleNamespace
+from itertools import combinations
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from sklearn import metrics
 
 from rnlib.clevr.catalogue import ANSWER_CLASSES, CLASS_OF_ANSWER
@@ -75,11 +77,6 @@ def test_rows_in_percent_sum_to_a_hundred_or_are_empty() -> None:
     assert percent.loc["blue"].isna().all()
 
 
-def test_answers_that_do_not_occur_are_left_out_of_rows_and_columns_alike() -> None:
-    shown = confusion.occurring(confusion.confusion_matrix(FEW))
-    assert list(shown.index) == list(shown.columns) == ["1", "2", "3", "5", "red", "yes", "no"]
-
-
 def test_a_confusion_tells_its_share_of_the_truth_and_whether_it_is_invalid() -> None:
     first, *_, last = confusion.frequent_confusions(FEW).to_dict("records")
     assert (first["truth"], first["answer"], first["questions"]) == ("2", "1", 3)
@@ -113,26 +110,74 @@ def test_count_errors_of_questions_without_numbers_are_none() -> None:
     assert confusion.count_errors(table([("yes", "no"), ("red", "2")])).empty
 
 
-def test_accuracy_along_a_quantity_counts_and_bounds() -> None:
-    split = SimpleNamespace(n_objects=np.array([3, 5]), image_of_question=np.array([0, 0, 0, 0, 1, 1, 1, 1]))
-    found = confusion.accuracy_by(FEW["correct"], split.n_objects[split.image_of_question], "objects")
-    assert found["questions"].to_dict() == {3: 4, 5: 4}
-    assert found["accuracy"].to_dict() == {3: 25, 5: 25}
-    assert ((found["low"] < 25) & (found["high"] > 25)).all()
-    assert found.index.name == "objects"
+def test_numbers_come_out_too_low_right_or_too_high() -> None:
+    found = confusion.errors_by_number(FEW)
+    assert found["questions"].to_dict() == {1: 1, 2: 3, 3: 1}
+    assert found.loc[2, ["too low", "right", "too high"]].tolist() == [100, 0, 0]
+    assert found.loc[3, ["too low", "right", "too high"]].tolist() == [0, 0, 100]
+
+
+@given(pairs)
+def test_the_matrices_of_the_types_hold_every_question_once(answers: list[tuple[str, str]]) -> None:
+    predictions = table(answers)
+    kind_of = {"number": "count", "exist": "exist"}
+    kinds = [kind_of.get(CLASS_OF_ANSWER[truth], f"query_{CLASS_OF_ANSWER[truth]}") for truth, _ in answers]
+    found = confusion.matrix_by_type(predictions.assign(type=kinds))
+    assert set(found) == set(kinds)
+    assert sum(matrix.to_numpy().sum() for matrix in found.values()) == len(answers)
+    invalid = sum(CLASS_OF_ANSWER[truth] != CLASS_OF_ANSWER[answer] for truth, answer in answers)
+    assert sum(matrix[confusion.INVALID].sum() for matrix in found.values()) == invalid
+    right = sum(np.trace(matrix.to_numpy()) for matrix in found.values())
+    assert right == sum(truth == answer for truth, answer in answers)
+
+
+def all_answers() -> pd.DataFrame:
+    """Every answer taken for every other, and each right many thousand times: the fullest matrix there can be."""
+    every = [(truth, answer) for truth in confusion.ANSWERS for answer in confusion.ANSWERS]
+    return table(every + [(answer, answer) for answer in confusion.ANSWERS] * 200)
+
+
+def overlapping(figure: Figure) -> list[tuple[str, str]]:
+    """Pairs of texts (ticks, titles, labels, numbers) of a figure that lie over one another."""
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts]
+    return [
+        (one, other)
+        for (one, first), (other, second) in combinations(boxes, 2)
+        if first.x0 < second.x1 - 1
+        and second.x0 < first.x1 - 1
+        and first.y0 < second.y1 - 1
+        and second.y0 < first.y1 - 1
+    ]
 
 
 @pytest.mark.parametrize("percent", [False, True])
 def test_the_figure_of_the_matrix_names_answers_and_outlines_classes(percent: bool) -> None:
-    figure = plots_confusion.plot_confusion(confusion.confusion_matrix(FEW), "a network", percent)
+    figure = plots_confusion.plot_confusion(confusion.confusion_matrix(all_answers()), "a network", percent)
     [axes] = figure.axes
-    names = ["1", "2", "3", "5", "red", "yes", "no"]
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == names
-    assert [tick.get_text() for tick in axes.get_yticklabels()] == names
-    assert {"number", "color", "exist"} <= {text.get_text() for text in axes.texts}
-    assert len(axes.patches) == 3
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == list(confusion.ANSWERS)
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == list(confusion.ANSWERS)
+    assert set(ANSWER_CLASSES) <= {text.get_text() for text in axes.texts}
+    assert len(axes.patches) == 6
     assert axes.get_title().startswith("a network")
     assert ("percent" in axes.get_title()) is percent
+    assert not overlapping(figure)
+
+
+def test_the_figure_by_type_has_a_panel_a_type_and_no_label_over_another() -> None:
+    every = all_answers()
+    kind_of = {"number": "count", "exist": "exist"}
+    kinds = every["truth"].map(lambda truth: kind_of.get(CLASS_OF_ANSWER[truth], f"query_{CLASS_OF_ANSWER[truth]}"))
+    for kind in ("equal_size", "equal_color", "equal_material", "equal_shape", "less_than"):
+        every = pd.concat([every, every[every["truth"] == "yes"][:9]], ignore_index=True)
+        kinds = pd.concat([kinds, pd.Series([kind] * 9)], ignore_index=True)
+    figure = plots_confusion.plot_type_confusion(confusion.matrix_by_type(every.assign(type=kinds)), "a network")
+    assert len(figure.axes) == 13
+    titles = [axes.get_title().split(" ")[0] for axes in figure.axes if axes.get_title()]
+    assert set(titles) == set(kinds) and "not asked" in str([text.get_text() for text in figure.findobj(Text)])
+    assert not overlapping(figure)
 
 
 def test_a_share_below_half_a_percent_is_a_dot() -> None:
@@ -149,18 +194,21 @@ def test_the_figure_of_classes_leaves_out_those_that_were_not_asked() -> None:
 
 
 def test_the_figure_of_count_errors_has_a_bar_an_error() -> None:
-    [axes] = plots_confusion.plot_count_errors(confusion.count_errors(FEW), "a network").axes
-    assert [round(bar.get_height()) for bar in axes.patches] == [3, 1, 0, 1]
+    errors, by_number = confusion.count_errors(FEW), confusion.errors_by_number(FEW)
+    figure = plots_confusion.plot_count_errors(
+        {"one": errors, "two": errors}, {"one": by_number, "two": by_number}, "?"
+    )
+    left, right = figure.axes[:2]
+    assert len(figure.axes) == 4
+    assert [round(bar.get_height()) for bar in left.patches] == [3, 0, 1]  # errors of -1, 1 and 2
+    assert left.get_title() == "one: 1 of 5 right (20.0 %)"
+    assert [round(bar.get_height()) for bar in right.patches] == [0, 100, 0, 0, 0, 100]
+    assert not overlapping(figure)
 
 
 def test_count_errors_of_nothing_are_an_empty_figure() -> None:
-    [axes] = plots_confusion.plot_count_errors(confusion.count_errors(table([("yes", "no")])), "a network").axes
-    assert not axes.patches
-
-
-def test_accuracy_along_quantities_has_a_panel_each() -> None:
-    along = confusion.accuracy_by(FEW["correct"], np.arange(8) // 4, "objects")
-    figure = plots_confusion.plot_along({"objects": along, "steps": along}, 25.0, "a network")
-    panels = [axes for axes in figure.axes if axes.get_title()]
-    assert [axes.get_title() for axes in panels] == ["objects", "steps"]
-    assert panels[0].get_xlabel() == "objects"
+    none = table([("yes", "no")])
+    figure = plots_confusion.plot_count_errors(
+        {"one": confusion.count_errors(none)}, {"one": confusion.errors_by_number(none)}, "a network"
+    )
+    assert not figure.axes[0].patches

@@ -19,6 +19,7 @@ from rnlib.clevr.vocabulary import Vocabulary, clevr_v1
 from rnlib.errors import ConfigError, DataError, WeightsError
 from rnlib.evaluation import (
     comparison_table,
+    complete_table,
     compute_metrics,
     metrics_text,
     predict,
@@ -29,6 +30,7 @@ from rnlib.evaluation import (
     save_predictions,
 )
 from rnlib.evaluation.answers import answer_of, draw_examples, outcomes
+from rnlib.evaluation.findings import weak_kinds
 from rnlib.evaluation.intervals import wilson
 from rnlib.evaluation.models import (
     ALL,
@@ -38,9 +40,11 @@ from rnlib.evaluation.models import (
     image_size,
     load_named,
     models_table,
-    side_by_side,
 )
-from rnlib.evaluation.plots import plot_answers, plot_by_type, plot_classes
+from rnlib.evaluation.plots import plot_answers, plot_by_type, plot_classes, plot_gallery
+from rnlib.evaluation.plots_comparison import plot_published
+from rnlib.evaluation.scene_factors import question_traits
+from rnlib.evaluation.weakest import in_common, weakest_types
 from rnlib.model import RelationNetwork, Weights, load_preset, load_weights, save_weights
 from rnlib.model.inputs import translate_answers, translate_tokens
 
@@ -93,7 +97,7 @@ def made_up(n: int = 400) -> pd.DataFrame:
 def test_the_table_has_a_row_a_question_in_the_files_order(predictions: pd.DataFrame, split: Split) -> None:
     assert set(predictions.columns) == {
         *("question_index", "image_index", "family", "type", "group", "answer_class", "truth", "answer"),
-        *("probability", "loss", "correct", "invalid", "top_answers", "top_probabilities"),
+        *("probability", "loss", "brier", "correct", "invalid", "top_answers", "top_probabilities"),
     }
     assert predictions["question_index"].tolist() == list(range(split.n_questions))
     assert predictions["truth"].tolist() == [split.answer_text(number) for number in range(split.n_questions)]
@@ -283,11 +287,34 @@ def test_accuracies_of_several_models_have_intervals() -> None:
             row = rows.loc[("type", name)]
             low, high = wilson(round(entry["n"] * entry["accuracy"]), entry["n"])
             assert (row["questions"], row["low"], row["high"]) == (entry["n"], 100 * low, 100 * high)
-    shown = side_by_side(table, "answer class")
-    assert list(shown.index) == list(ANSWER_CLASSES)
-    assert list(shown.columns) == [
-        *("questions", "first: right %", "first: invalid %", "second: right %", "second: invalid %")
+
+
+def test_the_complete_table_has_every_group_and_type_for_every_model() -> None:
+    metrics = {"first": compute_metrics(made_up(400)), "second": compute_metrics(made_up(100))}
+    accuracies = accuracy_table(metrics)
+    table = complete_table(accuracies)
+    assert list(table.columns) == ["questions", "first", "second"]
+    types = [name for name in QUESTION_TYPES if name != "equal_size"]
+    assert list(table.index) == [
+        ("overall", ALL),
+        *(("group", name) for name in TYPE_GROUPS),
+        *(("type", name) for name in types),
+        ("overall", "invalid"),
     ]
+    entry = metrics["second"]["by_type"]["exist"]
+    low, high = (100 * bound for bound in wilson(round(entry["n"] * entry["accuracy"]), entry["n"]))
+    assert table.loc[("type", "exist"), "second"] == f"{100 * entry['accuracy']:.1f} [{low:.1f}, {high:.1f}]"
+    assert table.loc[("overall", "invalid"), "first"] == f"{100 * metrics['first']['invalid']:.1f}"
+
+
+def test_the_published_figure_marks_every_published_number_and_ours() -> None:
+    accuracies = accuracy_table({"ours": compute_metrics(made_up())})
+    figure = plot_published(accuracies, published(), "val, another set", "beside one another")
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels[0] == "ours (val, another set)" and "RN from pixels, paper (test)" in labels and len(labels) == 15
+    marks = [line.get_xydata() for line in figure.axes[1].lines]
+    numbers = [float(point[0, 0]) for point in marks if len(point) == 1]
+    assert set(published()["count"].dropna()) <= set(numbers)
 
 
 def test_only_clevrs_own_questions_are_called_comparable(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,6 +366,8 @@ def test_figures_show_every_type_and_model(predictions: pd.DataFrame, split: Spl
     assert sum(widths) == pytest.approx(100 * len(metrics["by_answer_class"]))
     examples = plot_answers([answer_of(predictions, split, number) for number in (0, 1)], "Examples")
     assert len(examples.axes) == 4
+    gallery = plot_gallery([{"a": answer_of(predictions, split, 0), "b": answer_of(predictions, split, 0)}], "Gallery")
+    assert len(gallery.axes) == 3
     plt.close("all")
 
 
@@ -351,9 +380,14 @@ def test_the_released_weights_answer_as_they_did(
     clevr_official: Path, seed_weights: Path, file: str, right: int
 ) -> None:
     split = open_split(clevr_official, "val", show=False)
-    metrics = compute_metrics(predict(load_weights(seed_weights / file), split, show=False))
+    predictions = predict(load_weights(seed_weights / file), split, show=False)
+    metrics = compute_metrics(predictions)
     assert set(metrics) == METRICS_KEYS
     assert metrics["n"] == 1000
     assert abs(1000 * metrics["accuracy"] - right) <= 2
     assert set(metrics["by_group"]) == set(TYPE_GROUPS)
     assert sum(entry["n"] for entry in metrics["by_type"].values()) == 1000
+    # What both are weakest at, found from their answers alone.
+    kinds = weak_kinds(weakest_types(predictions))
+    assert "count" in kinds
+    assert in_common(predictions, question_traits(split), kinds) == ["count objects"]

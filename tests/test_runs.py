@@ -15,7 +15,7 @@ from clevr_files import ClevrFiles
 
 from rnlib.errors import ConfigError, DataError, RnlibError
 from rnlib.files import read_json
-from rnlib.runs import RunFolder, require, run_profile
+from rnlib.runs import RunFolder, require, run_profile, weights_files
 from rnlib.runs.committed import store_outputs, strip_volatile
 from rnlib.runs.execution import execute
 
@@ -369,3 +369,19 @@ def test_widgets_are_left_out_of_committed_notebooks() -> None:
     assert cell.metadata == {"jupyter": {"source_hidden": True}}
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     assert json.dumps(notebook.metadata.kernelspec) != "{}"
+
+
+def test_weights_are_named_by_file_training_or_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RNLIB_OUTPUTS", str(tmp_path / "outputs"))
+    notebook = tmp_path / "outputs" / "demo" / "02_train_state_descriptions"
+    for name in ("state-0a1b2c3d", "question_only-11111111", "state-older000"):
+        (notebook / name / "weights").mkdir(parents=True)
+        (notebook / name / "run.json").write_text("{}")
+    names = {"state": "state-0a1b2c3d", "question_only": "question_only-11111111"}
+    (notebook / "trainings.json").write_text(json.dumps(names))
+    best = [notebook / name / "weights" / "best.safetensors" for name in names.values()]
+    assert weights_files(["demo"]) == weights_files([str(tmp_path / "outputs" / "demo")]) == best
+    older = notebook / "state-older000"
+    assert weights_files([str(older), "some/file.pth"]) == [older / "weights/best.safetensors", Path("some/file.pth")]
+    with pytest.raises(DataError, match=r"found a folder without trainings\.json"):
+        weights_files([str(older / "weights")])

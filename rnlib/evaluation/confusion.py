@@ -7,11 +7,10 @@ classes (numbers, materials, colours, shapes, sizes, yes and no).
 import numpy as np
 import pandas as pd
 
-from rnlib.clevr.catalogue import ANSWER_CLASSES, CLASS_OF_ANSWER
-from rnlib.clevr.split import Split
-from rnlib.evaluation.intervals import wilson
+from rnlib.clevr.catalogue import ANSWER_CLASSES, CLASS_OF_ANSWER, QUESTION_TYPES
 
 ANSWERS = tuple(CLASS_OF_ANSWER)
+INVALID = "invalid"
 
 
 def confusion_matrix(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -33,10 +32,20 @@ def row_percent(matrix: pd.DataFrame) -> pd.DataFrame:
     return 100 * matrix.div(matrix.sum(axis=1).replace(0, np.nan), axis=0)
 
 
-def occurring(matrix: pd.DataFrame) -> pd.DataFrame:
-    """The matrix without the answers that are neither a truth nor were given."""
-    used = (matrix.sum(axis=0) + matrix.sum(axis=1)) > 0
-    return matrix.loc[used, used]
+def matrix_by_type(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """For each question type that occurs its counts: a row a true answer, a column an answer, INVALID last.
+
+    Rows and columns are all answers of the type's answer class.
+    """
+    found = {}
+    for kind in QUESTION_TYPES:
+        chosen = predictions[predictions["type"] == kind]
+        if len(chosen):
+            whole = confusion_matrix(chosen)
+            answers = list(ANSWER_CLASSES[CLASS_OF_ANSWER[chosen["truth"].iloc[0]]])
+            own = whole.loc[answers, answers]
+            found[kind] = own.assign(**{INVALID: whole.loc[answers].sum(axis=1) - own.sum(axis=1)})
+    return found
 
 
 def frequent_confusions(predictions: pd.DataFrame, most: int = 10) -> pd.DataFrame:
@@ -86,32 +95,16 @@ def count_errors(predictions: pd.DataFrame) -> pd.Series:
     return counts.reindex(pd.RangeIndex(span.start, span.stop, name="error"), fill_value=0).rename("questions")
 
 
-def accuracy_by(correct: pd.Series, key: np.ndarray, name: str) -> pd.DataFrame:
-    """Accuracy in percent with its 95 % Wilson interval for each value of `key`, given a question each.
+def errors_by_number(predictions: pd.DataFrame) -> pd.DataFrame:
+    """How numbers come out by the true number (index): questions, and percent too low, right, too high.
 
-    Index `name`; columns questions, accuracy, low, high.
+    Of questions whose truth and answer are numbers.
     """
-    rows = {}
-    for value, answers in correct.groupby(key):
-        low, high = wilson(int(answers.sum()), len(answers))
-        rows[value] = {
-            "questions": len(answers),
-            "accuracy": 100 * float(answers.mean()),
-            "low": 100 * low,
-            "high": 100 * high,
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(name)
-
-
-def by_objects(predictions: pd.DataFrame, split: Split) -> pd.DataFrame:
-    """`accuracy_by` the number of objects in the scene. `predictions` are of all questions of `split`, in order."""
-    objects = split.n_objects[split.image_of_question]
-    return accuracy_by(predictions["correct"], objects, "objects in the scene")
-
-
-def by_program_length(predictions: pd.DataFrame, split: Split) -> pd.DataFrame:
-    """`accuracy_by` the number of steps of the question's program, as `by_objects`."""
-    return accuracy_by(predictions["correct"], split.program_lengths, "steps of the program")
+    numbers = predictions[predictions["answer"].str.isdigit() & predictions["truth"].str.isdigit()]
+    truth, off = numbers["truth"].astype(int), numbers["answer"].astype(int) - numbers["truth"].astype(int)
+    outcome = pd.DataFrame({"too low": off < 0, "right": off == 0, "too high": off > 0})
+    grouped = outcome.groupby(truth.rename("true number"))
+    return pd.concat([grouped.size().rename("questions"), 100 * grouped.mean()], axis=1)
 
 
 def _matrix(counts: np.ndarray, names: tuple[str, ...]) -> pd.DataFrame:

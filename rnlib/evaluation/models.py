@@ -119,19 +119,6 @@ def accuracy_table(metrics: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).astype({"invalid": float})
 
 
-def side_by_side(accuracies: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Part `by` of `accuracy_table` for readers: a row a name, "82.1 [80.0, 84.0]" a model (and invalid rates)."""
-    chosen = accuracies[accuracies["by"] == by]
-    table = chosen.groupby("name", sort=False)["questions"].first().to_frame()
-    for model, part in chosen.groupby("model", sort=False):
-        rows = part.set_index("name")
-        cells = [f"{row.accuracy:.1f} [{row.low:.1f}, {row.high:.1f}]" for row in rows.itertuples()]
-        table[f"{model}: right %"] = pd.Series(cells, rows.index)
-        if rows["invalid"].notna().any():
-            table[f"{model}: invalid %"] = rows["invalid"].round(1)
-    return table
-
-
 def best_guess(predictions: pd.DataFrame) -> pd.Series:
     """Percent right of the most frequent true answer, by question type and over all: what no model should fall below.
 

@@ -1,6 +1,6 @@
 """Figures of an evaluation: accuracy with intervals, and single answers beside their pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import fill
 
 import matplotlib.pyplot as plt
@@ -14,9 +14,8 @@ from matplotlib.ticker import MultipleLocator
 from rnlib.clevr.catalogue import GROUP_OF_TYPE
 from rnlib.evaluation.answers import Answer
 from rnlib.evaluation.models import ALL
-from rnlib.style import PALETTE
+from rnlib.style import MARKERS, PALETTE
 
-MARKERS = "osD^vP*"
 # A bar of the true answer is blue, any other orange: told apart with any colour vision.
 TRUE_BAR, OTHER_BAR = PALETTE[0], PALETTE[4]
 
@@ -108,6 +107,25 @@ def plot_answers(answers: Sequence[Answer], title: str) -> Figure:
         draw_answers(right, answer)
         right.set_title(fill(answer.question, 52), fontsize=9, loc="left")
         left.set_title(answer.verdict, fontsize=9, loc="left")
+    figure.suptitle(title)
+    return figure
+
+
+def plot_gallery(rows: Sequence[Mapping[str, Answer]], title: str) -> Figure:
+    """A row a question: the picture and what each of up to three models answers to it, with probabilities.
+
+    `rows`: by model, `answer_of` the same question.
+    """
+    models = list(rows[0])[:3]
+    figure = plt.figure(figsize=(10, 2.75 * len(rows) + 0.4), layout="constrained")
+    for part, answers in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
+        one = answers[models[0]]
+        part.suptitle(f"{fill(one.question, 140)}\ntruth: {one.truth}", fontsize=9, x=0.01, ha="left")
+        axes = part.subplots(1, 1 + len(models), width_ratios=[1.4, *[1] * len(models)])
+        draw_picture(axes[0], one.picture)
+        for place, model in zip(axes[1:], models, strict=True):
+            draw_answers(place, answers[model])
+            place.set_title(f"{fill(model, 30)}: {answers[model].given} – {answers[model].outcome}", fontsize=9)
     figure.suptitle(title)
     return figure
 

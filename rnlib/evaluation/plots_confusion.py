@@ -1,4 +1,6 @@
-"""Figures of what a network confuses: confusion matrices, count errors, accuracy along a quantity."""
+"""Figures of what a network confuses: confusion matrices, whole, by class and by type; how far counts are off."""
+
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,34 +10,32 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from rnlib.clevr.catalogue import ANSWER_CLASSES, CLASS_OF_ANSWER
-from rnlib.evaluation.confusion import class_matrix, occurring, row_percent
+from rnlib.clevr.catalogue import ANSWER_CLASSES, QUESTION_TYPES
+from rnlib.evaluation.confusion import ANSWERS, class_matrix, row_percent
 from rnlib.style import PALETTE
 
-BLUE, ORANGE = PALETTE[:2]
+BLUE, ORANGE, YELLOW, SKY = PALETTE[0], PALETTE[1], PALETTE[4], PALETTE[5]
+# Where the panels of the question types stand: a row of the large ones, then two of yes and no or two values.
+_LARGE = {"count": (0, 4), "query_color": (4, 8), "query_shape": (8, 10)}
 
 
 def plot_confusion(matrix: pd.DataFrame, title: str, percent: bool = False) -> Figure:
-    """A confusion matrix (of `confusion_matrix`) with the answer classes outlined, less the answers that do not occur.
+    """A confusion matrix (of `confusion_matrix`) of all 28 answers, with the answer classes outlined.
 
     Counts, coloured on a logarithmic scale; with `percent` each row in percent of its truth.
     """
-    shown = occurring(matrix)
-    values = row_percent(shown) if percent else shown
-    side = 2.2 + 0.33 * len(shown)
-    figure, axes = plt.subplots(figsize=(side, 0.93 * side), layout="constrained")
-    _cells(axes, values, percent)
-    classes = [CLASS_OF_ANSWER[answer] for answer in shown.columns]
-    for name in ANSWER_CLASSES:
-        if name in classes:
-            start, length = classes.index(name), classes.count(name)
-            axes.add_patch(
-                Rectangle(
-                    (start - 0.5, start - 0.5), length, length, fill=False, edgecolor=ORANGE, lw=1.8, clip_on=False
-                )
-            )
-            axes.text(len(shown) - 0.3, start + (length - 1) / 2, name, color=ORANGE, va="center", fontsize=9)
-    unit = "percent of the truth's questions" if percent else "questions, shades logarithmic"
+    values = row_percent(matrix) if percent else matrix
+    figure, axes = plt.subplots(figsize=(10, 9.2), layout="constrained")
+    _cells(axes, values, percent, fontsize=7.5)
+    start = 0
+    for name, answers in ANSWER_CLASSES.items():
+        length = len(answers)
+        block = Rectangle((start - 0.5, start - 0.5), length, length, fill=False, edgecolor=ORANGE, lw=1.8)
+        block.set_clip_on(False)
+        axes.add_patch(block)
+        axes.text(len(ANSWERS) - 0.2, start + (length - 1) / 2, name, color=ORANGE, va="center", fontsize=9)
+        start += length
+    unit = "percent of the truth's questions; a dot: less than half" if percent else "questions, shades logarithmic"
     axes.set(title=f"{title}\n({unit}; blocks: answer classes)", xlabel="answer given", ylabel="true answer")
     return figure
 
@@ -44,14 +44,45 @@ def plot_class_confusion(matrix: pd.DataFrame, title: str) -> Figure:
     """The matrix summed over answer classes, in percent of each row: all off the diagonal is invalid."""
     values = row_percent(class_matrix(matrix)).dropna(how="all")
     figure, axes = plt.subplots(figsize=(5.6, 0.9 + 0.5 * (len(values) + 1)), layout="constrained")
-    _cells(axes, values, percent=True)
+    _cells(axes, values, percent=True, fontsize=8.0)
     axes.set(
-        title=f"{title}\n(percent of the class's questions)", xlabel="class of the answer", ylabel="class of the truth"
+        title=f"{title}\n(percent of the class's questions; a dot: less than half)",
+        xlabel="class of the answer",
+        ylabel="class of the truth",
     )
     return figure
 
 
-def _cells(axes: Axes, values: pd.DataFrame, percent: bool) -> None:
+def plot_type_confusion(matrices: Mapping[str, pd.DataFrame], title: str) -> Figure:
+    """`matrix_by_type` of rnlib.evaluation.confusion: a panel a question type, each row in percent of its truth."""
+    figure = plt.figure(figsize=(10, 9), layout="constrained")
+    grid = figure.add_gridspec(3, 10, height_ratios=(1.9, 1, 1))
+    small = iter((row, column) for row in (1, 2) for column in range(0, 10, 2))
+    for kind in QUESTION_TYPES:
+        if kind in _LARGE:
+            row, (begin, end) = 0, _LARGE[kind]
+        else:
+            row, begin = next(small)
+            end = begin + 2
+        axes = figure.add_subplot(grid[row, begin:end])
+        if kind not in matrices:
+            axes.set_axis_off()
+            axes.text(0.5, 0.5, f"{kind}\nnot asked", ha="center", va="center", color="0.5", fontsize=9)
+            continue
+        matrix = matrices[kind]
+        _cells(axes, row_percent(matrix), percent=True, fontsize=7.0)
+        axes.axvline(len(matrix) - 0.5, color=ORANGE, lw=1.5)
+        axes.tick_params(labelsize=8)
+        axes.set_xticks(range(matrix.shape[1]), matrix.columns, rotation=90 if len(matrix) > 2 else 30)
+        axes.set_title(f"{kind} ({int(matrix.to_numpy().sum()):,})", fontsize=9)
+        if begin == 0:
+            axes.set_ylabel("true answer")
+    figure.supxlabel("answer given; right of the orange line: an answer of another class", fontsize=10)
+    figure.suptitle(f"{title}\n(percent of the truth's questions; in brackets: questions of the type)")
+    return figure
+
+
+def _cells(axes: Axes, values: pd.DataFrame, percent: bool, fontsize: float) -> None:
     numbers = values.fillna(0).to_numpy(float)
     shades = numbers / 100 if percent else np.log1p(numbers) / np.log1p(max(numbers.max(), 1))
     axes.imshow(shades, cmap="Blues", vmin=0, vmax=1.1, aspect="auto")
@@ -60,49 +91,42 @@ def _cells(axes: Axes, values: pd.DataFrame, percent: bool) -> None:
             color = "white" if shades[row, column] > 0.6 else "black"
             # A dot stands for less than half a percent.
             text = f"{number / 1000:.0f}k" if number >= 10_000 else f"{number:.0f}" if round(number) else "·"
-            axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
-    axes.set_xticks(range(len(values.columns)), values.columns, rotation=60 if len(values.columns) > 6 else 0)
+            axes.text(column, row, text, ha="center", va="center", color=color, fontsize=fontsize)
+    axes.set_xticks(range(len(values.columns)), values.columns, rotation=90 if len(values.columns) > 6 else 0)
     axes.set_yticks(range(len(values)), values.index)
     axes.spines[:].set_color("#cccccc")
 
 
-def plot_count_errors(errors: pd.Series, title: str) -> Figure:
-    """How far counts are off. `errors`: `count_errors` of rnlib.evaluation.confusion."""
-    figure, axes = plt.subplots(figsize=(7, 3.4), layout="constrained")
-    bars = axes.bar(errors.index, errors, width=0.85, color=[BLUE if error == 0 else ORANGE for error in errors.index])
-    axes.bar_label(bars, [f"{value:,}" if value else "" for value in errors], fontsize=8, padding=2)
-    axes.margins(y=0.12)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set(title=title, xlabel="answered number minus true number (0: right)", ylabel="questions")
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure
+def plot_count_errors(errors: Mapping[str, pd.Series], by_number: Mapping[str, pd.DataFrame], title: str) -> Figure:
+    """How far counts are off, a row a model. Left: the errors, signed; right: too low and too high by the true number.
 
-
-def plot_along(tables: dict[str, pd.DataFrame], overall: float, title: str) -> Figure:
-    """Accuracy along quantities, a panel each, with 95 % Wilson intervals and numbers of questions.
-
-    `tables`: by the panel's title, what `accuracy_by` of rnlib.evaluation.confusion makes;
-    `overall`: accuracy over all questions in percent, drawn as a line.
+    `errors`: `count_errors`, `by_number`: `errors_by_number` of rnlib.evaluation.confusion, by model. The right answers
+    would dwarf the errors: they are a number in the left panel's title.
     """
-    figure, panels = plt.subplots(
-        1, len(tables), figsize=(5.6 * len(tables), 3.8), sharey=True, layout="constrained", squeeze=False
+    figure, grid = plt.subplots(
+        len(errors), 2, figsize=(10, 0.7 + 2.9 * len(errors)), layout="constrained", squeeze=False
     )
-    for axes, (name, table) in zip(panels[0], tables.items(), strict=True):
-        reach = np.array([table["accuracy"] - table["low"], table["high"] - table["accuracy"]]).clip(0)
-        axes.axhline(overall, color="0.55", ls="--", lw=1.2, label=f"all questions: {overall:.1f} %")
-        axes.errorbar(table.index, table["accuracy"], yerr=reach, fmt="o-", color=BLUE, ms=4, lw=1.4, capsize=3)
-        twin = axes.twinx()
-        twin.bar(table.index, table["questions"], color="0.88", width=0.8)
-        twin.set_ylim(0, 3.5 * table["questions"].max())
-        twin.set_ylabel("questions (grey bars)", color="0.45")
-        twin.tick_params(colors="0.45")
-        twin.spines[["top"]].set_visible(False)
-        axes.set_zorder(twin.get_zorder() + 1)  # the accuracies in front of the bars
-        axes.patch.set_visible(False)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set(title=name, xlabel=table.index.name, ylim=(0, 103))
-        axes.spines[["top"]].set_visible(False)
-    panels[0][0].set_ylabel("right answers (%), 95 % interval")
-    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", frameon=False)
+    for (left, right), (model, counts) in zip(grid, errors.items(), strict=True):
+        total, off = int(counts.sum()), counts[counts.index != 0]
+        bars = left.bar(off.index, off, width=0.8, color=[ORANGE if error < 0 else SKY for error in off.index])
+        left.bar_label(bars, [f"{value:,}" if value else "" for value in off], fontsize=8, padding=2)
+        hits = int(counts.get(0, 0))
+        share = f"{hits:,} of {total:,} right ({100 * hits / total:.1f} %)" if total else "no numbers asked for"
+        left.axvline(0, color="0.6", lw=1)
+        left.margins(y=0.14)
+        left.set_title(f"{model}: {share}", fontsize=10)
+        left.set(xlabel="answered number minus true number", ylabel="wrong answers")
+        for axis in (left.xaxis, left.yaxis):
+            axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        table = by_number[model]
+        right.bar(table.index, table["too low"], width=0.8, color=ORANGE, label="too low")
+        right.bar(table.index, table["too high"], bottom=table["too low"], width=0.8, color=SKY, label="too high")
+        right.set_xticks(list(table.index), [f"{number}\n({table['questions'][number]:,})" for number in table.index])
+        right.tick_params(axis="x", labelsize=8)
+        right.set(xlabel="true number (questions)", ylabel="wrong answers (%)")
+        right.set_title(f"{model}: by the true number", fontsize=10)
+        for axes in (left, right):
+            axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(*grid[0][1].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     figure.suptitle(title)
     return figure

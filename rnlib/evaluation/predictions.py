@@ -57,9 +57,10 @@ def predict(
     """The table of predictions, a row a question in the file's order.
 
     Columns: question_index, image_index, family, type, group, answer_class (of the truth),
-    truth, answer, probability (of the answer), loss (-log probability of the truth), correct,
-    invalid (answer of another class than the truth's), top_answers, top_probabilities
-    (the five best). Truth, loss, correct and invalid are missing in a split without answers.
+    truth, answer, probability (of the answer), loss (-log probability of the truth), brier (the sum
+    over all answers of (probability - truth)², 0 to 2), correct, invalid (answer of another class
+    than the truth's), top_answers, top_probabilities (the five best). Truth, loss, brier, correct and
+    invalid are missing in a split without answers.
     Raises ConfigError for a batch size below 1, and for words that the weights do not know.
     """
     require_batch_size(batch_size)
@@ -103,7 +104,9 @@ def predictions_table(
         truth = truths.astype(np.int64) - 1
         table["truth"] = names[truth]
         table["answer_class"] = classes[truth]
+        probability = np.exp(log_probability)
         table["loss"] = -log_probability[rows, truth]
+        table["brier"] = (probability**2).sum(axis=1) - 2 * probability[rows, truth] + 1
         table["correct"] = best[:, 0] == truth
         table["invalid"] = classes[best[:, 0]] != classes[truth]
     table["top_answers"] = list(names[best])

@@ -32,6 +32,30 @@ def comparison_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return table.round(1)
 
 
+def complete_table(accuracies: pd.DataFrame, seeds: pd.DataFrame | None = None) -> pd.DataFrame:
+    """All results for readers: a row overall, a group and a type; a column a model, "82.1 [80.0, 84.0]" in percent.
+
+    `accuracies`: `accuracy_table` of rnlib.evaluation.models, with Wilson intervals. `seeds`: `seeds_table` of
+    rnlib.evaluation.seeds, whose groups follow as "82.1 ± 0.3" (mean and standard deviation). The last row has the
+    percentage of invalid answers.
+    """
+    shown = accuracies[accuracies["by"] != "answer class"]
+    table = shown.groupby(["by", "name"], sort=False)["questions"].first().to_frame()
+    for model, part in shown.groupby("model", sort=False):
+        rows = part.set_index(["by", "name"])
+        cells = [f"{row.accuracy:.1f} [{row.low:.1f}, {row.high:.1f}]" for row in rows.itertuples()]
+        table[str(model)] = pd.Series(cells, rows.index)
+    invalid = shown[shown["by"] == "overall"].set_index("model")["invalid"].map("{:.1f}".format)
+    last = pd.DataFrame([invalid], index=pd.MultiIndex.from_tuples([("overall", "invalid")], names=["by", "name"]))
+    table = pd.concat([table, last.assign(questions=table["questions"].iloc[0])])
+    if seeds is not None:
+        for group, part in seeds.groupby("model", sort=False):
+            rows = part.set_index(["by", "name"])
+            cells = [f"{row.accuracy:.1f} ± {row.sd:.1f}" for row in rows.itertuples()]
+            table[str(group)] = pd.Series(cells, rows.index).reindex(table.index)
+    return table.fillna("–")
+
+
 def metrics_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
     """Metrics as one table: a row overall, a group, a type and an answer class; accuracy and invalid in percent."""
     rows = [("overall", "all questions", metrics["n"], metrics["accuracy"], metrics["invalid"])]

@@ -18,7 +18,7 @@ from rnlib.runs.parameters import parameters_table, validate_parameters
 from rnlib.runs.profiles import profile_parameters, profiles
 from rnlib.runs.root import notebook_names, project_root
 from rnlib.runs.running import require, run_profile
-from rnlib.runs.trainings import train_in, training_of
+from rnlib.runs.trainings import train_in, training_of, weights_files
 
 __all__ = [
     "RunFolder",
@@ -33,4 +33,5 @@ __all__ = [
     "train_in",
     "training_of",
     "validate_parameters",
+    "weights_files",
 ]

@@ -4,6 +4,7 @@ The same training goes on where it stopped; another one (a changed recipe, other
 gets another folder, so that nothing is lost. `trainings.json` names the latest of each.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rnlib.errors import DataError
 from rnlib.files import read_json
 from rnlib.model.preset import Preset
 from rnlib.runs.folder import RunFolder
+from rnlib.runs.root import outputs_root
 from rnlib.training.loop import train
 from rnlib.training.recipe import Recipe
 from rnlib.training.run import TrainingFolder, config_digest, training_config
@@ -51,3 +53,34 @@ def training_of(folder: RunFolder, name: str) -> TrainingFolder:
             f"Run {folder.notebook} again."
         )
     return TrainingFolder(folder.path(names[name]))
+
+
+def weights_files(entries: Sequence[str]) -> list[Path]:
+    """Weights files from what a person names: files as they are, a training's folder, or a run.
+
+    A training's folder (it has run.json) stands for its best weights; a run, by name or by its folder
+    outputs/<run>, for the best weights of each of its trainings. Raises DataError for a folder
+    that is neither.
+    """
+    files: list[Path] = []
+    for entry in entries:
+        folder = Path(entry).expanduser()
+        if not folder.exists() and (outputs_root() / entry).is_dir():
+            folder = outputs_root() / entry
+        if not folder.is_dir():
+            files.append(folder)
+        elif (folder / "run.json").is_file():
+            files.append(TrainingFolder(folder).weights("best"))
+        else:
+            found = [
+                TrainingFolder(index.parent / name).weights("best")
+                for index in sorted(folder.glob(f"**/{INDEX}"))
+                for name in read_json(index).values()
+            ]
+            if not found:
+                raise DataError(
+                    f"expected weights, a training or a run at {folder}, found a folder without {INDEX} and run.json. "
+                    "Give a .safetensors or .pth file, the folder of a training, or the name of a run in outputs/."
+                )
+            files += found
+    return files

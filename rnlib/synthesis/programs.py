@@ -6,7 +6,7 @@ CLEVR v1.0 (Johnson et al. 2017, supplementary material A). Nothing here knows h
 questions are made, so re-running the programs checks any set of questions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rnlib.clevr.catalogue import ATTRIBUTES
@@ -24,8 +24,19 @@ def execute(program: Program, scene: Scene) -> str:
     """
     if not program:
         raise DataError("expected a program of at least one node, found an empty one. Check the questions file.")
-    values: list[Any] = []
-    for position, node in enumerate(program):
+    answer = node_values(program, scene)[-1]
+    return {True: "yes", False: "no"}[answer] if isinstance(answer, bool) else str(answer)
+
+
+def node_values(program: Program, scene: Scene, given: Sequence[Any] = ()) -> list[Any]:
+    """What each node of `program` comes to on `scene`: lists of objects, an object, a value, a number or a bool.
+
+    `given`: values of the first nodes, taken as they are instead of being worked out, so that one
+    can ask what would follow if one of them were another. Raises DataError as `execute`.
+    """
+    values = list(given)
+    for position in range(len(values), len(program)):
+        node = program[position]
         name = node.get("function") or node.get("type")
         function = FUNCTIONS.get(str(name))
         if function is None:
@@ -34,8 +45,7 @@ def execute(program: Program, scene: Scene) -> str:
                 f"Known: {', '.join(FUNCTIONS)}."
             )
         values.append(function(scene, *(values[i] for i in node["inputs"]), *node["value_inputs"]))
-    answer = values[-1]
-    return {True: "yes", False: "no"}[answer] if isinstance(answer, bool) else str(answer)
+    return values
 
 
 def _unique(scene: Scene, objects: list[int]) -> int:

@@ -1,0 +1,97 @@
+"""What a question hangs on, found by running its program on its scene again: the objects asked about, the margin.
+
+A relation is decided by how far apart two objects stand along its direction: the ball that is
+left of the cube by a hair is easily taken for one that is not. But only some objects matter. So
+every relation of the program is turned round, one object at a time, and the rest of the program is
+run again: a relation between two objects *decides* where the answer changes, or no longer follows
+because a thing spoken of is no longer unique.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from rnlib.clevr.catalogue import ATTRIBUTES, DIRECTIONS, RELATIONS
+from rnlib.clevr.records import QuestionRecord
+from rnlib.clevr.split import Split
+from rnlib.errors import DataError
+from rnlib.synthesis.programs import Program, node_values
+from rnlib.synthesis.scenes import Scene
+
+
+def scene_of(split: Split, row: int) -> Scene:
+    """The scene of picture row `row` as a scene file has it, from the split's arrays."""
+    count = int(split.n_objects[row])
+    objects: list[dict[str, Any]] = []
+    for i in range(count):
+        values = zip(ATTRIBUTES.items(), split.codes[row, i].tolist(), strict=True)
+        objects.append(
+            {
+                "3d_coords": split.coordinates[row, i].tolist(),
+                "pixel_coords": split.pixel_coords[row, i].tolist(),
+                "rotation": float(split.rotations[row, i]),
+                **{attribute: names[code - 1] for (attribute, names), code in values},
+            }
+        )
+    bits = split.relationships[row].tolist()
+    relationships = {
+        relation: [[j for j in range(count) if bits[number][i] >> j & 1] for i in range(count)]
+        for number, relation in enumerate(RELATIONS)
+    }
+    return {"image_index": split.image_indices[row], "objects": objects, "relationships": relationships}
+
+
+def program_of(record: QuestionRecord) -> Program:
+    """A question's program as `rnlib.synthesis.programs` runs it; empty where the question has none."""
+    return [
+        {"function": node.name, "inputs": node.inputs, "value_inputs": node.value_inputs}
+        for node in record.program or ()
+    ]
+
+
+def asked_objects(program: Program, values: list[Any]) -> set[int]:
+    """The objects whose attribute is asked for, that are counted, or whose existence is in question.
+
+    Of a comparison those of both sides. `values`: `node_values` of the program.
+    """
+    found: set[int] = set()
+    for node in program:
+        if node["function"] in ("count", "exist") or node["function"].startswith("query_"):
+            value = values[node["inputs"][0]]
+            found |= {value} if isinstance(value, int) else set(value)
+    return found
+
+
+def deciding_margin(program: Program, scene: Scene, values: list[Any]) -> float:
+    """Of the relations that decide the answer (see above): the least separation of the two objects, in world units.
+
+    The separation is measured along the relation's direction; CLEVR's scenes have at least 0.4. NaN where
+    no relation decides: the program has none, or no single one matters. `values`: `node_values`.
+    """
+    places = np.array([item["3d_coords"] for item in scene["objects"]])
+    margin = float("nan")
+    for step, anchor, relation, other in _relations(program, scene, values):
+        apart = abs(float((places[other] - places[anchor]) @ DIRECTIONS[relation]))
+        if not apart >= margin and _decides(program, scene, values, step, other):
+            margin = apart
+    return margin
+
+
+def _relations(program: Program, scene: Scene, values: list[Any]) -> Iterator[tuple[int, int, str, int]]:
+    """Every relation that the program looks at: its step, the object it starts from, its name, another object."""
+    for step, node in enumerate(program):
+        if node["function"] == "relate":
+            anchor = values[node["inputs"][0]]
+            for other in range(len(scene["objects"])):
+                if other != anchor:
+                    yield step, anchor, node["value_inputs"][0], other
+
+
+def _decides(program: Program, scene: Scene, values: list[Any], step: int, other: int) -> bool:
+    """Whether the answer is another, or none, when `other` is taken into the set of `step`, or out of it."""
+    turned = sorted(set(values[step]) ^ {other})
+    try:
+        return bool(node_values(program, scene, [*values[:step], turned])[-1] != values[-1])
+    except DataError:  # something spoken of is not unique any more
+        return True

@@ -1,0 +1,105 @@
+"""Figures of accuracy along a quantity and by question family, for several models."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+from matplotlib.transforms import ScaledTranslation
+
+from rnlib.evaluation.families import GROUPS
+from rnlib.style import MARKERS, PALETTE
+
+
+def plot_along(
+    panels: Sequence[Mapping[str, pd.DataFrame]], title: str, columns: int = 2, logarithmic: Collection[str] = ()
+) -> Figure:
+    """Accuracy along quantities, a panel each, with 95 % Wilson intervals.
+
+    `panels`: for each quantity, by model, what `accuracy_along` of rnlib.evaluation.along makes; quantities
+    named in `logarithmic` have such an axis. A dashed line is the accuracy that the question
+    types alone would give.
+    """
+    rows = -(-len(panels) // columns)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(10, 0.8 + 2.9 * rows), sharey=True, layout="constrained", squeeze=False
+    )
+    for axes in grid.flat[len(panels) :]:
+        axes.set_axis_off()
+    lowest = 100.0
+    for axes, tables in zip(grid.flat, panels, strict=False):
+        for number, (model, table) in enumerate(tables.items()):
+            _draw_along(axes, table, model, number, len(tables))
+            lowest = min([lowest, *table["low"]])
+            axes.set_xlabel(str(table.index.name))
+        if not any(len(table) for table in tables.values()):
+            axes.text(0.5, 0.5, "no question has one", ha="center", transform=axes.transAxes, color="0.4")
+            axes.set_xticks([])
+        elif axes.get_xlabel() in logarithmic:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.grid(axis="y", alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("right answers (%), 95 % interval")
+    grid[0][0].set_ylim(max(0.0, lowest - 3), 101)
+    grid[0][0].plot([], [], color="0.3", ls="--", lw=1.2, label="expected from the question types alone")
+    figure.legend(*grid[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    figure.suptitle(title)
+    return figure
+
+
+def _draw_along(axes: Axes, table: pd.DataFrame, model: str, number: int, models: int) -> None:
+    color = PALETTE[number % len(PALETTE)]
+    if (table[["least", "greatest"]] % 1 == 0).all(axis=None):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    # The models' marks stand a little beside one another, else their intervals would hide one another.
+    aside = ScaledTranslation(3.5 * (number - (models - 1) / 2) / 72, 0, axes.figure.dpi_scale_trans)
+    reach = np.array([table["accuracy"] - table["low"], table["high"] - table["accuracy"]]).clip(0)
+    axes.plot(table.index, table["expected"], color=color, ls="--", lw=1.2, alpha=0.8)
+    axes.errorbar(
+        table.index, table["accuracy"], yerr=reach, fmt=f"{MARKERS[number % len(MARKERS)]}-", color=color, ms=4.5,
+        lw=1.3, capsize=2.5, label=model, transform=axes.transData + aside,
+    )  # fmt: skip
+
+
+def plot_families(families: pd.DataFrame, title: str) -> Figure:
+    """Accuracy by group of families with its 95 % interval, and each family as a small dot.
+
+    `families`: `accuracy_by_family` of rnlib.evaluation.families.
+    """
+    models = list(families["model"].unique())
+    groups = [group for group in GROUPS if (families["group"] == group).any()]
+    figure, axes = plt.subplots(figsize=(9, 1.5 + 0.3 * len(groups) * (1 + 0.5 * len(models))), layout="constrained")
+    for number, model in enumerate(models):
+        color, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
+        offset = 0.7 * ((number + 0.5) / len(models) - 0.5)
+        rows = families[families["model"] == model]
+        whole, single = rows[rows["family"] < 0], rows[rows["family"] >= 0]
+        spread = 0.12 * (single.groupby("group").cumcount() % 3 - 1) / len(models)  # so that equal ones are told apart
+        axes.scatter(
+            single["accuracy"], [groups.index(group) + offset for group in single["group"]] + spread,
+            s=14, color=color, alpha=0.35, linewidths=0, zorder=2,
+        )  # fmt: skip
+        reach = np.array([whole["accuracy"] - whole["low"], whole["high"] - whole["accuracy"]]).clip(0)
+        axes.errorbar(
+            whole["accuracy"], [groups.index(group) + offset for group in whole["group"]], xerr=reach, fmt=marker,
+            color=color, ms=6, lw=1.6, capsize=2.5, label=model, zorder=3,
+        )  # fmt: skip
+    counts = families[families["family"] < 0].drop_duplicates("group").set_index("group")["questions"]
+    axes.set_yticks(range(len(groups)), [f"{group}  ({counts[group]:,})" for group in groups])
+    axes.set_ylim(len(groups) - 0.5, -0.5)
+    for border in np.arange(len(groups) - 1) + 0.5:
+        axes.axhline(border, color="0.9", lw=0.8)
+    axes.scatter([], [], s=14, color="0.4", alpha=0.5, linewidths=0, label="single families")
+    axes.set(title=title, xlabel="questions answered right (%), with 95 % Wilson interval")
+    axes.set_ylabel("group of families (questions)")
+    axes.grid(axis="x", alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    return figure

@@ -1,0 +1,92 @@
+"""The types of question a network is weakest at, found from its answers alone, and what these types have in common."""
+
+import numpy as np
+import pandas as pd
+from scipy.stats import fisher_exact, norm
+
+from rnlib.clevr.catalogue import QUESTION_TYPES
+from rnlib.evaluation.intervals import holm, wilson_bounds
+
+SIGNIFICANT = 0.05
+
+
+def weakest_types(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Each question type against all other questions together, the weakest first.
+
+    Index type. Columns: questions, accuracy, low, high (percent, 95 % Wilson interval), others (accuracy
+    of all other questions), guess (percent right of the type's most frequent answer), p (Fisher's
+    exact test that type and others are equal, Holm's correction for the types), weak (below the
+    others, and p < 0.05).
+    """
+    types, correct = predictions["type"].to_numpy(str), predictions["correct"].to_numpy(bool)
+    rows = {}
+    for kind in QUESTION_TYPES:
+        here = types == kind
+        if here.any():
+            guess = 100 * float(predictions["truth"][here].value_counts(normalize=True).iloc[0])
+            rows[kind] = {"questions": int(here.sum()), "guess": guess, **_compared(here, ~correct)}
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("type")
+    table = table.assign(accuracy=100 - table.pop("with"), others=100 - table.pop("without"))
+    table = table.assign(low=100 - table.pop("with high"), high=100 - table.pop("with low"))
+    table["p"] = holm(table["p"].tolist())
+    table["weak"] = (table["p"] < SIGNIFICANT) & (table["accuracy"] < table["others"])
+    columns = ["questions", "accuracy", "low", "high", "others", "guess", "p", "weak"]
+    return table[columns].sort_values("accuracy", kind="stable")
+
+
+def error_by_trait(predictions: pd.DataFrame, traits: pd.DataFrame) -> pd.DataFrame:
+    """Errors of questions with a trait against those without it, the trait with the greatest ratio first.
+
+    `traits`: a bool column a trait, a row a question. Columns: questions (with the trait), with, with
+    low, with high, without, without low, without high (percent wrong, 95 % Wilson intervals), ratio,
+    ratio low, ratio high (Katz's log interval; NaN without errors on both sides), p (Fisher, Holm).
+    Traits that all questions have, or none, are left out.
+    """
+    wrong = ~predictions["correct"].to_numpy(bool)
+    rows = {}
+    for trait in traits:
+        has = traits[trait].to_numpy(bool)
+        if has.any() and not has.all():
+            row = _compared(has, wrong)
+            rows[trait] = {"questions": int(has.sum()), **row, **_ratio(has, wrong)}
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("trait")
+    if len(table):
+        table["p"] = holm(table["p"].tolist())
+        table = table.sort_values("ratio", ascending=False, kind="stable")
+    return table
+
+
+def in_common(predictions: pd.DataFrame, traits: pd.DataFrame, kinds: list[str]) -> list[str]:
+    """The traits that nearly all questions (95 %) of each of these types have, and at most half of all others."""
+    types = predictions["type"].to_numpy(str)
+    others = ~np.isin(types, kinds)
+    found = []
+    for trait in traits:
+        has = traits[trait].to_numpy(bool)
+        everywhere = all(has[types == kind].mean() >= 0.95 for kind in kinds)
+        if kinds and everywhere and not (others.any() and has[others].mean() > 0.5):
+            found.append(str(trait))
+    return found
+
+
+def _compared(has: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
+    """Percent wrong with and without something, with intervals, and p of Fisher's exact test."""
+    counts = np.array([has.sum(), (~has).sum()])
+    errors = np.array([(has & wrong).sum(), (~has & wrong).sum()])
+    row: dict[str, float] = {"p": 1.0}
+    for name, n, hits in zip(("with", "without"), counts, errors, strict=True):
+        low, high = wilson_bounds(np.array([hits]), np.array([n])) if n else (np.array([np.nan]),) * 2
+        row |= {name: 100 * hits / n if n else np.nan, f"{name} low": 100 * low[0], f"{name} high": 100 * high[0]}
+    if counts.all():
+        row["p"] = float(fisher_exact([errors, counts - errors]).pvalue)
+    return row
+
+
+def _ratio(has: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
+    """Ratio of the two shares of errors, with Katz's interval: ln ratio ± z sqrt(1/a - 1/n + 1/b - 1/m)."""
+    a, n, b, m = (int(value.sum()) for value in (has & wrong, has, ~has & wrong, ~has))
+    if not (a and b):
+        return dict.fromkeys(("ratio", "ratio low", "ratio high"), float("nan"))
+    ratio = (a / n) / (b / m)
+    spread = float(norm.ppf(0.975)) * np.sqrt(1 / a - 1 / n + 1 / b - 1 / m)
+    return {"ratio": ratio, "ratio low": ratio * np.exp(-spread), "ratio high": ratio * np.exp(spread)}
