@@ -17,17 +17,22 @@ def naive_forward(
 ) -> Float[Tensor, "batch answers"]:
     """Log-probabilities, as `network(inputs, tokens)`, for a preset that sums all pairs and reads padded questions."""
     preset, encoder = network.preset, network.question
-    assert network.relations is not None and not preset.mask_padding
+    assert not preset.mask_padding
     tokens = torch.nn.functional.pad(tokens, (0, preset.question_length - tokens.shape[1])).long()
     states, _ = encoder.lstm(encoder.embedding(tokens.flip(1) if preset.reverse_question else tokens))
-    question = states[:, -1]
+    return network.answer(pair_outputs(network, network.objects(inputs), states[:, -1]).sum((1, 2)))
 
-    objects = network.objects(inputs)
+
+def pair_outputs(
+    network: RelationNetwork, objects: Float[Tensor, "batch rows size"], question: Float[Tensor, "batch hidden"]
+) -> Float[Tensor, "batch rows rows relation"]:
+    """What g says of every ordered pair of rows: entry [b, i, j] is g(o_j, o_i, q). Their sum is what f reads."""
+    assert network.relations is not None
     n = objects.shape[1]
     first, second = objects[:, None].expand(-1, n, -1, -1), objects[:, :, None].expand(-1, -1, n, -1)
     hidden = torch.cat([first, second], -1)
     for index, layer in enumerate(network.relations.layers):
-        if index == preset.question_injection:
+        if index == network.preset.question_injection:
             hidden = torch.cat([hidden, question[:, None, None].expand(-1, n, n, -1)], -1)
         hidden = torch.relu(layer(hidden))
-    return network.answer(hidden.sum((1, 2)))
+    return hidden
