@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import msgspec
+import numpy as np
+from jaxtyping import Integer
 
 from rnlib.clevr.records import ProgramNode, QuestionRecord, raw_questions
 from rnlib.clevr.split import Split
@@ -16,9 +18,13 @@ ARROW = " → "
 
 
 class Programs:
-    """The programs of a split by the question's number. Nothing is read before the first is asked for."""
+    """The programs of a split by the question's number. Nothing is read before the first is asked for.
 
-    def __init__(self, split: Split) -> None:
+    `numbers`: of a part of a split, the numbers that its questions have in the file.
+    """
+
+    def __init__(self, split: Split, numbers: Integer[np.ndarray, " questions"] | None = None) -> None:
+        self._numbers = numbers
         self._path = split.directory.questions(split.name)
         self._decoder = msgspec.json.Decoder(QuestionRecord)
 
@@ -28,7 +34,8 @@ class Programs:
 
     def chains(self, question: int) -> list[str]:
         """The program of question number `question` (from 0) as `chains` gives it; none where the file has none."""
-        return chains(self._decoder.decode(self._raw[question]).program or [])
+        number = question if self._numbers is None else int(self._numbers[question])
+        return chains(self._decoder.decode(self._raw[number]).program or [])
 
 
 def chains(program: Sequence[ProgramNode]) -> list[str]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,30 @@ class Split:
         side, path = list(arrays.items())[-1]
         pictures = open_picture_array(path, side, self.image_indices[-1] + 1, more=not self.has_scenes)
         return np.ascontiguousarray(pictures[self.image_indices[row]].transpose(1, 2, 0))
+
+
+def part_of(split: Split, begin: int, end: int) -> Split:
+    """The pictures number `begin` to `end` (not included) of a split, with their questions. Pictures are not copied.
+
+    Raises ConfigError for a part that is empty or not within the split.
+    """
+    if not 0 <= begin < end <= split.n_images:
+        raise ConfigError(
+            f"expected a part of the {split.n_images:,} pictures of {split.name}, found {begin} to {end}."
+        )
+    of_picture = {"codes", "coordinates", "n_objects", "pixel_coords", "rotations", "relationships"}
+    asked = (split.image_of_question >= begin) & (split.image_of_question < end)
+    arrays = {name: array[begin:end] if name in of_picture else array[asked] for name, array in split.arrays.items()}
+    arrays["image_of_question"] = arrays["image_of_question"] - np.array(begin, split.image_of_question.dtype)
+    return replace(
+        split,
+        image_indices=split.image_indices[begin:end],
+        image_filenames=split.image_filenames[begin:end],
+        fingerprint=f"{split.fingerprint}[{begin}:{end}]",
+        image_fingerprint=f"{split.image_fingerprint}[{begin}:{end}]" if split.image_fingerprint else "",
+        arrays=arrays,
+        images=None if split.images is None else split.images[begin:end],
+    )
 
 
 def open_split(

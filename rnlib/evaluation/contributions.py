@@ -21,7 +21,6 @@ Sources: Santoro et al. 2017, equation 1; gradient times input: Shrikumar et al.
 """
 
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
 
 import numpy as np
 import torch
@@ -41,9 +40,8 @@ class Contributions:
     """What each ordered pair of objects contributed to a network's saying `answer` rather than `against`.
 
     answer, against  output units (from 0)
-    margin           log p(answer) - log p(against), in nats; negative where `against` won
+    log_probability  of all answers
     pairs            entry [i, j]: gradient times output of the pair (o_i, o_j), in nats; positive speaks for `answer`
-    left_out         entry [i, j]: by how much the margin falls without this pair
     padding          the share of all pairs with empty rows of a state description (0 where they do not count)
 
     Objects are the rows of a state description, or the cells of a convolutional map row by row.
@@ -51,10 +49,14 @@ class Contributions:
 
     answer: int
     against: int
-    margin: float
+    log_probability: Float[np.ndarray, " answers"]
     pairs: Float[np.ndarray, "objects objects"]
-    left_out: Float[np.ndarray, "objects objects"]
     padding: float
+
+    @property
+    def margin(self) -> float:
+        """log p(answer) - log p(against), in nats; negative where `against` won."""
+        return float(self.log_probability[self.answer] - self.log_probability[self.against])
 
     @property
     def by_object(self) -> Float[np.ndarray, " objects"]:
@@ -63,9 +65,9 @@ class Contributions:
 
     def strongest(self, most: int) -> list[tuple[int, int, float]]:
         """The `most` pairs that speak loudest for or against, both orders taken together: (object, object, nats)."""
-        both = self.pairs + self.pairs.T - np.diag(np.diag(self.pairs))
-        pairs = [(i, j, float(both[i, j])) for i, j in combinations_with_replacement(range(len(both)), 2)]
-        return sorted(pairs, key=lambda pair: -abs(pair[2]))[:most]
+        both = np.triu(self.pairs) + np.triu(self.pairs.T, 1)
+        loudest = np.argsort(-np.abs(both), axis=None, kind="stable")[:most]
+        return [(int(i), int(j), float(both[i, j])) for i, j in zip(*np.unravel_index(loudest, both.shape), strict=True)]
 
 
 def contributions(
@@ -77,58 +79,66 @@ def contributions(
 ) -> Contributions:
     """The contributions of all pairs to one answer; inputs and tokens as `network` takes them, a batch of one.
 
-    `answer`, `against`: output units; without them, the network's answer and the best other one. Raises ConfigError
-    for a network that has no pairs (question alone), or where both are the same. 4,096 pairs of 256 numbers take some
-    20 MB. The network is put into evaluation mode.
+    `answer`, `against`: output units. Without them, or where they are the same: the network's answer, and the best
+    other one. Raises ConfigError for a network that has no pairs (question alone). 4,096 pairs of 256 numbers take
+    some 20 MB. The network is put into evaluation mode.
     """
+    outputs, n = _outputs(network, inputs, tokens)
+    total = outputs.sum((0, 1))[None].requires_grad_()
+    log_probability = network.answer(total)[0]
+    order = log_probability.argsort(descending=True).tolist()
+    answer = order[0] if answer is None else answer
+    if against is None or against == answer:
+        against = next(unit for unit in order if unit != answer)
+    (gradient,) = torch.autograd.grad(log_probability[answer] - log_probability[against], total)
+    pairs = outputs @ gradient[0]
+    return Contributions(
+        answer=answer,
+        against=against,
+        log_probability=log_probability.detach().cpu().numpy(),
+        pairs=pairs[:n, :n].cpu().numpy(),
+        padding=float(pairs.sum() - pairs[:n, :n].sum()),
+    )
+
+
+@torch.no_grad()
+def leave_one_out(
+    network: RelationNetwork,
+    inputs: Float[Tensor, "one ..."],
+    tokens: Integer[Tensor, "one longest"],
+    answer: int,
+    against: int,
+) -> Float[np.ndarray, "objects objects"]:
+    """By how much the margin falls without each pair, in nats: what `contributions` is to be checked against.
+
+    Arguments and errors as there.
+    """
+    outputs, n = _outputs(network, inputs, tokens)
+    total = outputs.sum((0, 1))
+    sums = torch.cat([total[None], total - outputs[:n, :n].reshape(-1, len(total))])
+    values = network.answer(sums)
+    margins = values[:, answer] - values[:, against]
+    return (margins[0] - margins[1:]).reshape(n, n).cpu().numpy()
+
+
+@torch.no_grad()
+def _outputs(
+    network: RelationNetwork, inputs: Float[Tensor, "one ..."], tokens: Integer[Tensor, "one longest"]
+) -> tuple[Float[Tensor, "rows rows relation"], int]:
+    """g of all pairs that the network sums, entry [i, j] for (o_i, o_j), and how many of the rows are objects."""
     if network.relations is None:
         raise ConfigError(
             f"the preset '{network.preset.name}' reads the question alone: it has no pairs of objects. "
             "Choose weights that read pictures or state descriptions."
         )
     network.eval()
-    with torch.no_grad():
-        objects = network.objects(inputs)
-        # Padding rows are all zero, an object's never (see RelationNetwork); cells of a picture are all objects.
-        state = network.preset.objects == "state"
-        n = int(objects[0, :, 3:].any(1).sum()) if state else objects.shape[1]
-        rows = objects[:, : max(n, 1)] if network.preset.mask_padding else objects
-        outputs = pair_outputs(network, rows, network.question(tokens))[0].transpose(0, 1)
-        total = outputs.sum((0, 1))
-        log_probability = network.answer(total[None])[0]
-    answer, against = _chosen(log_probability, answer, against)
-
-    def margin(sums: Float[Tensor, "several relation"]) -> Float[Tensor, " several"]:
-        values = network.answer(sums)
-        return values[:, answer] - values[:, against]
-
-    leaf = total.clone()[None].requires_grad_()
-    (gradient,) = torch.autograd.grad(margin(leaf).sum(), leaf)
-    with torch.no_grad():
-        whole = margin(total[None])
-        pairs = outputs @ gradient[0]
-        left_out = whole - margin(total - outputs[:n, :n].reshape(-1, len(total)))
-    return Contributions(
-        answer=answer,
-        against=against,
-        margin=float(whole),
-        pairs=pairs[:n, :n].cpu().numpy(),
-        left_out=left_out.reshape(n, n).cpu().numpy(),
-        padding=float(pairs.sum() - pairs[:n, :n].sum()),
-    )
-
-
-def _chosen(
-    log_probability: Float[Tensor, " answers"], answer: int | None, against: int | None
-) -> tuple[int, int]:
-    """The answer and the one it is held against, both as asked for or as the network has them."""
-    order = log_probability.argsort(descending=True).tolist()
-    answer = order[0] if answer is None else answer
-    if against is None:
-        against = next(unit for unit in order if unit != answer)
-    if answer == against:
-        raise ConfigError(f"expected two different answers to compare, found unit {answer} twice.")
-    return answer, against
+    objects = network.objects(inputs)
+    n = objects.shape[1]
+    if network.preset.objects == "state":
+        # A padding row is all zero, an object's codes or flags never are; objects come first.
+        n = int(objects[0, :, 3:].any(1).sum())
+    rows = objects[:, : max(n, 1)] if network.preset.mask_padding else objects
+    return pair_outputs(network, rows, network.question(tokens))[0].transpose(0, 1), n
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,9 +180,7 @@ def pair_map(
     names = weights.vocabulary.answers
     question = torch.from_numpy(np.asarray(tokens, np.int64))[None].to(inputs.device)
     visual = inputs.visual(np.array([row]))
-    found = contributions(network, visual, question)
-    if against in names and names.index(against) != found.answer:
-        found = contributions(network, visual, question, found.answer, names.index(against))
+    found = contributions(network, visual, question, against=names.index(against) if against in names else None)
     count = len(found.pairs)
     cells = None
     if weights.preset.objects == "pixels":

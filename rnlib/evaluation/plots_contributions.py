@@ -7,7 +7,7 @@ from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from rnlib.evaluation.answers import Answer
 from rnlib.evaluation.contributions import PairMap
-from rnlib.evaluation.plots import draw_answers, draw_picture
+from rnlib.evaluation.plots import draw_answers, draw_picture, plot_answer
 from rnlib.style import PALETTE
 
 FOR, AGAINST = PALETTE[0], PALETTE[1]
@@ -23,8 +23,10 @@ _COLORS = LinearSegmentedColormap.from_list("against to for", [AGAINST, "white",
 LINES = 6  # pairs drawn
 
 
-def plot_explained(answer: Answer, pairs: PairMap) -> Figure:
-    """One answer and what carried it: the picture, the map over it, and the best answers with their probabilities."""
+def plot_explained(answer: Answer, pairs: PairMap | None) -> Figure:
+    """One answer and what carried it: the picture, the map over it (if any), and the best answers with probabilities."""
+    if pairs is None:
+        return plot_answer(answer)
     figure, (left, middle, right) = plt.subplots(
         1, 3, figsize=(11, 3.9), layout="constrained", width_ratios=[1.3, 1.3, 0.8]
     )
@@ -74,14 +76,13 @@ def draw_pair_map(axes: Axes, picture: UInt8[np.ndarray, "height width 3"], pair
     )
 
 
-def plot_pair_matrix(pairs: PairMap) -> Figure:
+def plot_pair_matrix(pairs: PairMap, left_out: Float[np.ndarray, "objects objects"]) -> Figure:
     """Every ordered pair's contribution, and beside it by how much the margin falls without the pair: the check."""
-    found = pairs.contributions
-    most = float(max(np.abs(found.pairs).max(initial=0), np.abs(found.left_out).max(initial=0))) or 1.0
+    values = (pairs.contributions.pairs, left_out)
+    most = max(float(np.abs(matrix).max(initial=0)) for matrix in values) or 1.0
     figure, grid = plt.subplots(1, 2, figsize=(9, 4), layout="constrained", sharey=True)
-    titles = ("gradient times output", "leaving the pair out")
-    for axes, values, title in zip(grid, (found.pairs, found.left_out), titles, strict=True):
-        image = axes.imshow(values, cmap=_COLORS, vmin=-most, vmax=most)
+    for axes, matrix, title in zip(grid, values, ("gradient times output", "leaving the pair out"), strict=True):
+        image = axes.imshow(matrix, cmap=_COLORS, vmin=-most, vmax=most)
         axes.set(title=title, xlabel="second object")
         axes.locator_params(integer=True, nbins=10)
     grid[0].set_ylabel("first object")

@@ -29,6 +29,7 @@ from rnlib.model.preset import Preset
 from rnlib.model.weights import Weights, save_weights, transfer_convolutions
 from rnlib.provenance import provenance
 from rnlib.training.augment import augment, draw_augmentations, draw_dropout
+from rnlib.training.control import Requests
 from rnlib.training.history import epoch_line, history_row
 from rnlib.training.memory import step_memory
 from rnlib.training.order import order_of
@@ -115,7 +116,7 @@ def train(
     loop = _Loop(
         network, optimizer, average, inputs, val_split, vocabulary, recipe, folder, config, saving, workers, show
     )
-    with _stop_requests() as stopped:
+    with _requests(folder, workers.leads) as stopped:
         while position.epoch <= recipe.epochs:
             loop.train_epoch(position, stopped)
             row = loop.finish_epoch(position)
@@ -189,7 +190,7 @@ class _Loop:
     workers: Workers
     show: bool
 
-    def train_epoch(self, position: Position, stopped: threading.Event) -> None:
+    def train_epoch(self, position: Position, stopped: Requests) -> None:
         """Train from `position` to the end of its epoch."""
         recipe, epoch = self.recipe, position.epoch
         size = recipe.batch_at(epoch)
@@ -223,8 +224,9 @@ class _Loop:
                 self._log_step(position, float(recent) / position.recent_questions, rate)
                 recent.zero_()
                 position.recent_questions = 0
+            stopped.report(position, len(starts))
             stop = self.workers.any(stopped.is_set(), self.inputs.device)
-            if stop or time.monotonic() - saved > 60 * self.saving.checkpoint_minutes:
+            if stop or stopped.paused or time.monotonic() - saved > 60 * self.saving.checkpoint_minutes:
                 position.loss_sum, position.recent_loss_sum = float(loss_sum), float(recent)
                 self._save_state("last", position)
                 saved = time.monotonic()
@@ -232,6 +234,7 @@ class _Loop:
                     raise KeyboardInterrupt(
                         f"stopped at epoch {epoch}, step {position.step}; the state is saved, run again to continue"
                     )
+                begin += stopped.hold()
         position.loss_sum, position.recent_loss_sum = float(loss_sum), float(recent)
 
     def finish_epoch(self, position: Position) -> Row:
@@ -335,17 +338,19 @@ def _optimizer(network: RelationNetwork, recipe: Recipe) -> torch.optim.Optimize
 
 
 @contextmanager
-def _stop_requests() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set, so that a step is never cut in two. Only the main thread gets signals."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+def _requests(folder: TrainingFolder, leads: bool) -> Iterator[Requests]:
+    """What asks the training to stop or wait: SIGINT and SIGTERM (in the main thread), and the folder's control file.
+
+    So a step is never cut in two.
+    """
+    requests = Requests(folder, leads)
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if main}
     try:
         for number in before:
-            signal.signal(number, lambda *_: stopped.set())
-        yield stopped
+            signal.signal(number, lambda *_: requests.set())
+        yield requests
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        requests.close()
