@@ -5,12 +5,14 @@ over answer b is the margin
 
     D(s) = log p_a(s) - log p_b(s)
 
-(the difference of f's two outputs: the softmax cancels). To first order in s, D is a sum over pairs, so each has a share:
+(the difference of f's two outputs: the softmax cancels). To first order in s, D is a sum over pairs, so each has a
+share:
 
     D(s) ~ D_0 + sum_{i,j} c_ij        c_ij = grad D(s) . g(o_i, o_j, q)
 
 ("gradient times output"). f is piecewise linear up to the softmax, so within the linear piece around s this holds
-exactly, with a D_0 that no pair can claim (f's biases there). What removing a pair does in truth, however far that leads, is
+exactly, with a D_0 that no pair can claim (f's biases there). What removing a pair does in truth, however far that
+leads, is
 
     D(s) - D(s - g(o_i, o_j, q))       (leave one pair out)
 
@@ -67,7 +69,9 @@ class Contributions:
         """The `most` pairs that speak loudest for or against, both orders taken together: (object, object, nats)."""
         both = np.triu(self.pairs) + np.triu(self.pairs.T, 1)
         loudest = np.argsort(-np.abs(both), axis=None, kind="stable")[:most]
-        return [(int(i), int(j), float(both[i, j])) for i, j in zip(*np.unravel_index(loudest, both.shape), strict=True)]
+        return [
+            (int(i), int(j), float(both[i, j])) for i, j in zip(*np.unravel_index(loudest, both.shape), strict=True)
+        ]
 
 
 def contributions(
@@ -169,9 +173,9 @@ def pair_map(
     tokens: Integer[np.ndarray, " words"],
     against: str | None = None,
 ) -> PairMap | None:
-    """The map of the answer that the weights give to a question (`tokens`, without padding) on the picture of row `row`.
+    """The map of the answer that the weights give to a question on the picture of row `row`.
 
-    `against`: the answer it is held against, such as the truth of a wrong answer; without it, or where it is the
+    `tokens`: the question in the numbers of the weights' vocabulary, without padding. `against`: the answer it is held against, such as the truth of a wrong answer; without it, or where it is the
     answer given, the second best. None for a network that reads the question alone.
     """
     network = weights.network

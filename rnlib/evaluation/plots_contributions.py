@@ -24,7 +24,7 @@ LINES = 6  # pairs drawn
 
 
 def plot_explained(answer: Answer, pairs: PairMap | None) -> Figure:
-    """One answer and what carried it: the picture, the map over it (if any), and the best answers with probabilities."""
+    """One answer and what carried it: the picture, the map over it (if any), and the best answers."""
     if pairs is None:
         return plot_answer(answer)
     figure, (left, middle, right) = plt.subplots(
@@ -40,7 +40,7 @@ def plot_explained(answer: Answer, pairs: PairMap | None) -> Figure:
 
 
 def draw_pair_map(axes: Axes, picture: UInt8[np.ndarray, "height width 3"], pairs: PairMap) -> None:
-    """The picture, paled, with the share of each object (a cell's shade, a disc's area) and lines for the strongest pairs."""
+    """The picture, paled, with the share of each object (a cell's shade, a disc's area), and the strongest pairs."""
     height, width = picture.shape[:2]
     shares = pairs.contributions.by_object
     most = float(np.abs(shares).max(initial=0)) or 1.0
@@ -72,7 +72,13 @@ def draw_pair_map(axes: Axes, picture: UInt8[np.ndarray, "height width 3"], pair
     colors = ScalarMappable(Normalize(-most, most), _COLORS)
     what = "share of a cell" if pairs.cells else "share of an object"
     figure.colorbar(
-        colors, ax=axes, location="bottom", shrink=0.7, aspect=30, pad=0.03, label=f"{what} (nats): blue speaks for, orange against"
+        colors,
+        ax=axes,
+        location="bottom",
+        shrink=0.7,
+        aspect=30,
+        pad=0.03,
+        label=f"{what} (nats): blue speaks for, orange against",
     )
 
 

@@ -35,7 +35,9 @@ _STYLE = """<style>
 def card(answer: Answer, pairs: PairMap | None = None, chains: Sequence[str] = ()) -> str:
     """All of an answer. Texts are escaped, so nothing in a data file can become HTML."""
     picture = _picture_uri(answer.picture)
-    parts = [f'<figure><img alt="the picture" src="{picture}"><figcaption>{escape(answer.verdict)}</figcaption></figure>']
+    parts = [
+        f'<figure><img alt="the picture" src="{picture}"><figcaption>{escape(answer.verdict)}</figcaption></figure>'
+    ]
     if pairs:
         height, width = answer.picture.shape[:2]
         drawing = _pair_drawing(pairs, picture, width, height)
@@ -76,8 +78,8 @@ def _pair_drawing(pairs: PairMap, picture: str, width: int, height: int) -> str:
         rows, columns = pairs.cells
         for (x, y), share in zip(places, shares, strict=True):
             drawn.append(
-                f'<rect x="{x - width / columns / 2:.1f}" y="{y - height / rows / 2:.1f}" width="{width / columns:.1f}" '
-                f'height="{height / rows:.1f}" fill="{_color(share)}" fill-opacity="{0.85 * abs(share) / most:.2f}">'
+                f'<rect x="{x - width / columns / 2:.1f}" y="{y - height / rows / 2:.1f}" '
+                f'width="{width / columns:.1f}" height="{height / rows:.1f}" fill="{_color(share)}" fill-opacity="{0.85 * abs(share) / most:.2f}">'
                 f"<title>{share:+.2f} nats</title></rect>"
             )
     strongest = pairs.contributions.strongest(LINES)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
 
 from rnlib.clevr.catalogue import QUESTION_TYPES
 from rnlib.clevr.plots import picture
@@ -13,7 +14,7 @@ from rnlib.clevr.programs import Programs
 from rnlib.clevr.split import Split, open_split, part_of
 from rnlib.errors import ConfigError
 from rnlib.evaluation.answers import OUTCOMES, Answer, answer_of, outcomes
-from rnlib.evaluation.contributions import PairMap, pair_map
+from rnlib.evaluation.contributions import PairMap, leave_one_out, pair_map
 from rnlib.evaluation.models import image_size
 from rnlib.evaluation.predictions import TOP, predict
 from rnlib.model.inputs import NetworkInputs
@@ -46,7 +47,7 @@ class Inspection:
                 f"expected a table of predictions for each model, found models {', '.join(models) or 'none'} "
                 f"and tables {', '.join(predictions) or 'none'}."
             )
-        self.models, self.device, self._cache = models, device, cache
+        self.models, self.split, self.device, self._cache = models, split, device, cache
         for weights in models.values():
             weights.network.to(device).eval()
         self._splits = {split.name: (split, dict(predictions), Programs(split))}
@@ -149,8 +150,8 @@ class Inspection:
         found = np.flatnonzero(self.chosen == question)
         if not len(found):
             raise ConfigError(
-                f"expected one of the {len(self.chosen):,} questions that the filter leaves, found question {question}. "
-                f"The split has 0 to {self.split.n_questions - 1}: choose {ANY_TYPE} and {ANY_OUTCOME} to reach all."
+                f"expected one of the {len(self.chosen):,} questions that the filter leaves, found question "
+                f"{question}. The split has 0 to {self.split.n_questions - 1}: choose {ANY_TYPE} and {ANY_OUTCOME} to reach all."
             )
         self.position = int(found[0])
 
@@ -168,6 +169,16 @@ class Inspection:
         words = inputs.tokens[self.question, : int(self.split.lengths[self.question])]
         row = int(self.split.image_of_question[self.question])
         return pair_map(self.models[self.model], inputs, row, words, truth)
+
+    def left_out(self) -> Float[np.ndarray, "objects objects"]:
+        """By how much the margin of `pairs` falls without each pair. Raises ConfigError where there is no map."""
+        pairs = self.pairs()
+        if pairs is None or self.question is None:
+            raise ConfigError("expected a question and a network with pairs of objects, found none: choose others.")
+        inputs, found, number = self._inputs_of_model(), pairs.contributions, self.question
+        tokens = inputs.question(np.array([number]))
+        visual = inputs.visual(np.array([self.split.image_of_question[number]]))
+        return leave_one_out(self.models[self.model].network, visual, tokens, found.answer, found.against)
 
     def chains(self) -> list[str]:
         """The program of the question looked at, as readable chains."""

@@ -16,7 +16,7 @@ REFRESH = 1.0  # seconds
 
 
 class Monitor(widgets.VBox):
-    """Live curves over the reference curves of a `kind`; pause, go on, stop, train on. All it does is in `Monitoring`."""
+    """Live curves over the known ones of a `kind`; pause, go on, stop, train on. All it does is in `Monitoring`."""
 
     def __init__(self, monitoring: Monitoring, kind: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the training monitor does, without a front end: read a training's reports, ask it to pause or stop, go on with it.
+"""What the training monitor does, without a front end: read a training's reports, ask it to pause or stop, train on.
 
 While a cell trains, its kernel may be deaf to buttons; so all that is asked goes through the folder's control file
 (`rnlib.training.control`), and training on from here is done in a thread, which leaves the kernel free.
@@ -82,7 +82,9 @@ class Monitoring:
         asked = {"pause": "asked to pause", "stop": "asked to stop"}.get(requested(self.folder), "")
         if asked and state == "training":
             state = asked
-        where = f"epoch {progress.epoch}, step {progress.step} of {progress.of_steps}" if progress.epoch else "beginning"
+        where = (
+            f"epoch {progress.epoch}, step {progress.step} of {progress.of_steps}" if progress.epoch else "beginning"
+        )
         ended = f" · {self.outcome}" if self.outcome and not self.trains_here else ""
         return f"{state} · {where} · reported {age:.0f} s ago{ended}"
 
@@ -101,7 +103,7 @@ class Monitoring:
     def start(self, epochs: int) -> None:
         """Train on in a thread for so many more epochs than are done.
 
-        Raises ConfigError where it trains already, for less than one epoch, and for a training that can only be watched.
+        Raises ConfigError where it trains already, for less than one epoch, and where it can only be watched.
         """
         if self._train_on is None or self._recipe is None:
             raise ConfigError("expected a way to train on, found none: this monitor can only watch, pause and stop.")
