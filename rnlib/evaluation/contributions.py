@@ -29,7 +29,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from rnlib.clevr.plots import picture
+from rnlib.clevr.plots import picture_size
 from rnlib.errors import ConfigError
 from rnlib.model.inputs import NetworkInputs
 from rnlib.model.naive import pair_outputs
@@ -175,8 +175,9 @@ def pair_map(
 ) -> PairMap | None:
     """The map of the answer that the weights give to a question on the picture of row `row`.
 
-    `tokens`: the question in the numbers of the weights' vocabulary, without padding. `against`: the answer it is held against, such as the truth of a wrong answer; without it, or where it is the
-    answer given, the second best. None for a network that reads the question alone.
+    `tokens`: the question in the numbers of the weights' vocabulary, without padding. `against`: the answer it
+    is held against, such as the truth of a wrong answer; without it, or where it is the answer given, the second best.
+    None for a network that reads the question alone.
     """
     network = weights.network
     if network.relations is None:
@@ -194,6 +195,5 @@ def pair_map(
         places = (np.stack([xs, ys], 1) + 0.5) / side
     else:
         # pixel_coords speak of the picture as it is shown.
-        height, width = picture(inputs.split, row).shape[:2]
-        places = inputs.split.pixel_coords[row, :count, :2] / (width, height)
+        places = inputs.split.pixel_coords[row, :count, :2] / picture_size(inputs.split, row)
     return PairMap(found, names[found.answer], names[found.against], places.astype(np.float32), cells)

@@ -79,7 +79,8 @@ def _pair_drawing(pairs: PairMap, picture: str, width: int, height: int) -> str:
         for (x, y), share in zip(places, shares, strict=True):
             drawn.append(
                 f'<rect x="{x - width / columns / 2:.1f}" y="{y - height / rows / 2:.1f}" '
-                f'width="{width / columns:.1f}" height="{height / rows:.1f}" fill="{_color(share)}" fill-opacity="{0.85 * abs(share) / most:.2f}">'
+                f'width="{width / columns:.1f}" height="{height / rows:.1f}" '
+                f'fill="{_color(share)}" fill-opacity="{0.85 * abs(share) / most:.2f}">'
                 f"<title>{share:+.2f} nats</title></rect>"
             )
     strongest = pairs.contributions.strongest(LINES)

@@ -151,7 +151,8 @@ class Inspection:
         if not len(found):
             raise ConfigError(
                 f"expected one of the {len(self.chosen):,} questions that the filter leaves, found question "
-                f"{question}. The split has 0 to {self.split.n_questions - 1}: choose {ANY_TYPE} and {ANY_OUTCOME} to reach all."
+                f"{question}. The split has 0 to {self.split.n_questions - 1}: choose {ANY_TYPE} and {ANY_OUTCOME} "
+                "to reach all."
             )
         self.position = int(found[0])
 
