@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,17 +61,18 @@ def tiny_clevr(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def color_questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Scenes of 2 or 3 objects with pictures of the val split, and one kind of question: "What color is the <shape>?"
+    """Scenes of 2 or 3 objects with pictures, and one kind of question: "What color is the <shape>?"
 
-    Asked about every object whose shape is the only one of its kind in the scene. Shared: do not change anything in it.
+    Asked about every object whose shape is the only one of its kind in the scene; 20 scenes of train, 40 of val.
+    Shared: copy it before changing anything in it.
     """
+    return _color_set(tmp_path_factory.mktemp("color_questions"), train=20, val=40, seed=2, images=128)
+
+
+def _color_set(out: Path, **sizes: Any) -> Path:
     from rnlib.synthesis import synthesize
 
-    out = tmp_path_factory.mktemp("color_questions")
-    kind: dict[str, Any] = {"families": ["zero_hop"], "objects": (2, 3), "progress": False, "workers": 1}
-    drawn = synthesize(tmp_path_factory.mktemp("drawn") / "set", train=0, val=40, test=0, seed=2, images=128, **kind)
-    synthesize(out, train=1000, val=0, test=0, seed=1, images=None, **kind)
-    shutil.copytree(drawn, out, dirs_exist_ok=True)
+    synthesize(out, test=0, families=["zero_hop"], objects=(2, 3), progress=False, workers=1, **sizes)
     for split in ("train", "val"):
         scenes = json.loads((out / f"scenes/CLEVR_{split}_scenes.json").read_text())["scenes"]
         path = out / f"questions/CLEVR_{split}_questions.json"
@@ -117,9 +117,12 @@ def color_weights(color_questions: Path, tmp_path_factory: pytest.TempPathFactor
         forget_bias=2.0,
         group_questions=True,
     )
-    splits = [open_split(color_questions, name, images=None, show=False) for name in ("train", "val")]
+    learnt = _color_set(tmp_path_factory.mktemp("color_training"), train=1000, val=1, seed=1, images=None)
+    sets = [
+        open_split(path, name, images=None, show=False) for path, name in ((learnt, "train"), (color_questions, "val"))
+    ]
     out = tmp_path_factory.mktemp("color_weights")
-    trained = train(load_preset("small-sd", sizes), recipe, *splits, out, vocabulary=clevr_v1(), show=False)
+    trained = train(load_preset("small-sd", sizes), recipe, *sets, out, vocabulary=clevr_v1(), show=False)
     return trained.weights("best")
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from rnlib.errors import ConfigError, DataError
+from rnlib.errors import DataError
 from rnlib.files import atomic_write, write_json
 from rnlib.training.run import TrainingFolder
 from rnlib.training.state import Position, Row
@@ -37,8 +37,6 @@ class Progress(msgspec.Struct, frozen=True):
 
 def request(folder: TrainingFolder, what: Request) -> None:
     """Ask the training of this folder to "pause", to "stop", or ("") to go on. A stopped one goes on when run again."""
-    if what not in ("pause", "stop", ""):
-        raise ConfigError(f"expected the request 'pause', 'stop' or '' (go on), found '{what}'.")
     path = folder.root / "control"
     if what:
         with atomic_write(path, "w") as file:

@@ -75,16 +75,24 @@ class Inspector(widgets.VBox):
     def _move(self, move: Callable[[], object]) -> None:
         try:
             move()
-        except RnlibError as error:
-            self.message.value = escape(str(error), quote=False)
-        else:
             self._show()
+        except RnlibError as error:
+            self._set_boxes()
+            self.message.value = escape(str(error), quote=False)
 
     def _show(self) -> None:
-        """Show the question looked at, and set every box to what the inspection has."""
+        """Show the question looked at."""
+        inspection = self.inspection
+        self._set_boxes()
+        self._show_card(inspection.answer(), inspection.pairs(), inspection.chains())
+        self._check()
+
+    def _set_boxes(self) -> None:
+        """Let every box say what the inspection has, which may have refused what was chosen."""
         inspection = self.inspection
         self._showing = True
         try:
+            self.split.value = inspection.split.name
             self.type.options, self.type.value = inspection.types, inspection.type
             self.index.max = inspection.split.n_questions - 1
             if inspection.question is not None:
@@ -92,9 +100,6 @@ class Inspector(widgets.VBox):
         finally:
             self._showing = False
         self.place.value = inspection.place
-        answer = inspection.answer()
-        self._show_card(answer, inspection.pairs(), inspection.chains())
-        self._check()
 
     def _show_card(self, answer: Answer | None, pairs: PairMap | None, chains: Sequence[str] = ()) -> None:
         self.message.value = ""
