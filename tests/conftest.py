@@ -1,9 +1,11 @@
 """What all tests share: run-time checked annotations, the real inputs, a tiny synthetic CLEVR."""
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pytest
@@ -55,6 +57,73 @@ def tiny_clevr(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("tiny_clevr")
     synthesize(out, train=24, val=12, test=6, seed=1, objects=(3, 6), images=(120, 80), progress=False)
     return out
+
+
+@pytest.fixture(scope="session")
+def color_questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scenes of 2 or 3 objects with pictures, and one kind of question: "What color is the <shape>?"
+
+    Asked about every object whose shape is the only one of its kind in the scene; 20 scenes of train, 40 of val.
+    Shared: copy it before changing anything in it.
+    """
+    return _color_set(tmp_path_factory.mktemp("color_questions"), train=20, val=40, seed=2, images=128)
+
+
+def _color_set(out: Path, **sizes: Any) -> Path:
+    from rnlib.synthesis import synthesize
+
+    synthesize(out, test=0, families=["zero_hop"], objects=(2, 3), progress=False, workers=1, **sizes)
+    for split in ("train", "val"):
+        scenes = json.loads((out / f"scenes/CLEVR_{split}_scenes.json").read_text())["scenes"]
+        path = out / f"questions/CLEVR_{split}_questions.json"
+        content = json.loads(path.read_text())
+        content["questions"] = [question for scene in scenes for question in _color_questions(scene)]
+        path.write_text(json.dumps(content))
+    return out
+
+
+def _color_questions(scene: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    shapes = [item["shape"] for item in scene["objects"]]
+    for item in scene["objects"]:
+        if shapes.count(item["shape"]) == 1:
+            steps = [("scene", []), ("filter_shape", [item["shape"]]), ("unique", []), ("query_color", [])]
+            yield {
+                "image_index": scene["image_index"],
+                "image_filename": scene["image_filename"],
+                "question": f"What color is the {item['shape']}?",
+                "answer": item["color"],
+                "question_family_index": 87,
+                "program": [
+                    {"function": name, "inputs": [place - 1] if place else [], "value_inputs": values}
+                    for place, (name, values) in enumerate(steps)
+                ],
+            }
+
+
+@pytest.fixture(scope="session")
+def color_weights(color_questions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a small network on state descriptions that answers `color_questions`, in ten seconds of training."""
+    from rnlib.clevr import clevr_v1, open_split
+    from rnlib.model import load_preset
+    from rnlib.training import Recipe, train
+
+    sizes = {"g_layers": [64, 64], "f_layers": [64, 64], "lstm_hidden": 32, "dropout": 0}
+    recipe = Recipe(
+        epochs=22,
+        learning_rate=3e-3,
+        rate_gamma=1,
+        batch_size=64,
+        weight_decay=0,
+        forget_bias=2.0,
+        group_questions=True,
+    )
+    learnt = _color_set(tmp_path_factory.mktemp("color_training"), train=1000, val=1, seed=1, images=None)
+    sets = [
+        open_split(path, name, images=None, show=False) for path, name in ((learnt, "train"), (color_questions, "val"))
+    ]
+    out = tmp_path_factory.mktemp("color_weights")
+    trained = train(load_preset("small-sd", sizes), recipe, *sets, out, vocabulary=clevr_v1(), show=False)
+    return trained.weights("best")
 
 
 @pytest.fixture(autouse=True)

@@ -92,6 +92,12 @@ def read_questions(path: Path) -> Iterator[QuestionRecord]:
             yield _decode(decoder, raw, path, "question", position)
 
 
+def raw_questions(path: Path) -> list[msgspec.Raw]:
+    """The questions of a file as they stand there, not decoded, in its order. They keep the file mapped."""
+    with _entries(path, _QuestionsFile, "questions") as entries:
+        return list(entries)
+
+
 def read_scenes(path: Path) -> Iterator[SceneRecord]:
     """The scenes of a file, one at a time, in its order, checked. Raises DataError naming the scene at fault."""
     decoder = msgspec.json.Decoder(SceneRecord)

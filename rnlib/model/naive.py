@@ -17,20 +17,37 @@ def naive_forward(
 ) -> Float[Tensor, "batch answers"]:
     """Log-probabilities, as `network(inputs, tokens)`, for a preset that sums all pairs and reads padded questions."""
     preset, encoder = network.preset, network.question
-    assert network.relations is not None and not preset.mask_padding
+    assert not preset.mask_padding
     tokens = torch.nn.functional.pad(tokens, (0, preset.question_length - tokens.shape[1])).long()
     states, _ = encoder.lstm(encoder.embedding(tokens.flip(1) if preset.reverse_question else tokens))
     question = states[:, -1]
+    pairs = pair_outputs(network, network.objects(inputs), question)
+    if preset.aggregation is None:
+        return network.answer(pairs.sum((1, 2)))
+    assert network.relations is not None
+    hidden = (pairs * network.relations.pair_weights.view(*pairs.shape[1:3], 1)).sum((1, 2))
+    for index in range(preset.aggregation + 1, len(preset.g_layers)):
+        if index == preset.question_injection:
+            hidden = torch.cat([hidden, question], 1)
+        hidden = torch.relu(network.relations.layers[index](hidden))
+    return network.answer(hidden)
 
-    objects = network.objects(inputs)
+
+def pair_outputs(
+    network: RelationNetwork, objects: Float[Tensor, "batch rows size"], question: Float[Tensor, "batch hidden"]
+) -> Float[Tensor, "batch rows rows relation"]:
+    """What g says of every ordered pair of rows: entry [b, i, j] is g(o_j, o_i, q). Their sum is what f reads.
+
+    Of a preset that aggregates inside g: what the layer behind which it does says of a pair.
+    """
+    assert network.relations is not None
     n = objects.shape[1]
     first, second = objects[:, None].expand(-1, n, -1, -1), objects[:, :, None].expand(-1, -1, n, -1)
     hidden = torch.cat([first, second], -1)
-    for index, layer in enumerate(network.relations.layers):
-        if index == preset.question_injection:
-            asked = question if hidden.ndim == 2 else question[:, None, None].expand(-1, n, n, -1)
-            hidden = torch.cat([hidden, asked], -1)
+    last = network.preset.aggregation
+    layers = list(network.relations.layers)[: None if last is None else last + 1]
+    for index, layer in enumerate(layers):
+        if index == network.preset.question_injection:
+            hidden = torch.cat([hidden, question[:, None, None].expand(-1, n, n, -1)], -1)
         hidden = torch.relu(layer(hidden))
-        if index == preset.aggregation:
-            hidden = (hidden * network.relations.pair_weights.view(n, n, 1)).sum((1, 2))
-    return network.answer(hidden if preset.aggregation is not None else hidden.sum((1, 2)))
+    return hidden

@@ -48,9 +48,14 @@ def plot_losses(history: pd.DataFrame, title: str) -> Figure:
 def plot_steps(steps: pd.DataFrame, title: str) -> Figure:
     """Training loss every few steps: how it falls within the epochs."""
     figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
+    draw_steps(axes, steps, title)
+    return figure
+
+
+def draw_steps(axes: Axes, steps: pd.DataFrame, title: str) -> None:
+    """Training loss every few steps, onto axes."""
     axes.plot(steps["step"], steps["train_loss"], color=PALETTE[0], lw=1)
     _label(axes, title, "step", "training loss (nats)")
-    return figure
 
 
 def plot_accuracy(history: pd.DataFrame, title: str, column: str = "val_accuracy") -> Figure:
@@ -70,11 +75,26 @@ def plot_accuracy(history: pd.DataFrame, title: str, column: str = "val_accuracy
 def plot_against_reference(history: pd.DataFrame, title: str, kind: str) -> Figure:
     """This training's accuracy over the known curves whose name begins with `kind`, marked "you are here"."""
     figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
+    draw_against_reference(axes, history, title, kind)
+    return figure
+
+
+def draw_against_reference(axes: Axes, history: pd.DataFrame, title: str, kind: str) -> None:
+    """The same onto axes. A history without an epoch leaves the known curves alone."""
     curves = reference_curves()
     chosen = curves[curves["curve"].str.startswith(kind)]
     for color, (name, curve) in zip(PALETTE[1:], chosen.groupby("curve", sort=False), strict=False):
         seen, named = curve["questions"] / 1e6, f"{curve['set'].iloc[0]}: {name}"
         axes.plot(seen, curve["accuracy"], "--", color=color, marker=".", lw=1.2, label=named)
+    if len(history):
+        _draw_here(axes, history)
+    axes.set_ylim(0, 102)
+    axes.set_xscale("log")
+    _label(axes, title, "questions seen in training (millions, logarithmic)", "validation accuracy (%)")
+    axes.legend(loc="lower right", fontsize=8)
+
+
+def _draw_here(axes: Axes, history: pd.DataFrame) -> None:
     accuracy, seen = 100 * history["val_accuracy"], history["questions"] / 1e6
     axes.plot(seen, accuracy, color=PALETTE[0], lw=2.5, label="this training")
     last = (float(seen.iloc[-1]), float(accuracy.iloc[-1]))
@@ -89,10 +109,17 @@ def plot_against_reference(history: pd.DataFrame, title: str, kind: str) -> Figu
         weight="bold",
         bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1},
     )
-    axes.set_ylim(0, 102)
-    axes.set_xscale("log")
-    _label(axes, title, "questions seen in training (millions, logarithmic)", "validation accuracy (%)")
-    axes.legend(loc="lower right", fontsize=8)
+
+
+def plot_monitor(history: pd.DataFrame, steps: pd.DataFrame, kind: str) -> Figure:
+    """What one watches of a training: its loss by step, and its accuracy over the known curves of this `kind`.
+
+    The figure is none of pyplot's, so that a thread can draw it; end a cell with it to show it.
+    """
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[1, 1.35])
+    draw_steps(left, steps, "training loss")
+    draw_against_reference(right, history, "validation accuracy over known trainings", kind)
     return figure
 
 

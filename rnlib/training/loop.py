@@ -29,6 +29,7 @@ from rnlib.model.preset import Preset
 from rnlib.model.weights import Weights, save_weights, transfer_convolutions
 from rnlib.provenance import provenance
 from rnlib.training.augment import augment, draw_augmentations, draw_dropout
+from rnlib.training.control import Requests
 from rnlib.training.history import epoch_line, history_row
 from rnlib.training.memory import step_memory
 from rnlib.training.order import order_of
@@ -136,7 +137,7 @@ def train(
     loop = _Loop(
         network, optimizer, average, inputs, val_split, vocabulary, recipe, folder, config, saving, workers, show
     )
-    with _stop_requests() as stopped:
+    with _requests(folder, workers.leads) as stopped:
         while position.epoch <= recipe.epochs:
             if not loop.train_epoch(position, stopped):
                 break
@@ -214,7 +215,7 @@ class _Loop:
     workers: Workers
     show: bool
 
-    def train_epoch(self, position: Position, stopped: threading.Event) -> bool:
+    def train_epoch(self, position: Position, stopped: Requests) -> bool:
         """Train from `position` to the end of its epoch; False where the time budget ended it before."""
         recipe, epoch = self.recipe, position.epoch
         size = recipe.batch_at(epoch)
@@ -248,9 +249,11 @@ class _Loop:
                 self._log_step(position, float(recent) / position.recent_questions, rate)
                 recent.zero_()
                 position.recent_questions = 0
+            stopped.report(position, len(starts))
             stop = self.workers.any(stopped.is_set(), self.inputs.device)
             over = self.saving.minutes > 0 and self.workers.any(self.saving.used_up(), self.inputs.device)
-            if stop or over or time.monotonic() - saved > 60 * self.saving.checkpoint_minutes:
+            late = time.monotonic() - saved > 60 * self.saving.checkpoint_minutes
+            if stop or over or stopped.paused or late:
                 position.loss_sum, position.recent_loss_sum = float(loss_sum), float(recent)
                 self._save_state("last", position)
                 saved = time.monotonic()
@@ -261,6 +264,7 @@ class _Loop:
                 if over:
                     self.say_used_up(position)
                     return False
+                begin += stopped.hold()
         position.loss_sum, position.recent_loss_sum = float(loss_sum), float(recent)
         return True
 
@@ -378,17 +382,19 @@ def _optimizer(network: RelationNetwork, recipe: Recipe) -> torch.optim.Optimize
 
 
 @contextmanager
-def _stop_requests() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set, so that a step is never cut in two. Only the main thread gets signals."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+def _requests(folder: TrainingFolder, leads: bool) -> Iterator[Requests]:
+    """What asks the training to stop or wait: SIGINT and SIGTERM (in the main thread), and the folder's control file.
+
+    So a step is never cut in two.
+    """
+    requests = Requests(folder, leads)
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if main}
     try:
         for number in before:
-            signal.signal(number, lambda *_: stopped.set())
-        yield stopped
+            signal.signal(number, lambda *_: requests.set())
+        yield requests
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        requests.close()

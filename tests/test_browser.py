@@ -1,0 +1,162 @@
+"""The widgets in a real JupyterLab in a headless Chromium, worked as a person works them.
+
+Skipped, and loudly so, where there is no Chromium: `make browser` installs it, or says how.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rnlib.model import load_weights
+from rnlib.training.state import load_state
+
+lab_module = pytest.importorskip("lab", reason="selenium is not installed")
+from lab import Lab, chromium, copy_notebooks, open_lab  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.remote.webelement import WebElement  # noqa: E402
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(chromium() is None, reason="no Chromium with its driver: 'make browser' installs it"),
+    # A socket of urllib3's pool is collected when it likes.
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, color_questions: Path, color_weights: Path) -> Iterator[Lab]:
+    """JupyterLab on copies of the notebooks, whose parameters name a small set and weights that answer it."""
+    folder = tmp_path_factory.mktemp("lab")
+    common = {"clevr": str(color_questions), "cache": str(folder / "cache"), "device": "cpu"}
+    values = {
+        "02_train_state_descriptions": {**common, "epochs": 1, "log_every": 1},
+        "04_evaluation": {**common, "weights": [str(color_weights)]},
+        "05_confusion_analysis": {**common, "weights": str(color_weights)},
+    }
+    copy_notebooks(folder, values)
+    with open_lab(folder) as opened:
+        yield opened
+
+
+def shown(widget: WebElement, selector: str) -> str:
+    return widget.find_element(By.CSS_SELECTOR, selector).text
+
+
+def number_left(widget: WebElement) -> int:
+    """How many questions the filter leaves, as the widget says it."""
+    return int(re.search(r"\d+ of (\d+)", widget.text)[1])
+
+
+def test_the_answer_inspector(lab: Lab) -> None:
+    lab.open_notebook("04_evaluation")
+    lab.run_all()
+    inspector = lab.find_widget("rn-inspector")
+    lab.wait_for_text(inspector, "1 of ")
+    first = shown(inspector, ".rn-question")
+    assert re.match(r"What color is the (cube|sphere|cylinder)\? \(query_color\)", first)
+    assert len(inspector.find_elements(By.CSS_SELECTOR, ".rn-top tr")) == 5
+    assert "scene → filter shape: " in shown(inspector, ".rn-chain")
+    assert "rather than" in inspector.text and inspector.find_elements(By.CSS_SELECTOR, ".rn-pairs circle")
+    size = inspector.find_element(By.CSS_SELECTOR, "figure img").size
+    assert size["width"] > 200 and size["height"] > 100
+    lab.screenshot("inspector", inspector)
+
+    lab.press(inspector, "next")
+    lab.wait_for_text(inspector, "2 of ")
+    lab.press(inspector, "previous")
+    lab.wait_for_text(inspector, "1 of ")
+    assert shown(inspector, ".rn-question") == first
+    lab.type(inspector, "5", enter=True, field="input[type=number]")
+    lab.wait_for_text(inspector, "6 of ")
+    lab.press(inspector, "random")
+    lab.wait_for(lambda: not re.search(r"\b6 of ", inspector.text), "another question")
+
+    lab.choose(inspector, "outcome", "invalid")
+    lab.wait_for_text(inspector, "no such question")
+    assert not inspector.find_elements(By.CSS_SELECTOR, ".rn-card")
+    lab.choose(inspector, "outcome", "right")
+    lab.wait_for_text(inspector, "– right")
+    lab.choose(inspector, "split", "train")
+    lab.wait_for(lambda: number_left(inspector) < 30, "the questions of the other split")
+    lab.choose(inspector, "split", "val")
+    lab.wait_for(lambda: number_left(inspector) > 30, "the questions of the first split")
+
+
+def test_a_question_of_ones_own(lab: Lab) -> None:
+    inspector = lab.find_widget("rn-inspector")
+    lab.type(inspector, "What color is the spher")
+    lab.wait_for(lambda: "spher… (spheres" in inspector.text or "spher… (sphere" in inspector.text, "endings")
+    lab.type(inspector, "What color is the bulb ")
+    lab.wait_for_text(inspector, "bulb (unknown: ")
+    examples = [one.text for one in inspector.find_elements(By.CSS_SELECTOR, ".rn-example")]
+    assert examples and all(example.startswith("What color is the ") for example in examples)
+    lab.screenshot("unknown_word", inspector)
+    lab.press(inspector, "ask")
+    lab.wait_for_text(inspector, "unknown word 'bulb'")
+    lab.press(inspector, examples[0])
+    lab.wait_for(lambda: "unknown word" not in inspector.text, "an answer in place of the message")
+    assert shown(inspector, ".rn-question") == examples[0]
+    assert shown(inspector, "figcaption").startswith("answer: ")
+    lab.type(inspector, "What color is the big cube?", enter=True)
+    lab.wait_for(lambda: shown(inspector, ".rn-question") == "What color is the big cube?", "the answer")
+    lab.screenshot("own_question", inspector)
+
+
+def test_the_error_browser(lab: Lab) -> None:
+    lab.open_notebook("05_confusion_analysis")
+    lab.run_all()
+    browser = lab.find_widget("rn-browser")
+    selection = browser.find_element(By.CSS_SELECTOR, ".widget-dropdown")
+    names = [option.text for option in selection.find_elements(By.CSS_SELECTOR, "option")]
+    assert names[-1].startswith("right, but hardly believed")
+    lab.choose(browser, "selection", names[-1])
+    lab.wait_for_text(browser, "– right")
+    lines = [option.text for option in browser.find_elements(By.CSS_SELECTOR, ".widget-select option")]
+    truth, _, answer = lines[0].partition(" → ")
+    assert answer.startswith(f"{truth} (") and "What color is the" in answer
+    lab.press(browser, "next")
+    lab.wait_for_text(browser, f"2 of {len(lines)}")
+    browser.find_elements(By.CSS_SELECTOR, ".widget-select option")[3].click()
+    lab.wait_for_text(browser, f"4 of {len(lines)}")
+    assert f"answer: {lines[3].partition(' → ')[0]} – right" in browser.text
+    assert browser.find_elements(By.CSS_SELECTOR, ".rn-pairs line")
+    lab.screenshot("error_browser", browser)
+
+
+def test_the_training_monitor(lab: Lab) -> None:
+    """Train on, pause, go on and stop in a thread; then stop a training that keeps a cell, and its kernel, busy."""
+    lab.open_notebook("02_train_state_descriptions")
+    lab.run_all()
+    monitor = lab.find_widget("rn-monitor")
+    lab.wait_for_text(monitor, "ended")
+    figure = monitor.find_element(By.CSS_SELECTOR, "img")
+    before = figure.get_attribute("src")
+    lab.type(monitor, "5000", enter=True, field="input[type=number]")
+    lab.press(monitor, "train on")
+    lab.wait_for(lambda: re.search(r"training · epoch \d", monitor.text), "a report")
+    lab.wait_for(lambda: figure.get_attribute("src") != before, "a longer curve")
+    lab.press(monitor, "pause")
+    lab.wait_for_text(monitor, "paused · ")
+    lab.screenshot("monitor_paused", monitor)
+    lab.press(monitor, "go on")
+    lab.wait_for_text(monitor, "training · ")
+    lab.press(monitor, "stop")
+    lab.wait_for_text(monitor, "the state is saved, run again to continue")
+    lab.screenshot("monitor", monitor)
+    (folder,) = (lab.folder / "outputs/smoke/02_train_state_descriptions").glob("state-*")
+    stopped = load_state(folder / "state/last.pt")["position"]
+    assert stopped["epoch"] >= 2
+    load_weights(folder / "weights/last.safetensors")
+
+    lab.add_cell(
+        "from dataclasses import dataclass\nimport msgspec\n"
+        "_ = train_on(recipe=msgspec.structs.replace(recipe, epochs=9000))"
+    )
+    lab.wait_for(lambda: "[*]" in "".join(lab.texts(".jp-InputPrompt")), "a cell that trains")
+    lab.press(monitor, "follow")
+    lab.wait_for(lambda: re.search(r"training · epoch \d", monitor.text), "a report of the cell's training")
+    lab.press(monitor, "stop")
+    lab.wait_for(lambda: "KeyboardInterrupt" in "".join(lab.texts(".jp-OutputArea")), "the end of the cell")
+    assert load_state(folder / "state/last.pt")["position"]["total_steps"] > stopped["total_steps"]

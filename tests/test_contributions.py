@@ -1,0 +1,258 @@
+"""Contributions of pairs: the sums they must give, and the objects that they must find where the answer is known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from rnlib.clevr import open_split
+from rnlib.clevr.catalogue import SHAPES, VIEW
+from rnlib.clevr.records import read_questions, read_scenes
+from rnlib.clevr.split import Split
+from rnlib.clevr.vocabulary import clevr_v1
+from rnlib.errors import ConfigError
+from rnlib.evaluation import predict
+from rnlib.evaluation.answers import answer_of
+from rnlib.evaluation.contributions import Contributions, PairMap, contributions, leave_one_out, pair_map
+from rnlib.evaluation.plots_contributions import plot_explained, plot_pair_matrix
+from rnlib.model import NetworkInputs, RelationNetwork, Weights, load_preset, load_weights
+
+SMALL = {"g_layers": [9, 8, 7], "f_layers": [6, 5], "lstm_hidden": 6, "word_embedding": 5, "image_size": 32}
+MASKED = {"mask_padding": True, "state_rows": 6}
+CASES = {
+    "original-fp": ("original-fp", {}),
+    "ir-fp": ("ir-fp", {}),
+    "ir-sd": ("ir-sd", {"state_rows": 6}),
+    "original-sd masked": ("original-sd", MASKED),
+}
+
+
+def a_network(case: str) -> tuple[RelationNetwork, Tensor, Tensor]:
+    """An untrained network in float64, with inputs of one question; three objects where it reads states."""
+    name, overrides = CASES[case]
+    torch.manual_seed(0)
+    network = RelationNetwork(load_preset(name, {**SMALL, **overrides}), clevr_v1()).eval().double()
+    if network.preset.objects == "pixels":
+        visual = torch.rand(1, 3, 32, 32, dtype=torch.float64)
+    else:
+        visual = torch.rand(1, 6, network.preset.object_size, dtype=torch.float64)
+        visual[:, 3:] = 0
+    return network, visual, torch.randint(1, 83, (1, 9))
+
+
+def g(network: RelationNetwork, first: Tensor, second: Tensor, question: Tensor) -> Tensor:
+    """g of one pair, layer by layer, as in the paper."""
+    assert network.relations is not None
+    hidden = torch.cat([first, second])
+    for index, layer in enumerate(network.relations.layers):
+        if index == network.preset.question_injection:
+            hidden = torch.cat([hidden, question])
+        hidden = torch.relu(layer(hidden))
+    return hidden
+
+
+def summed_pairs(network: RelationNetwork, visual: Tensor, tokens: Tensor) -> tuple[dict[tuple[int, int], Tensor], int]:
+    """g of each pair that the network sums, one at a time, and the number of objects."""
+    with torch.no_grad():
+        rows, question = network.objects(visual)[0], network.question(tokens)[0]
+        objects = len(rows) if network.preset.objects == "pixels" else 3
+        used = range(objects if network.preset.mask_padding else len(rows))
+        return {(i, j): g(network, rows[i], rows[j], question) for i in used for j in used}, objects
+
+
+def margin(network: RelationNetwork, total: Tensor, answer: int, against: int) -> float:
+    with torch.no_grad():
+        values = network.answer(total[None])[0]
+    return float(values[answer] - values[against])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_contributions_are_the_derivatives_of_the_margin(case: str) -> None:
+    """Scaling one pair's output by 1 + h changes the margin by h times its contribution."""
+    network, visual, tokens = a_network(case)
+    found = contributions(network, visual, tokens)
+    outputs, objects = summed_pairs(network, visual, tokens)
+    total, step = torch.stack(list(outputs.values())).sum(0), 1e-6
+    for (i, j), output in list(outputs.items())[:: max(len(outputs) // 20, 1)]:
+        above, below = (margin(network, total + h * output, found.answer, found.against) for h in (step, -step))
+        if i < objects and j < objects:
+            assert found.pairs[i, j] == pytest.approx((above - below) / (2 * step), rel=1e-5, abs=1e-8)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_contributions_add_up_to_the_first_order_change_of_the_whole(case: str) -> None:
+    network, visual, tokens = a_network(case)
+    found = contributions(network, visual, tokens)
+    total, step = torch.stack(list(summed_pairs(network, visual, tokens)[0].values())).sum(0), 1e-6
+    above, below = (margin(network, total * (1 + h), found.answer, found.against) for h in (step, -step))
+    whole = found.pairs.sum() + found.padding
+    assert whole == pytest.approx((above - below) / (2 * step), rel=1e-5, abs=1e-8)
+    assert found.by_object.sum() == pytest.approx(found.pairs.sum())
+    assert (found.padding == 0) == (case in ("original-fp", "ir-fp", "original-sd masked"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_leaving_a_pair_out_is_the_network_without_that_pair(case: str) -> None:
+    network, visual, tokens = a_network(case)
+    found = contributions(network, visual, tokens)
+    left_out = leave_one_out(network, visual, tokens, found.answer, found.against)
+    outputs, objects = summed_pairs(network, visual, tokens)
+    assert left_out.shape == (objects, objects)
+    whole = margin(network, sum(outputs.values(), torch.tensor(0.0)), found.answer, found.against)
+    assert found.margin == pytest.approx(whole)
+    for i in range(objects):
+        for j in range(objects):
+            others = torch.stack([output for pair, output in outputs.items() if pair != (i, j)]).sum(0)
+            without = margin(network, others, found.answer, found.against)
+            assert left_out[i, j] == pytest.approx(whole - without, rel=1e-6, abs=1e-9)
+
+
+def test_the_log_probabilities_and_the_answers_are_the_networks() -> None:
+    network, visual, tokens = a_network("ir-sd")
+    with torch.no_grad():
+        expected = network(visual, tokens)[0].numpy()
+    found = contributions(network, visual, tokens)
+    np.testing.assert_allclose(found.log_probability, expected, rtol=1e-9)
+    assert [found.answer, found.against] == np.argsort(-expected)[:2].tolist()
+    assert found.margin > 0
+    other = contributions(network, visual, tokens, answer=found.against, against=found.answer)
+    np.testing.assert_allclose(other.pairs, -found.pairs)
+    assert contributions(network, visual, tokens, against=found.answer).against == found.against
+
+
+def test_both_orders_of_a_pair_count_as_one_when_the_strongest_are_sought() -> None:
+    pairs = np.array([[1.0, -3.0, 0.5], [-4.0, 2.0, 0.0], [0.5, 0.0, 6.0]])
+    found = Contributions(0, 1, np.array([-0.1, -2.0]), pairs, 0.0)
+    assert found.strongest(4) == [(0, 1, -7.0), (2, 2, 6.0), (1, 1, 2.0), (0, 0, 1.0)]
+    assert found.by_object.tolist() == [-2.0, -1.5, 6.5]
+    assert found.margin == pytest.approx(1.9)
+
+
+def test_a_network_without_pairs_has_no_contributions(tiny_clevr: Path) -> None:
+    network = RelationNetwork(load_preset("question-only"), clevr_v1())
+    with pytest.raises(ConfigError, match="reads the question alone"):
+        contributions(network, torch.zeros(1, 1), torch.ones(1, 3, dtype=torch.long))
+    split = open_split(tiny_clevr, "val", images=None, show=False)
+    weights = Weights(network, network.preset, clevr_v1())
+    inputs = NetworkInputs.of(split, network.preset, clevr_v1())
+    assert pair_map(weights, inputs, 0, np.array([1, 2, 3])) is None
+
+
+# Known answers: "What color is the <shape>?" is carried by the pairs of that very object.
+
+
+def the_one(split: Split, question: int) -> int:
+    """The object that "What color is the <shape>?" is about."""
+    row, shape = int(split.image_of_question[question]), split.question_text(question).rstrip("?").split()[-1]
+    (target,) = np.flatnonzero(split.codes[row, :, 2] == SHAPES.index(shape) + 1)
+    return int(target)
+
+
+def explained(weights: Weights, split: Split) -> list[tuple[int, PairMap]]:
+    inputs = NetworkInputs.of(split, weights.preset, weights.vocabulary)
+    maps = []
+    for question in range(split.n_questions):
+        words = inputs.tokens[question, : int(split.lengths[question])]
+        found = pair_map(weights, inputs, int(split.image_of_question[question]), words)
+        assert found is not None
+        maps.append((question, found))
+    return maps
+
+
+def test_a_question_about_one_object_lights_up_its_pairs(color_questions: Path, color_weights: Path) -> None:
+    split = open_split(color_questions, "val", images=None, show=False)
+    weights = load_weights(color_weights)
+    assert predict(weights, split, show=False)["correct"].mean() > 0.95  # well trained, or nothing follows
+    best_object, best_pair, share, places = [], [], [], []
+    for question, found in explained(weights, split):
+        target = the_one(split, question)
+        shares, pairs = found.contributions.by_object, found.contributions.pairs
+        best_object.append(int(shares.argmax()) == target)
+        best_pair.append(target in np.unravel_index(pairs.argmax(), pairs.shape))
+        share.append(shares[target] / pairs.sum())
+        places.append(found.places[target] * VIEW)
+        row = int(split.image_of_question[question])
+        np.testing.assert_allclose(places[-1], split.pixel_coords[row, target, :2], rtol=1e-5)
+    assert np.mean(best_object) > 0.95
+    assert np.mean(best_pair) > 0.95
+    assert np.median(share) > 0.7  # of all that speaks for the answer, with two or three objects in the scene
+
+
+def test_leaving_out_agrees_with_the_gradient_on_a_trained_network(color_questions: Path, color_weights: Path) -> None:
+    split = open_split(color_questions, "val", images=None, show=False)
+    weights = load_weights(color_weights)
+    inputs = NetworkInputs.of(split, weights.preset, weights.vocabulary)
+    agreement = []
+    for question, found in explained(weights, split)[:40]:
+        visual, tokens = inputs.visual(split.image_of_question[[question]]), inputs.question(np.array([question]))
+        pairs = found.contributions
+        left_out = leave_one_out(weights.network, visual, tokens, pairs.answer, pairs.against)
+        agreement.append(np.corrcoef(left_out.ravel(), pairs.pairs.ravel())[0, 1])
+    assert np.median(agreement) > 0.95
+
+
+def test_released_weights_look_where_the_object_is(clevr_official: Path, seed_weights: Path) -> None:
+    """Zero-hop queries on genuine pictures: the brightest of 64 cells is within one of the object's centre."""
+    split = open_split(clevr_official, "val", show=False)
+    weights = load_weights(seed_weights / "original_fp_epoch_493.pth")
+    inputs = NetworkInputs.of(split, weights.preset, weights.vocabulary)
+    scenes = {scene.image_index: scene for scene in read_scenes(split.directory.scenes("val"))}
+    near = []
+    for number, question in enumerate(read_questions(split.directory.questions("val"))):
+        names = [node.name for node in question.program or []]
+        if len(near) == 20:
+            break
+        if not names[-1].startswith("query") or {"relate", "intersect", "union"} & set(names) or len(names) > 7:
+            continue
+        if any(name.startswith("same") for name in names):
+            continue
+        objects = scenes[question.image_index].objects
+        for node in question.program or []:
+            if node.name.startswith("filter"):
+                objects = [item for item in objects if getattr(item, node.name[7:]) == node.value_inputs[0]]
+        (target,) = objects
+        words = inputs.tokens[number, : int(split.lengths[number])]
+        found = pair_map(weights, inputs, int(split.image_of_question[number]), words)
+        assert found is not None and found.cells == (8, 8)
+        if found.answer == question.answer_word:
+            place = found.places[found.contributions.by_object.argmax()] * 8
+            centre = np.array(target.pixel_coords[:2]) / VIEW * 8
+            near.append(float(np.abs(place - centre).max()) <= 1)
+    assert len(near) == 20
+    assert np.mean(near) >= 0.75  # a cell drawn at random: 0.06
+
+
+def test_figures_of_an_explained_answer(tiny_clevr: Path) -> None:
+    split = open_split(tiny_clevr, "val", images=32, show=False)
+    for name in ("ir-fp", "ir-sd", "question-only"):
+        torch.manual_seed(0)
+        preset = load_preset(name, SMALL)
+        weights = Weights(RelationNetwork(preset, clevr_v1()).eval(), preset, clevr_v1(), name=name)
+        answer = answer_of(predict(weights, split, show=False), split, 0)
+        inputs = NetworkInputs.of(split, preset, clevr_v1())
+        pairs = pair_map(weights, inputs, 0, inputs.tokens[0, : int(split.lengths[0])], answer.truth)
+        figure = plot_explained(answer, pairs)
+        if pairs is None:
+            assert name == "question-only" and len(figure.axes) == 2
+            continue
+        assert (pairs.answer, pairs.against) == (answer.given, answer.truth)
+        assert f"“{answer.given}” rather than “{answer.truth}”" in figure.axes[1].get_title(loc="left").replace(
+            "\n", " "
+        )
+        assert ((pairs.places > 0) & (pairs.places < 1)).all()
+        lines = [line for line in figure.axes[1].lines if len(line.get_xdata()) == 2]
+        assert len(lines) == sum(i != j for i, j, _ in pairs.contributions.strongest(6))
+        row = inputs.visual(np.array([0])), inputs.question(np.array([0]))
+        found = pairs.contributions
+        left_out = leave_one_out(weights.network, *row, found.answer, found.against)
+        shown = [axes.images[0].get_array() for axes in plot_pair_matrix(pairs, left_out).axes[:2]]
+        np.testing.assert_allclose(shown[0], found.pairs)
+        np.testing.assert_allclose(shown[1], left_out)
+
+
+def test_the_fixture_asks_only_about_single_objects(color_questions: Path) -> None:
+    questions = json.loads((color_questions / "questions/CLEVR_val_questions.json").read_text())["questions"]
+    assert len(questions) > 50 and all(question["question"].startswith("What color is the ") for question in questions)

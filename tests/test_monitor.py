@@ -1,0 +1,265 @@
+"""A training asked by its folder to pause, stop and go on, and the monitor that asks; all without a browser."""
+
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import msgspec
+import pandas as pd
+import pytest
+import torch
+
+from rnlib.clevr import Split, clevr_v1, open_split
+from rnlib.errors import ConfigError, DataError
+from rnlib.model import load_preset, load_weights
+from rnlib.training import Recipe, TrainingFolder, make_recipe, plot_monitor, train
+from rnlib.training import control as control_module
+from rnlib.training.control import Requests, progress_of, request, requested
+from rnlib.training.state import Position, load_state
+from rnlib.widgets import monitor as monitor_module
+from rnlib.widgets.monitor import Monitor
+from rnlib.widgets.monitoring import Monitoring
+
+SMALL = {"g_layers": [8, 8], "f_layers": [8, 8], "lstm_hidden": 8, "word_embedding": 4}
+FIELDS = {"epochs": 2, "batch_size": 40, "learning_rate": 1e-3, "rate_gamma": 1, "log_every": 1, "seed": 3}
+PATIENCE = 60.0  # seconds for a thread to do what it is asked
+
+
+@pytest.fixture(autouse=True)
+def _reports_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_module, "EVERY", 0.0)
+    monkeypatch.setattr(control_module, "LOOK", 0.0)
+    monkeypatch.setattr(monitor_module, "REFRESH", 0.01)
+
+
+@pytest.fixture(scope="module")
+def splits(tiny_clevr: Path) -> tuple[Split, Split]:
+    return tuple(open_split(tiny_clevr, name, images=None, show=False) for name in ("train", "val"))  # type: ignore[return-value]
+
+
+def trainer(splits: tuple[Split, Split], out: Path, **options: Any) -> Callable[..., TrainingFolder]:
+    """`train` on a small network, waiting for the recipe."""
+    given: dict[str, Any] = {"train_split": splits[0], "val_split": splits[1], "out": out, "vocabulary": clevr_v1()}
+    return partial(train, load_preset("original-sd", SMALL), show=False, **given, **options)
+
+
+def recipe(**changes: Any) -> Recipe:
+    return make_recipe({**FIELDS, **changes})
+
+
+def at_step(step: int, action: Callable[[], None]) -> Iterator[None]:
+    """Patches the report of a training, so that something happens when it is at a step."""
+    report = Requests.report
+
+    def spied(self: Requests, position: Position, of_steps: int) -> None:
+        report(self, position, of_steps)
+        if position.total_steps == step:
+            action()
+
+    Requests.report = spied  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Requests.report = report  # type: ignore[method-assign]
+
+
+@pytest.fixture
+def when(request: pytest.FixtureRequest) -> Callable[[int, Callable[[], None]], None]:
+    """`when(step, action)`: the action is done once the training has made so many steps."""
+
+    def arrange(step: int, action: Callable[[], None]) -> None:
+        steps = at_step(step, action)
+        next(steps)
+        request.addfinalizer(lambda: next(steps, None))
+
+    return arrange
+
+
+def assert_same_training(first: TrainingFolder, second: TrainingFolder) -> None:
+    own, other = (load_weights(folder.weights("last")).network.state_dict() for folder in (first, second))
+    assert all(torch.equal(tensor, other[name]) for name, tensor in own.items())
+    timeless = [column for column in first.history() if "second" not in column]
+    pd.testing.assert_frame_equal(first.history()[timeless], second.history()[timeless])
+    pd.testing.assert_frame_equal(first.steps(), second.steps())
+
+
+# The control file
+
+
+def test_a_stop_in_the_control_file_ends_the_training_and_changes_nothing(
+    splits: tuple[Split, Split], tmp_path: Path, when: Callable[..., None]
+) -> None:
+    whole = trainer(splits, tmp_path / "whole")(recipe=recipe())
+    folder = TrainingFolder(tmp_path / "stopped")
+    when(3, lambda: request(folder, "stop"))
+    with pytest.raises(KeyboardInterrupt, match="the state is saved, run again to continue"):
+        trainer(splits, folder.root)(recipe=recipe())
+    assert load_state(folder.state())["position"]["total_steps"] == 3
+    assert requested(folder) == ""  # it has been done, and does not hold for the next run
+    progress = progress_of(folder)
+    assert progress is not None and (progress.state, progress.epoch, progress.step) == ("ended", 1, 3)
+    assert [row["step"] for row in progress.steps] == [1, 2, 3]
+    trainer(splits, folder.root)(recipe=recipe())
+    assert_same_training(whole, folder)
+
+
+def test_a_pause_saves_the_state_waits_and_changes_nothing(
+    splits: tuple[Split, Split], tmp_path: Path, when: Callable[..., None]
+) -> None:
+    whole = trainer(splits, tmp_path / "whole")(recipe=recipe())
+    folder = TrainingFolder(tmp_path / "paused")
+    seen: list[tuple[str, int]] = []
+
+    def watch() -> None:
+        while True:
+            progress = progress_of(folder)
+            if progress and progress.state == "paused":
+                seen.append((progress.state, load_state(folder.state())["position"]["total_steps"]))
+                return request(folder, "")
+
+    watcher = threading.Thread(target=watch)
+
+    def pause() -> None:
+        request(folder, "pause")
+        watcher.start()
+
+    when(4, pause)
+    trainer(splits, folder.root)(recipe=recipe())
+    watcher.join(PATIENCE)
+    assert seen == [("paused", 4)]
+    assert_same_training(whole, folder)
+
+
+def test_a_request_from_before_the_training_is_void(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    folder = TrainingFolder(tmp_path)
+    request(folder, "stop")
+    trainer(splits, tmp_path)(recipe=recipe(epochs=1))
+    assert len(folder.history()) == 1
+
+
+def test_only_the_process_that_leads_looks_at_the_file(tmp_path: Path) -> None:
+    folder = TrainingFolder(tmp_path)
+    leading, following = Requests(folder), Requests(folder, leads=False)
+    request(folder, "stop")
+    assert leading.is_set() and not following.is_set()
+    request(folder, "pause")
+    assert leading.paused and not leading.is_set() and not following.paused
+    assert following.hold() == 0.0
+    following.set()
+    assert following.is_set()
+
+
+def test_a_damaged_report_is_explained(tmp_path: Path) -> None:
+    folder = TrainingFolder(tmp_path)
+    assert progress_of(folder) is None
+    (tmp_path / "progress.json").write_text('{"state": "train')
+    with pytest.raises(DataError, match=r"progress.json is not a training's report .*Delete it"):
+        progress_of(folder)
+
+
+# The monitor
+
+
+@pytest.fixture
+def monitoring(splits: tuple[Split, Split], tmp_path: Path) -> Monitoring:
+    train_on = trainer(splits, tmp_path)
+    return Monitoring(train_on(recipe=recipe(epochs=1)), train_on, recipe(epochs=1))
+
+
+def test_the_monitor_trains_on_in_a_thread(monitoring: Monitoring) -> None:
+    done = len(monitoring.steps())
+    assert (len(monitoring.history()), monitoring.going_on) == (1, False)
+    monitoring.start(2)
+    assert monitoring.wait(PATIENCE)
+    assert monitoring.outcome == "all 3 epochs are done"
+    assert len(monitoring.history()) == 3 and len(monitoring.steps()) == 3 * done
+    assert monitoring.status.startswith("ended · epoch 3, ") and monitoring.status.endswith("all 3 epochs are done")
+
+
+def test_a_training_in_the_thread_can_be_stopped_and_gone_on_with(
+    monitoring: Monitoring, when: Callable[..., None]
+) -> None:
+    steps = len(monitoring.steps())
+    when(steps + 2, monitoring.stop)
+    monitoring.start(50)
+    with pytest.raises(ConfigError, match="found one that is going on"):
+        monitoring.start(1)
+    assert monitoring.wait(PATIENCE)
+    assert "the state is saved, run again to continue" in monitoring.outcome
+    assert monitoring.steps()["step"].tolist() == list(range(1, steps + 3))  # two of them from the report alone
+    monitoring.start(1)
+    assert monitoring.wait(PATIENCE)
+    assert len(monitoring.history()) == 2 and len(monitoring.steps()) == 2 * steps
+
+
+def test_a_training_that_fails_in_the_thread_says_so(tmp_path: Path) -> None:
+    def fails(recipe: Recipe) -> TrainingFolder:
+        raise ConfigError("expected better data.")
+
+    monitoring = Monitoring(TrainingFolder(tmp_path), fails, recipe())
+    assert monitoring.status == "no report yet"
+    monitoring.start(1)
+    assert monitoring.wait(PATIENCE)
+    assert monitoring.status == "failed: expected better data."
+
+
+def test_what_cannot_be_started_is_explained(monitoring: Monitoring) -> None:
+    with pytest.raises(ConfigError, match="at least 1 epoch"):
+        monitoring.start(0)
+    watching = Monitoring(monitoring.folder)
+    with pytest.raises(ConfigError, match="can only watch, pause and stop"):
+        watching.start(1)
+    path = monitoring.folder.root / "progress.json"
+    elsewhere = msgspec.json.decode(path.read_bytes()) | {"state": "training"}
+    path.write_bytes(msgspec.json.encode(elsewhere))
+    with pytest.raises(ConfigError, match="found one that is going on"):
+        monitoring.start(1)
+    path.write_bytes(msgspec.json.encode(elsewhere | {"written": elsewhere["written"] - 3600}))  # killed an hour ago
+    monitoring.start(1)
+    assert monitoring.wait(PATIENCE)
+
+
+def test_the_widget_shows_curves_and_passes_presses_on(monitoring: Monitoring, when: Callable[..., None]) -> None:
+    monitor = Monitor(monitoring, "state descriptions")
+    first = bytes(monitor.figure.value)
+    assert first.startswith(b"\x89PNG") and monitor.status.value.startswith("ended")
+    monitor.refresh()
+    assert monitor.figure.value == first
+    for button, asked in ((monitor.pause, "pause"), (monitor.go_on, ""), (monitor.stop, "stop")):
+        button.click()
+        assert requested(monitoring.folder) == asked
+    steps = len(monitoring.steps())
+    when(steps + 1, monitor.pause.click)
+    when(steps + 3, monitor.stop.click)
+    monitor.epochs.value = 40
+    monitor.start.click()
+    wait_until(lambda: monitor.status.value.startswith("paused"))
+    assert load_state(monitoring.folder.state())["position"]["total_steps"] == steps + 1
+    monitor.start.click()
+    assert "found one that is going on" in monitor.message.value
+    monitor.go_on.click()
+    assert monitoring.wait(PATIENCE)
+    wait_until(lambda: not monitor.follow.value)  # the curves stop following by themselves
+    assert "the state is saved" in monitor.status.value
+    assert monitor.figure.value != first
+    assert plt.get_fignums() == []
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    waiting = threading.Event()
+    for _ in range(int(PATIENCE / 0.01)):
+        if true():
+            return
+        waiting.wait(0.01)
+    raise AssertionError("waited in vain")
+
+
+def test_the_monitors_figure_needs_no_finished_epoch() -> None:
+    nothing = Monitoring(TrainingFolder("/nowhere"))
+    figure = plot_monitor(nothing.history(), nothing.steps(), "pixels")
+    left, right = figure.axes
+    assert left.get_ylabel() == "training loss (nats)" and len(left.lines[0].get_xdata()) == 0
+    assert len(right.lines) >= 1 and right.get_ylim() == (0, 102)
