@@ -29,7 +29,7 @@ from rnlib.evaluation import (
     save_answers,
     save_predictions,
 )
-from rnlib.evaluation.answers import answer_of, draw_examples, outcomes
+from rnlib.evaluation.answers import answer_of, outcomes
 from rnlib.evaluation.findings import weak_kinds
 from rnlib.evaluation.intervals import wilson
 from rnlib.evaluation.models import (
@@ -41,7 +41,7 @@ from rnlib.evaluation.models import (
     load_named,
     models_table,
 )
-from rnlib.evaluation.plots import plot_answers, plot_by_type, plot_classes, plot_gallery
+from rnlib.evaluation.plots import plot_by_type, plot_classes, plot_gallery
 from rnlib.evaluation.plots_comparison import plot_published
 from rnlib.evaluation.scene_factors import question_traits
 from rnlib.evaluation.weakest import in_common, weakest_types
@@ -331,15 +331,6 @@ def test_the_best_guess_is_the_most_frequent_answer() -> None:
     assert guess[ALL] == 75
 
 
-def test_examples_are_half_right_and_of_different_types(predictions: pd.DataFrame) -> None:
-    table = made_up()
-    rows = draw_examples(table, 6)
-    assert rows == draw_examples(table, 6)
-    assert table["correct"].iloc[rows].tolist() == [True] * 3 + [False] * 3
-    assert table["type"].iloc[rows[:3]].nunique() == 3
-    assert len(draw_examples(table[table["correct"]], 6)) == 3
-
-
 def test_an_answer_says_how_it_came_out(predictions: pd.DataFrame, split: Split) -> None:
     names = outcomes(predictions)
     for name in set(names):
@@ -364,8 +355,6 @@ def test_figures_show_every_type_and_model(predictions: pd.DataFrame, split: Spl
     # Right, wrong and invalid fill each bar.
     widths = [patch.get_width() for patch in classes.axes[0].patches]
     assert sum(widths) == pytest.approx(100 * len(metrics["by_answer_class"]))
-    examples = plot_answers([answer_of(predictions, split, number) for number in (0, 1)], "Examples")
-    assert len(examples.axes) == 4
     gallery = plot_gallery([{"a": answer_of(predictions, split, 0), "b": answer_of(predictions, split, 0)}], "Gallery")
     assert len(gallery.axes) == 3
     plt.close("all")

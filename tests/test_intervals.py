@@ -12,7 +12,14 @@ from scipy import stats
 
 from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.errors import DataError
-from rnlib.evaluation.intervals import holm, mean_and_sd, paired_difference, wilson, wilson_bounds
+from rnlib.evaluation.intervals import (
+    holm,
+    mean_and_sd,
+    paired_difference,
+    picture_effect,
+    wilson,
+    wilson_bounds,
+)
 from rnlib.evaluation.models import ALL, accuracy_table
 from rnlib.evaluation.paired import compare_by_type, compare_pairs, mcnemar
 from rnlib.evaluation.plots_comparison import plot_paired
@@ -43,6 +50,20 @@ def test_many_intervals_at_once_are_each_for_itself(pairs: list[tuple[int, int]]
     hits, n = np.array([(min(k, n), n) for k, n in pairs]).T
     low, high = wilson_bounds(hits, n)
     assert [wilson(int(k), int(m)) for k, m in zip(hits, n, strict=True)] == list(zip(low, high, strict=True))
+
+
+def test_pictures_make_intervals_wider_by_what_their_questions_have_in_common() -> None:
+    pictures = np.repeat(np.arange(400), 10)
+    alike = np.repeat(RNG.random(400) < 0.8, 10)
+    assert picture_effect(alike, pictures) == pytest.approx(math.sqrt(10))
+    assert picture_effect(RNG.random(4000) < 0.8, pictures) == pytest.approx(1, abs=0.1)
+    assert picture_effect(np.ones(4000, bool), pictures) == 1
+    # Half-way: the accuracy of a draw of pictures scatters as much wider as is said.
+    ease = RNG.beta(4, 1, size=(2000, 100))
+    drawn = RNG.random((2000, 100, 10)) < ease[:, :, None]
+    scatter = drawn.mean(axis=(1, 2)).std() / math.sqrt(0.8 * 0.2 / 1000)
+    said = [picture_effect(one.ravel(), np.repeat(np.arange(100), 10)) for one in drawn[:300]]
+    assert np.mean(said) == pytest.approx(scatter, rel=0.06)
 
 
 @pytest.mark.parametrize(("only_first", "only_second", "n"), [(0.1, 0.05, 200), (0.02, 0.02, 200), (0.03, 0.06, 1000)])

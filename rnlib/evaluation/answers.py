@@ -60,19 +60,3 @@ def answer_of(predictions: pd.DataFrame, split: Split, question: int) -> Answer:
         outcome=str(outcomes(row)[0]) if "correct" in row else "",
         top=tuple((str(name), float(value)) for name, value in zip(names, values, strict=True)),
     )
-
-
-def draw_examples(predictions: pd.DataFrame, n: int, seed: int = 0) -> list[int]:
-    """Numbers of up to n questions drawn at random: half of them answered right, half not; fewer where there are fewer.
-
-    The types are drawn first, so that frequent types do not crowd out the others.
-    """
-    rng = np.random.default_rng(seed)
-    correct = predictions["correct"].to_numpy(bool)
-    chosen: list[int] = []
-    for rows, most in ((np.flatnonzero(correct), (n + 1) // 2), (np.flatnonzero(~correct), n // 2)):
-        shuffled = rng.permutation(rows)
-        rank = predictions["type"].iloc[shuffled].groupby(predictions["type"].iloc[shuffled]).cumcount().to_numpy()
-        # First one question of each type, then a second of each, and so on.
-        chosen += shuffled[np.argsort(rank, kind="stable")][:most].tolist()
-    return chosen

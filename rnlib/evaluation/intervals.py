@@ -6,14 +6,14 @@ Wilson's interval for a share p of n questions:
 
 Unlike p ± z sqrt(p(1-p)/n) it never leaves 0..1 and stays honest for few questions and for
 shares near 0 or 1 (Wilson 1927; Brown, Cai and DasGupta 2001). It takes questions for
-independent; ten questions on one picture are not quite, so the truth is a little wider.
+independent. Those on one picture are not quite: `picture_effect` tells how much wider it should be.
 """
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Bool, Float, Integer
 from scipy import stats
 
 
@@ -39,6 +39,21 @@ def wilson_bounds(
     scale = 1 + z * z / n
     # The ends are 0 and 1 exactly for no hits and for hits alone; rounding would miss them by a hair.
     return np.where(hits == 0, 0.0, (middle - reach) / scale), np.where(hits == n, 1.0, (middle + reach) / scale)
+
+
+def picture_effect(correct: Bool[np.ndarray, " questions"], pictures: Integer[np.ndarray, " questions"]) -> float:
+    """How many times wider an accuracy's interval is if pictures were drawn, and not single questions.
+
+    `pictures`: the picture of each question. The ratio of the standard errors, the square root of
+    Kish's design effect; 1 where questions on one picture have nothing in common, sqrt(n) where all n on a
+    picture come out alike. 1 also where all answers are right, or none.
+    """
+    share = correct.mean()
+    if share in (0, 1):
+        return 1.0
+    _, which = np.unique(pictures, return_inverse=True)
+    surplus = np.bincount(which, correct) - share * np.bincount(which)
+    return math.sqrt((surplus**2).sum() / (share * (1 - share) * len(correct)))
 
 
 def paired_difference(

@@ -92,25 +92,6 @@ def plot_classes(accuracies: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def plot_answers(answers: Sequence[Answer], title: str) -> Figure:
-    """A row an answer: the picture, what was answered, the question, and the best answers with their probabilities."""
-    figure, grid = plt.subplots(
-        len(answers),
-        2,
-        figsize=(8, 2.2 * len(answers) + 0.3),
-        squeeze=False,
-        layout="constrained",
-        width_ratios=[1, 1.1],
-    )
-    for (left, right), answer in zip(grid, answers, strict=True):
-        draw_picture(left, answer.picture)
-        draw_answers(right, answer)
-        right.set_title(fill(answer.question, 52), fontsize=9, loc="left")
-        left.set_title(answer.verdict, fontsize=9, loc="left")
-    figure.suptitle(title)
-    return figure
-
-
 def plot_gallery(rows: Sequence[Mapping[str, Answer]], title: str) -> Figure:
     """A row a question: the picture and what each of up to three models answers to it, with probabilities.
 

@@ -59,7 +59,8 @@ def _draw_along(axes: Axes, table: pd.DataFrame, model: str, number: int, models
     if (table[["least", "greatest"]] % 1 == 0).all(axis=None):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     # The models' marks stand a little beside one another, else their intervals would hide one another.
-    aside = ScaledTranslation(3.5 * (number - (models - 1) / 2) / 72, 0, axes.figure.dpi_scale_trans)
+    points = min(3.5, 12 / models) * (number - (models - 1) / 2)
+    aside = ScaledTranslation(points / 72, 0, axes.figure.dpi_scale_trans)
     reach = np.array([table["accuracy"] - table["low"], table["high"] - table["accuracy"]]).clip(0)
     axes.plot(table.index, table["expected"], color=color, ls="--", lw=1.2, alpha=0.8)
     axes.errorbar(
@@ -75,7 +76,9 @@ def plot_families(families: pd.DataFrame, title: str) -> Figure:
     """
     models = list(families["model"].unique())
     groups = [group for group in GROUPS if (families["group"] == group).any()]
-    figure, axes = plt.subplots(figsize=(9, 1.5 + 0.3 * len(groups) * (1 + 0.5 * len(models))), layout="constrained")
+    figure, axes = plt.subplots(
+        figsize=(9, max(3.0, 1.5 + 0.3 * len(groups) * (1 + 0.5 * len(models)))), layout="constrained"
+    )
     for number, model in enumerate(models):
         color, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
         offset = 0.7 * ((number + 0.5) / len(models) - 0.5)
