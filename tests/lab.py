@@ -204,7 +204,9 @@ class Lab:
         """Choose an option in the dropdown of a widget that has this description."""
         for box in widget.find_elements(By.CSS_SELECTOR, ".widget-dropdown"):
             if box.find_element(By.CSS_SELECTOR, "label").text == description:
-                box.find_element(By.XPATH, f".//option[.={json.dumps(option)}]").click()
+                options = {one.text: one for one in box.find_elements(By.CSS_SELECTOR, "option")}
+                assert option in options, f"'{description}' offers {list(options)}, not '{option}'"
+                options[option].click()
                 return
         raise AssertionError(f"the widget has no choice '{description}'")
 
