@@ -31,7 +31,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, color_questions: Path, color_w
     folder = tmp_path_factory.mktemp("lab")
     common = {"clevr": str(color_questions), "cache": str(folder / "cache"), "device": "cpu"}
     values = {
-        "02_train_state_descriptions": {**common, "epochs": 1, "log_every": 1},
+        "02_train_state_descriptions": {**common, "epochs": 1, "batch_size": 3, "log_every": 1},
         "04_evaluation": {**common, "weights": [str(color_weights)]},
         "05_confusion_analysis": {**common, "weights": str(color_weights)},
     }
@@ -143,17 +143,14 @@ def test_the_training_monitor(lab: Lab) -> None:
     lab.press(monitor, "go on")
     lab.wait_for_text(monitor, "training · ")
     lab.press(monitor, "stop")
-    lab.wait_for_text(monitor, "the state is saved, run again to continue")
+    lab.wait_for_text(monitor, "the state is saved")
     lab.screenshot("monitor", monitor)
     (folder,) = (lab.folder / "outputs/smoke/02_train_state_descriptions").glob("state-*")
     stopped = load_state(folder / "state/last.pt")["position"]
     assert stopped["epoch"] >= 2
     load_weights(folder / "weights/last.safetensors")
 
-    lab.add_cell(
-        "from dataclasses import dataclass\nimport msgspec\n"
-        "_ = train_on(recipe=msgspec.structs.replace(recipe, epochs=9000))"
-    )
+    lab.add_cell("import msgspec\n_ = train_on(recipe=msgspec.structs.replace(recipe, epochs=9000))")
     lab.wait_for(lambda: "[*]" in "".join(lab.texts(".jp-InputPrompt")), "a cell that trains")
     lab.press(monitor, "follow")
     lab.wait_for(lambda: re.search(r"training · epoch \d", monitor.text), "a report of the cell's training")
