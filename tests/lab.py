@@ -152,6 +152,13 @@ class Lab:
         self.wait_for(lambda: self.driver.find_elements(By.CSS_SELECTOR, ".jp-NotebookPanel .jp-Cell"), "the cells")
         self.wait_for(lambda: self._kernel_state() in ("idle", "busy"), "a kernel")
 
+    def new_notebook(self, name: str, source: str) -> None:
+        """Make notebooks/<name>.ipynb with one cell of code, and open it."""
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source.strip())])
+        notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+        nbformat.write(notebook, self.folder / "notebooks" / f"{name}.ipynb")
+        self.open_notebook(name)
+
     def run_all(self) -> None:
         """Run all cells and wait for the last one; a cell that fails fails the test, with its error."""
         self.execute("notebook:run-all-cells")
