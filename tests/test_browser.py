@@ -128,7 +128,7 @@ def test_the_error_browser(lab: Lab) -> None:
 
 
 def test_the_training_monitor(lab: Lab) -> None:
-    """Train on, pause, go on and stop in a thread; then stop a cell that keeps its kernel busy, from another notebook."""
+    """Train on, pause, go on and stop in a thread; then stop a cell that trains, from another notebook."""
     lab.open_notebook("02_train_state_descriptions")
     lab.run_all()
     monitor = lab.find_widget("rn-monitor")

@@ -86,7 +86,7 @@ class Monitoring:
         where = (
             f"epoch {progress.epoch}, step {progress.step} of {progress.of_steps}" if progress.epoch else "beginning"
         )
-        ended = f" · {self.outcome}" if self.outcome and not self.trains_here else ""
+        ended = f" · {self.outcome}" if self.outcome and state == "ended" else ""
         return f"{state} · {where} · reported {age:.0f} s ago{ended}"
 
     def pause(self) -> None:
