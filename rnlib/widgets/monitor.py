@@ -34,7 +34,7 @@ class Monitor(widgets.VBox):
             description="follow", icon="eye", tooltip="refresh every second", layout=narrow
         )
         self.status = widgets.Label()
-        self.figure = widgets.Image(format="png", layout=widgets.Layout(width="100%", max_width="1000px"))
+        self.figure = widgets.Image(format="png", layout=widgets.Layout(width="calc(100% - 4px)", max_width="1000px"))
         self.message = widgets.HTML()
         self._drawn: tuple[object, ...] = ()
         self._lock = threading.Lock()
