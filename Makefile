@@ -13,7 +13,7 @@ TORCH := 2.13.0
 TORCHVISION := 0.28.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test test-notebooks lint notebooks lock clean
+.PHONY: help setup demo lab test test-notebooks browser lint notebooks lock clean
 
 help: ## list these targets
 	@echo "usage: make TARGET   (every target sets up $(VENV) by itself)"
@@ -29,13 +29,28 @@ demo: $(READY) ## the six notebooks with the demo profile: train, evaluate, expl
 lab: $(READY) ## open JupyterLab on the project
 	$(BIN)/jupyter lab $(LAB_FLAGS)
 
-test: lint ## lint, type check, unit tests, then the notebooks
+test: lint browser ## lint, type check, unit and browser tests, then the notebooks
 	$(PYTEST)
 	@if [ -n "$(NOTEBOOKS)" ]; then $(MAKE) --no-print-directory test-notebooks; fi
 
 test-notebooks: $(READY) ## run the notebooks as they are and compare the cells marked NBVAL_CHECK_OUTPUT
 	RNLIB_OUTPUTS=$$(mktemp -d) $(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+
+# What the browser test needs is no Python package. Where it is absent, the test is skipped and says so.
+browser: ## Chromium and its driver for the browser test: install them where that may be done (root, apt-get), else say how
+	@for name in chromium chromium-browser google-chrome; do \
+		if command -v chromedriver >/dev/null && command -v $$name >/dev/null; then exit 0; fi; \
+	done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Chromium for the browser test"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			chromium chromium-driver >/dev/null && exit 0; \
+	fi; \
+	echo "NO CHROMIUM: THE BROWSER TEST WILL BE SKIPPED. To install it:" >&2; \
+	echo "    Debian:  sudo apt-get install chromium chromium-driver" >&2; \
+	echo "    Ubuntu:  sudo apt-get install chromium-browser chromium-chromedriver" >&2; \
+	echo "    others:  Chrome or Chromium, and the chromedriver of the same version, on the PATH" >&2
 
 lint: $(READY) ## ruff (check and format, notebooks included) and mypy
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,7 +135,10 @@ def _no_figure_stays_open() -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in a line of its own which real inputs were not there: green without them proves less."""
+    """Say in lines of their own what was not there to test with: green without it proves less."""
+    if not (shutil.which("chromedriver") and any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))):
+        terminalreporter.section("BROWSER NOT TESTED", yellow=True, bold=True)
+        terminalreporter.line("no Chromium with its chromedriver: 'make browser' installs them, or says how")
     absent = [variable for variable in _REAL_INPUTS if not os.environ.get(variable)]
     if absent:
         terminalreporter.section("REAL INPUTS NOT TESTED", yellow=True, bold=True)

@@ -152,6 +152,13 @@ class Lab:
         self.wait_for(lambda: self.driver.find_elements(By.CSS_SELECTOR, ".jp-NotebookPanel .jp-Cell"), "the cells")
         self.wait_for(lambda: self._kernel_state() in ("idle", "busy"), "a kernel")
 
+    def new_notebook(self, name: str, source: str) -> None:
+        """Make notebooks/<name>.ipynb with one cell of code, and open it."""
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source.strip())])
+        notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+        nbformat.write(notebook, self.folder / "notebooks" / f"{name}.ipynb")
+        self.open_notebook(name)
+
     def run_all(self) -> None:
         """Run all cells and wait for the last one; a cell that fails fails the test, with its error."""
         self.execute("notebook:run-all-cells")
@@ -204,7 +211,9 @@ class Lab:
         """Choose an option in the dropdown of a widget that has this description."""
         for box in widget.find_elements(By.CSS_SELECTOR, ".widget-dropdown"):
             if box.find_element(By.CSS_SELECTOR, "label").text == description:
-                box.find_element(By.XPATH, f".//option[.={json.dumps(option)}]").click()
+                options = {one.text: one for one in box.find_elements(By.CSS_SELECTOR, "option")}
+                assert option in options, f"'{description}' offers {list(options)}, not '{option}'"
+                options[option].click()
                 return
         raise AssertionError(f"the widget has no choice '{description}'")
 

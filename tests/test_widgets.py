@@ -25,6 +25,7 @@ from rnlib.evaluation.plots_contributions import AGAINST
 from rnlib.evaluation.selections import error_selections
 from rnlib.model import RelationNetwork, Weights, load_preset
 from rnlib.widgets import inspection as inspection_module
+from rnlib.widgets import inspector as inspector_module
 from rnlib.widgets.browser import ErrorBrowser
 from rnlib.widgets.cards import card
 from rnlib.widgets.inspection import ANY_OUTCOME, ANY_TYPE, Inspection
@@ -326,7 +327,7 @@ def test_a_card_shows_everything_and_lets_no_html_through() -> None:
         assert text in shown
     root = ElementTree.fromstring(re.search(r"<svg.*</svg>", shown)[0].replace("href=", "src="))
     assert root.get("viewBox") == "0 0 12 8"
-    assert [one.text for one in root.iter("text")] == ["+0.1", "-0.4"]
+    assert [one.text for one in root.iter("text")] == ["+0.2", "-0.5"]
     assert [circle.get("cx") for circle in root.iter("circle")] == ["3.0", "9.0"]
     (line,) = root.iter("line")
     assert (line.get("stroke"), line[0].text) == (AGAINST, "pair: -1.50 nats")
@@ -388,6 +389,21 @@ def test_a_question_of_ones_own_is_answered_or_explained(inspector: Inspector) -
     assert inspector.message.value == ""
     assert "How many balls are there?" in inspector.card.value
     assert "rn-pairs" in inspector.card.value
+
+
+def test_words_that_arrive_after_enter_are_asked_too(inspector: Inspector, monkeypatch: pytest.MonkeyPatch) -> None:
+    inspector.text.value = "W"
+    inspector._submitted(None, {"event": "submit"}, None)
+    assert "unknown word 'w'" in inspector.message.value
+    inspector.text.value = "What color is the ball?"
+    assert inspector.message.value == "" and "What color is the ball?" in inspector.card.value
+    inspector.text.value = "How many balls"  # a new question is not asked before Enter
+    assert "What color is the ball?" in inspector.card.value
+    monkeypatch.setattr(inspector_module, "LATE", 0.0)
+    inspector._submitted(None, {"event": "submit"}, None)
+    assert "How many balls" in inspector.card.value
+    inspector.text.value = "How many balls?"  # one letter, long after Enter: typed just now
+    assert "How many balls?" not in inspector.card.value
 
 
 def test_examples_can_be_asked_at_a_press(inspector: Inspector) -> None:

@@ -74,7 +74,7 @@ def plot_accuracy(history: pd.DataFrame, title: str, column: str = "val_accuracy
 
 def plot_against_reference(history: pd.DataFrame, title: str, kind: str) -> Figure:
     """This training's accuracy over the known curves whose name begins with `kind`, marked "you are here"."""
-    figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     draw_against_reference(axes, history, title, kind)
     return figure
 
@@ -91,7 +91,8 @@ def draw_against_reference(axes: Axes, history: pd.DataFrame, title: str, kind: 
     axes.set_ylim(0, 102)
     axes.set_xscale("log")
     _label(axes, title, "questions seen in training (millions, logarithmic)", "validation accuracy (%)")
-    axes.legend(loc="lower right", fontsize=8)
+    # Below the axes: within them there is no corner that no curve may come to.
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=8, frameon=False)
 
 
 def _draw_here(axes: Axes, history: pd.DataFrame) -> None:
@@ -116,7 +117,7 @@ def plot_monitor(history: pd.DataFrame, steps: pd.DataFrame, kind: str) -> Figur
 
     The figure is none of pyplot's, so that a thread can draw it; end a cell with it to show it.
     """
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    figure = Figure(figsize=(10, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1, 1.35])
     draw_steps(left, steps, "training loss")
     draw_against_reference(right, history, "validation accuracy over known trainings", kind)

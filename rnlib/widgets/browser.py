@@ -65,7 +65,7 @@ class ErrorBrowser(widgets.VBox):
         super().__init__()
         self.add_class("rn-browser")
         self.state = Selections(inspection, selections)
-        wide = widgets.Layout(width="100%", max_width="1000px")
+        wide = widgets.Layout(width="calc(100% - 4px)", max_width="1000px")
         self.selection = widgets.Dropdown(options=self.state.names, description="selection", layout=wide)
         self.list = widgets.Select(rows=ROWS, layout=wide)
         self.back = widgets.Button(description="previous", icon="arrow-left")

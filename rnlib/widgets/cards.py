@@ -22,9 +22,9 @@ _STYLE = """<style>
 .rn-card {font-family: var(--jp-ui-font-family, sans-serif); font-size: 13px; line-height: 1.4; max-width: 1000px}
 .rn-card .rn-question {font-size: 15px; font-weight: 600; margin: 4px 0}
 .rn-card .rn-row {display: flex; flex-wrap: wrap; gap: 14px; align-items: flex-start}
-.rn-card figure {margin: 0; width: 340px}
+.rn-card figure {margin: 0; width: 290px}
 .rn-card figcaption {font-size: 12px; margin-top: 2px}
-.rn-card img, .rn-card svg {width: 340px; height: auto; display: block; border-radius: 3px}
+.rn-card img, .rn-card svg {width: 290px; height: auto; display: block; border-radius: 3px}
 .rn-card table {border-collapse: collapse}
 .rn-card td {padding: 2px 4px; text-align: left; white-space: nowrap}
 .rn-card .rn-bar {height: 14px}
@@ -61,7 +61,7 @@ def _bars(answer: Answer) -> str:
     rows = []
     for name, probability in answer.top:
         color = TRUE_BAR if name == answer.truth else OTHER_BAR
-        bar = f'<div class="rn-bar" style="width: {max(130 * probability, 1):.0f}px; background: {color}"></div>'
+        bar = f'<div class="rn-bar" style="width: {max(110 * probability, 1):.0f}px; background: {color}"></div>'
         rows.append(f"<tr><td>{escape(name)}</td><td>{bar}</td><td>{100 * probability:.1f} %</td></tr>")
     caption = "<small>probability; the truth in blue</small>" if answer.truth else "<small>probability</small>"
     return f'<div><table class="rn-top">{"".join(rows)}</table>{caption}</div>'
@@ -69,8 +69,8 @@ def _bars(answer: Answer) -> str:
 
 def _pair_drawing(pairs: PairMap, picture: str, width: int, height: int) -> str:
     """The map as in `plots_contributions.draw_pair_map`, as SVG; each object says its share to the mouse."""
-    shares = pairs.contributions.by_object
-    most = float(np.abs(shares).max(initial=0)) or 1.0
+    shares = pairs.contributions.by_object.tolist()
+    most = max(map(abs, shares), default=0.0) or 1.0
     places = pairs.places * (width, height)
     unit = width / 480  # of lengths, which are meant for a picture 480 pixels wide
     drawn = [f'<image href="{picture}" width="{width}" height="{height}" opacity="0.45"/>']

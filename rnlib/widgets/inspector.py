@@ -1,5 +1,6 @@
 """The answer inspector: `Inspector(Inspection(...))` as the last line of a cell in JupyterLab."""
 
+import time
 from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
@@ -12,6 +13,8 @@ from rnlib.evaluation.contributions import PairMap
 from rnlib.widgets.cards import card
 from rnlib.widgets.inspection import Inspection
 from rnlib.widgets.words import KNOWN, UNFINISHED, Word
+
+LATE = 0.5  # seconds
 
 
 class Inspector(widgets.VBox):
@@ -42,6 +45,7 @@ class Inspector(widgets.VBox):
         self.examples = widgets.VBox()
         self.message = widgets.HTML()
         self._showing = False
+        self._entered: tuple[float, str] | None = None
         for box in (self.model, self.split, self.type, self.outcome):
             box.observe(self._filter, names="value")
         self.back.on_click(lambda _: self._move(lambda: inspection.step(-1)))
@@ -49,7 +53,7 @@ class Inspector(widgets.VBox):
         self.random.on_click(lambda _: self._move(inspection.jump))
         self.index.observe(self._go_to, names="value")
         self.ask.on_click(lambda _: self._ask())
-        self.text.observe(lambda _: self._check(), names="value")
+        self.text.observe(self._typed, names="value")
         self.text.on_msg(self._submitted)
         self.children = [
             widgets.HBox([self.model, self.split, self.type, self.outcome]),
@@ -116,7 +120,17 @@ class Inspector(widgets.VBox):
     def _submitted(self, _: object, content: dict[str, Any], __: object) -> None:
         """Enter in the text box."""
         if content.get("event") == "submit":
+            self._entered = (time.monotonic(), self.text.value)
             self._ask()
+
+    def _typed(self, change: dict[str, Any]) -> None:
+        self._check()
+        # The front end sends what is typed while the kernel is busy only when it is idle again; Enter comes at once.
+        # So what arrives right after Enter, or in one piece, was typed before it, and is what was asked.
+        if self._entered:
+            (when, text), self._entered = self._entered, None
+            if time.monotonic() - when < LATE or len(change["new"]) > len(text) + 1:
+                self._ask()
 
     def _check(self) -> None:
         """Mark the words typed so far, and offer questions that sound like them."""

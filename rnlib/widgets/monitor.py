@@ -25,13 +25,16 @@ class Monitor(widgets.VBox):
         self.epochs = widgets.BoundedIntText(
             value=5, min=1, max=10_000, description="epochs", layout=widgets.Layout(width="160px")
         )
-        self.start = widgets.Button(description="train on", icon="play", button_style="primary")
-        self.pause = widgets.Button(description="pause", icon="pause")
-        self.go_on = widgets.Button(description="go on", icon="play")
-        self.stop = widgets.Button(description="stop", icon="stop", button_style="warning")
-        self.follow = widgets.ToggleButton(description="follow", icon="eye", tooltip="refresh every second")
+        narrow = widgets.Layout(width="110px")
+        self.start = widgets.Button(description="train on", icon="play", button_style="primary", layout=narrow)
+        self.pause = widgets.Button(description="pause", icon="pause", layout=narrow)
+        self.go_on = widgets.Button(description="go on", icon="play", layout=narrow)
+        self.stop = widgets.Button(description="stop", icon="stop", button_style="warning", layout=narrow)
+        self.follow = widgets.ToggleButton(
+            description="follow", icon="eye", tooltip="refresh every second", layout=narrow
+        )
         self.status = widgets.Label()
-        self.figure = widgets.Image(format="png", layout=widgets.Layout(width="100%", max_width="1000px"))
+        self.figure = widgets.Image(format="png", layout=widgets.Layout(width="calc(100% - 4px)", max_width="1000px"))
         self.message = widgets.HTML()
         self._drawn: tuple[object, ...] = ()
         self._lock = threading.Lock()

@@ -1,7 +1,8 @@
 """What the training monitor does, without a front end: read a training's reports, ask it to pause or stop, train on.
 
-While a cell trains, its kernel may be deaf to buttons; so all that is asked goes through the folder's control file
-(`rnlib.training.control`), and training on from here is done in a thread, which leaves the kernel free.
+While a cell trains, its kernel is deaf to buttons. So training on from here is done in a thread, which leaves the
+kernel free; and all that is asked goes through the folder's control file (`rnlib.training.control`), so that a monitor
+in another notebook reaches the cell.
 """
 
 import threading
@@ -85,7 +86,7 @@ class Monitoring:
         where = (
             f"epoch {progress.epoch}, step {progress.step} of {progress.of_steps}" if progress.epoch else "beginning"
         )
-        ended = f" · {self.outcome}" if self.outcome and not self.trains_here else ""
+        ended = f" · {self.outcome}" if self.outcome and state == "ended" else ""
         return f"{state} · {where} · reported {age:.0f} s ago{ended}"
 
     def pause(self) -> None:
