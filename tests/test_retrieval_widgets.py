@@ -102,8 +102,8 @@ def test_the_browser_shows_what_the_search_finds(split: Split) -> None:
     clicked = browser.found.children[1]
     clicked.button.click()
     assert search.query_row == clicked.row == browser.query.row
-    assert f".rnlib-picture-{clicked.row} {{ background: url(data:image/jpeg;base64," in browser.query.style_sheet.value
-    assert f"rnlib-picture-{clicked.row}" in browser.query.button._dom_classes
+    assert f".rn-picture-{clicked.row} {{ background: url(data:image/jpeg;base64," in browser.query.style_sheet.value
+    assert f"rn-picture-{clicked.row}" in browser.query.button._dom_classes
     assert (
         browser.headline.value == f"query: {split.image_filenames[clicked.row]}, {search.counts[search.query]} objects"
     )

@@ -111,8 +111,8 @@ def train_attributes(
 
 
 def attributes_name(preset: Preset, recipe: AttributeRecipe, train_split: Split, val_split: Split) -> str:
-    """A folder's name for a training: equal for those that continue one another."""
-    config = _config(preset, msgspec.structs.replace(recipe, epochs=1), train_split, val_split)
+    """A folder's name for a training, another one for each configuration."""
+    config = _config(preset, recipe, train_split, val_split)
     return f"attributes-{hashlib.blake2b(msgspec.json.encode(config), digest_size=4).hexdigest()}"
 
 

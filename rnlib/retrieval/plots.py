@@ -9,8 +9,8 @@ from jaxtyping import Float, Integer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
+from matplotlib.ticker import MaxNLocator
 
-from rnlib.clevr.catalogue import VIEW
 from rnlib.clevr.plots import picture
 from rnlib.clevr.split import Split
 from rnlib.retrieval.ground_truth import Scenes
@@ -24,16 +24,16 @@ def plot_neighbours(
     split: Split,
     rows: Sequence[tuple[str, int, Sequence[int]]],
     title: str,
-    captions: Mapping[tuple[int, int], str] | None = None,
+    captions: Mapping[str, Mapping[tuple[int, int], str]] | None = None,
 ) -> Figure:
     """A row a (name, query, neighbours): the query, framed, then its neighbours from the nearest on.
 
-    Pictures are rows of `split.images`; `captions` are for (query, neighbour).
+    Pictures are rows of `split.images`; `captions`: by the row's name, for (query, neighbour).
     """
-    columns = 1 + max(len(neighbours) for _, _, neighbours in rows)
-    figure, grid = plt.subplots(
-        len(rows), columns, figsize=(1.25 * columns, 1.1 * len(rows) + 0.5), squeeze=False, layout="constrained"
-    )
+    columns, height = 1 + max(len(neighbours) for _, _, neighbours in rows), 1.08 * len(rows) + 0.4
+    figure, grid = plt.subplots(len(rows), columns, figsize=(1.25 * columns, height), squeeze=False)
+    # By hand: the constrained layout takes seconds for a hundred axes.
+    figure.subplots_adjust(0.008, 0.05 / height, 0.996, 1 - 0.62 / height, wspace=0.06, hspace=0.32)
     for line, (name, query, neighbours) in zip(grid, rows, strict=True):
         _show(line[0], split, query, name)
         for spine in line[0].spines.values():
@@ -42,8 +42,9 @@ def plot_neighbours(
             axes.set_axis_off()
         for rank, (axes, row) in enumerate(zip(line[1:], neighbours, strict=False), 1):
             axes.set_axis_on()
-            _show(axes, split, row, f"{rank}" + (f": {captions[query, row]}" if captions else ""))
-    figure.suptitle(title)
+            texts = captions[name] if captions else {}
+            _show(axes, split, row, f"{rank}: {texts[query, row]}" if texts else f"{rank}")
+    figure.suptitle(title, y=1 - 0.12 / height, va="top")
     return figure
 
 
@@ -66,15 +67,18 @@ def plot_counterparts(split: Split, first: int, second: int, cost: str = "soft")
     figure, grid = plt.subplots(1, 2, figsize=(8, 3.1), layout="constrained")
     places = [split.pixel_coords[row, :, :2] for row in (first, second)]
     for axes, row, text in zip(grid, (first, second), ("a scene", "another"), strict=True):
-        axes.imshow(picture(split, row), extent=(0, VIEW[0], VIEW[1], 0))
+        axes.imshow(picture(split, row))
         axes.set_axis_off()
         axes.set_title(f"{text}: {split.n_objects[row]} objects", fontsize=10)
     for number, (x, y) in enumerate(pairs):
         same = bool((scenes.codes[0, x] == scenes.codes[1, y]).all())
+        colour = PALETTE[number % len(PALETTE)]
+        for axes, place in zip(grid, (places[0][x], places[1][y]), strict=True):
+            axes.plot(*place, "o", color=colour, mec="white", ms=8)
         figure.add_artist(
             ConnectionPatch(
                 places[0][x], places[1][y], "data", "data", axesA=grid[0], axesB=grid[1], lw=2,
-                color=PALETTE[number % len(PALETTE)], linestyle="-" if same else (0, (3, 2)), alpha=0.9,
+                color=colour, linestyle="-" if same else (0, (3, 2)),
             )
         )  # fmt: skip
     for side, axes in enumerate(grid):
@@ -102,6 +106,7 @@ def plot_distances(
     for axes, (name, values) in zip(grid[0], distances.items(), strict=True):
         axes.plot(values, truth, "o", ms=4, color=BLUE, alpha=0.4, mew=0)
         label(axes, f"{name}: rho = {agreements[name]:.2f}", "distance of features (L2)", "")
+        axes.xaxis.set_major_locator(MaxNLocator(4))
     grid[0][0].set_ylabel("distance of scenes")
     figure.suptitle(title)
     return figure
@@ -121,6 +126,7 @@ def plot_sizes(
         axes.plot(means.index, means, "D-", color=ORANGE, ms=5, label="mean")
         axes.axvline(own, color="0.4", lw=1, ls="--", label="objects of the query")
         label(axes, name, "objects in the scene", "")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     grid[0][0].set_ylabel("distance to the query's scene")
     handles, names = grid[0][0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
@@ -161,17 +167,15 @@ def plot_measures(summary: pd.DataFrame, measures: Sequence[str], title: str) ->
 
 
 def plot_recall(curves: Mapping[str, Float[np.ndarray, " ks"]], ks: Sequence[int], others: int, title: str) -> Figure:
-    """Mean recall@k over k, a line a feature; dashed, what chance finds among `others` pictures."""
+    """Mean recall@k over k, a line a feature (at most seven); dashed, what chance finds among `others` pictures."""
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    styles = ["-", "-.", ":"]
-    for number, (name, values) in enumerate(curves.items()):
-        axes.plot(
-            ks, values, color=PALETTE[number % len(PALETTE)], ls=styles[number // len(PALETTE) % 3], lw=2, label=name
-        )
+    for colour, (name, values) in zip(PALETTE, curves.items(), strict=False):
+        axes.plot(ks, values, color=colour, lw=2, label=name)
     axes.plot(ks, np.array(ks) / others, "--", color="0.5", lw=1.5, label="chance")
     axes.set_xscale("log")
-    axes.set_ylim(0, 1)
-    label(axes, title, "k (pictures looked at, log scale)", "recall@k (share of the k nearest scenes)")
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=0.5 / others)
+    label(axes, title, "k (pictures looked at, log scale)", "recall@k (share of the k nearest scenes, log scale)")
     axes.legend(frameon=False, fontsize=9)
     return figure
 

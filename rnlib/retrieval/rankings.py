@@ -146,13 +146,16 @@ def compare(rankings: pd.DataFrame, first: tuple[str, str], second: tuple[str, s
 
 
 def compare_with_all(rankings: pd.DataFrame, feature: str, truth: str, by: str) -> pd.DataFrame:
-    """`compare` of one feature with every other one, a row each; both with the vectors that have the higher mean."""
+    """`compare` of one feature with every other one, a row each; all with the vectors that have the higher mean."""
     best = better_vectors(summarise(rankings), by)
     names = [(name, vectors) for at, name, vectors in best.index if at == truth]
     first = next((pair for pair in names if pair[0] == feature), (feature, "raw"))
-    found = [compare(rankings, first, other, truth, by) for other in names if other[0] != feature]
-    rows = [(one.second, one.difference, one.half_width, one.p_value) for one in found]
-    return pd.DataFrame(rows, columns=["other", "difference", "half width", "p"]).set_index("other")
+    rows = []
+    for other in names:
+        if other[0] != feature:
+            one = compare(rankings, first, other, truth, by)
+            rows.append((*other, one.difference, one.half_width, one.p_value))
+    return pd.DataFrame(rows, columns=["other", "vectors", "difference", "half width", "p"]).set_index("other")
 
 
 def _of(rankings: pd.DataFrame, truth: str, feature: str, vectors: str, by: str) -> Float[np.ndarray, " queries"]:

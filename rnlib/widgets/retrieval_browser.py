@@ -37,7 +37,11 @@ class RetrievalBrowser(widgets.VBox):
         self.random.on_click(lambda _: self._jump())
         controls = [self.feature, *([self.objects] if search.has_scenes else []), self.random]
         self.found_title, self.truth_title = widgets.Label(), widgets.Label("nearest by the ground truth of scenes")
-        self.add_class("rnlib-retrieval")
+        for widget, name in (
+            (self, "rn-retrieval"), (self.headline, "rn-headline"), (self.query, "rn-query"), (self.found, "rn-found"),
+            (self.truth, "rn-truth"), (self.message, "rn-message"),
+        ):  # fmt: skip
+            widget.add_class(name)
         self.children = [
             widgets.HBox(controls),
             self.headline,
@@ -94,14 +98,14 @@ class PictureButton(widgets.VBox):
 
     def show(self, search: Search, row: int, caption: str) -> None:
         """Change to another picture of the split."""
-        name = f"rnlib-picture-{row}"
-        self.button.remove_class(f"rnlib-picture-{self.row}")
+        name = f"rn-picture-{row}"
+        self.button.remove_class(f"rn-picture-{self.row}")
         self.row = row
-        self.button.add_class("rnlib-picture")
+        self.button.add_class("rn-picture")
         self.button.add_class(name)
         self.button.tooltip = f"search for pictures like {search.split.image_filenames[row]}"
         self.caption.value = caption
-        # No colon-free way to set a background by ipywidgets' own traits: one rule a picture, beside its button.
+        # ipywidgets' buttons have no trait for a picture: a style rule beside the button gives it its background.
         address = f"data:image/jpeg;base64,{base64.b64encode(thumbnail(search, row)).decode()}"
         self.style_sheet.value = (
             f"<style>.{name} {{ background: url({address}) center / cover no-repeat !important; }}</style>"
