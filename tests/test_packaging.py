@@ -1,5 +1,7 @@
 """One list of packages, four files that use it: they must say the same. And the make targets are all there is."""
 
+import argparse
+import importlib
 import re
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import rnlib
+from rnlib.__main__ import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -199,14 +202,21 @@ def test_sanitizing_leaves_results_alone(text):
     assert sanitize(text) == text
 
 
+def test_each_command_stands_in_the_module_that_is_imported_for_it() -> None:
+    for module, names in COMMANDS.items():
+        subparsers = argparse.ArgumentParser().add_subparsers()
+        importlib.import_module(f"rnlib.commands.{module}").add_commands(subparsers)
+        assert sorted(subparsers.choices) == sorted(names)
+
+
 def test_training_needs_no_notebook_packages() -> None:
     """A GPU machine without a network gets few packages: docs/gpu.md names them."""
     program = (
-        "import sys, rnlib.__main__ as m, rnlib.commands.training, rnlib.synthesis.write; m.build_parser();"
+        "import sys, rnlib.__main__ as m, rnlib.synthesis.write; m.build_parser('train');"
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     notebooks = {"IPython", "papermill", "nbformat", "nbclient", "nbconvert", "ipywidgets", "seaborn"}
-    assert not loaded & (notebooks | {"sklearn"})
+    assert not loaded & (notebooks | {"sklearn", "numba"})
     assert {"torch", "msgspec", "yaml"} <= loaded
