@@ -162,7 +162,7 @@ class PairMap:
     @property
     def title(self) -> str:
         """What is mapped, in words."""
-        return f"what spoke for “{self.answer}” rather than “{self.against}”: {self.contributions.margin:+.1f} nats"
+        return f"what spoke for “{self.answer}” rather than “{self.against}”: {self.contributions.margin:+.2g} nats"
 
 
 def pair_map(
