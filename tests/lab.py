@@ -1,9 +1,7 @@
 """A real JupyterLab in a headless Chromium, for tests: open a notebook, run it, find a widget in it, work it.
 
     with open_lab(folder) as lab:
-        lab.open_notebook("04_evaluation")
-        lab.run_all()
-        inspector = lab.find_widget("rn-inspector")
+        inspector = lab.widget_of("04_evaluation", "rn-inspector")
         lab.press(inspector, "next")
 
 `folder` has notebooks/ and params/ (copies: JupyterLab may write into them). Everything waits for what it looks for,
@@ -144,6 +142,14 @@ class Lab:
 
     def __init__(self, driver: Chrome, address: str, folder: Path) -> None:
         self.driver, self.address, self.folder = driver, address, folder
+        self.name = ""
+
+    def widget_of(self, notebook: str, widget: str) -> WebElement:
+        """The widget of a notebook that is open and has run; it is opened and run first where another one is open."""
+        if self.name != notebook:
+            self.open_notebook(notebook)
+            self.run_all()
+        return self.find_widget(widget)
 
     def open_notebook(self, name: str) -> None:
         """Open notebooks/<name>.ipynb with a kernel that has started; an earlier page is left."""
@@ -152,12 +158,11 @@ class Lab:
         self.wait_for(lambda: self.driver.find_elements(By.CSS_SELECTOR, ".jp-NotebookPanel .jp-Cell"), "the cells")
         self.wait_for(lambda: self._kernel_state() in ("idle", "busy"), "a kernel")
 
-    def new_notebook(self, name: str, source: str) -> None:
-        """Make notebooks/<name>.ipynb with one cell of code, and open it."""
+    def write_notebook(self, name: str, source: str) -> None:
+        """Make notebooks/<name>.ipynb with one cell of code."""
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source.strip())])
         notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
         nbformat.write(notebook, self.folder / "notebooks" / f"{name}.ipynb")
-        self.open_notebook(name)
 
     def run_all(self) -> None:
         """Run all cells and wait for the last one; a cell that fails fails the test, with its error."""

@@ -8,16 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lab import Lab, chromium, copy_notebooks, open_lab
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
 
 from rnlib.model import load_weights
 from rnlib.training import TrainingFolder
 from rnlib.training.control import progress_of
 from rnlib.training.state import load_state
-
-lab_module = pytest.importorskip("lab", reason="selenium is not installed")
-from lab import Lab, chromium, copy_notebooks, open_lab  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.remote.webelement import WebElement  # noqa: E402
 
 pytestmark = [
     pytest.mark.slow,
@@ -52,9 +50,7 @@ def number_left(widget: WebElement) -> int:
 
 
 def test_the_answer_inspector(lab: Lab) -> None:
-    lab.open_notebook("04_evaluation")
-    lab.run_all()
-    inspector = lab.find_widget("rn-inspector")
+    inspector = lab.widget_of("04_evaluation", "rn-inspector")
     lab.wait_for_text(inspector, "1 of ")
     first = shown(inspector, ".rn-question")
     assert re.match(r"What color is the (cube|sphere|cylinder)\? \(query_color\)", first)
@@ -87,7 +83,7 @@ def test_the_answer_inspector(lab: Lab) -> None:
 
 
 def test_a_question_of_ones_own(lab: Lab) -> None:
-    inspector = lab.find_widget("rn-inspector")
+    inspector = lab.widget_of("04_evaluation", "rn-inspector")
     lab.type(inspector, "What color is the spher")
     lab.wait_for(lambda: "spher… (spheres" in inspector.text or "spher… (sphere" in inspector.text, "endings")
     lab.type(inspector, "What color is the bulb ")
@@ -107,9 +103,7 @@ def test_a_question_of_ones_own(lab: Lab) -> None:
 
 
 def test_the_error_browser(lab: Lab) -> None:
-    lab.open_notebook("05_confusion_analysis")
-    lab.run_all()
-    browser = lab.find_widget("rn-browser")
+    browser = lab.widget_of("05_confusion_analysis", "rn-browser")
     selection = browser.find_element(By.CSS_SELECTOR, ".widget-dropdown")
     names = [option.text for option in selection.find_elements(By.CSS_SELECTOR, "option")]
     assert names[-1].startswith("right, but hardly believed")
@@ -129,9 +123,7 @@ def test_the_error_browser(lab: Lab) -> None:
 
 def test_the_training_monitor(lab: Lab) -> None:
     """Train on, pause, go on and stop in a thread; then stop a cell that trains, from another notebook."""
-    lab.open_notebook("02_train_state_descriptions")
-    lab.run_all()
-    monitor = lab.find_widget("rn-monitor")
+    monitor = lab.widget_of("02_train_state_descriptions", "rn-monitor")
     lab.wait_for_text(monitor, "ended")
     figure = monitor.find_element(By.CSS_SELECTOR, "img")
     before = figure.get_attribute("src")
@@ -154,9 +146,8 @@ def test_the_training_monitor(lab: Lab) -> None:
 
     lab.add_cell("import msgspec\n_ = train_on(recipe=msgspec.structs.replace(recipe, epochs=9000))")
     lab.wait_for(lambda: reported(folder) == "training", "a cell that trains")
-    lab.new_notebook("watch", WATCH.format(folder))
-    lab.run_all()
-    watching = lab.find_widget("rn-monitor")
+    lab.write_notebook("watch", WATCH.format(folder))
+    watching = lab.widget_of("watch", "rn-monitor")
     lab.wait_for(lambda: re.search(r"training · epoch \d", watching.text), "a report of the cell's training")
     lab.press(watching, "follow")
     lab.press(watching, "train on")

@@ -127,6 +127,7 @@ def test_both_orders_of_a_pair_count_as_one_when_the_strongest_are_sought() -> N
     pairs = np.array([[1.0, -3.0, 0.5], [-4.0, 2.0, 0.0], [0.5, 0.0, 6.0]])
     found = Contributions(0, 1, np.array([-0.1, -2.0]), pairs, 0.0)
     assert found.strongest(4) == [(0, 1, -7.0), (2, 2, 6.0), (1, 1, 2.0), (0, 0, 1.0)]
+    assert len(found.strongest(99)) == 6
     assert found.by_object.tolist() == [-2.0, -1.5, 6.5]
     assert found.margin == pytest.approx(1.9)
 

@@ -327,7 +327,7 @@ def test_a_card_shows_everything_and_lets_no_html_through() -> None:
         assert text in shown
     root = ElementTree.fromstring(re.search(r"<svg.*</svg>", shown)[0].replace("href=", "src="))
     assert root.get("viewBox") == "0 0 12 8"
-    assert [one.text for one in root.iter("text")] == ["+0.2", "-0.5"]
+    assert [one.text for one in root.iter("text")] == ["+0.25", "-0.5"]
     assert [circle.get("cx") for circle in root.iter("circle")] == ["3.0", "9.0"]
     (line,) = root.iter("line")
     assert (line.get("stroke"), line[0].text) == (AGAINST, "pair: -1.50 nats")

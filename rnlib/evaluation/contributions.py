@@ -67,11 +67,10 @@ class Contributions:
 
     def strongest(self, most: int) -> list[tuple[int, int, float]]:
         """The `most` pairs that speak loudest for or against, both orders taken together: (object, object, nats)."""
-        both = np.triu(self.pairs) + np.triu(self.pairs.T, 1)
-        loudest = np.argsort(-np.abs(both), axis=None, kind="stable")[:most]
-        return [
-            (int(i), int(j), float(both[i, j])) for i, j in zip(*np.unravel_index(loudest, both.shape), strict=True)
-        ]
+        firsts, seconds = np.triu_indices(len(self.pairs))
+        both = (np.triu(self.pairs) + np.triu(self.pairs.T, 1))[firsts, seconds]
+        loudest = np.argsort(-np.abs(both), kind="stable")[:most]
+        return [(int(firsts[k]), int(seconds[k]), float(both[k])) for k in loudest]
 
 
 def contributions(
@@ -163,7 +162,7 @@ class PairMap:
     @property
     def title(self) -> str:
         """What is mapped, in words."""
-        return f"what spoke for “{self.answer}” rather than “{self.against}”: {self.contributions.margin:+.1f} nats"
+        return f"what spoke for “{self.answer}” rather than “{self.against}”: {self.contributions.margin:+.2g} nats"
 
 
 def pair_map(

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from rnlib.evaluation.answers import Answer
 from rnlib.evaluation.contributions import PairMap
@@ -62,7 +63,7 @@ def draw_pair_map(axes: Axes, picture: UInt8[np.ndarray, "height width 3"], pair
         for (x, y), share in zip(places, shares, strict=True):
             axes.plot(x, y, "o", ms=3 + 19 * (abs(share) / most) ** 0.5, color=FOR if share > 0 else AGAINST, alpha=0.6)
             axes.annotate(
-                f"{share:+.1f}", (x, y), xytext=(0, 13), textcoords="offset points", ha="center", fontsize=9,
+                f"{share:+.2g}", (x, y), xytext=(0, 13), textcoords="offset points", ha="center", fontsize=9,
                 bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1},
             )  # fmt: skip
     axes.set_xlim(0, width)
@@ -77,6 +78,7 @@ def draw_pair_map(axes: Axes, picture: UInt8[np.ndarray, "height width 3"], pair
         location="bottom",
         shrink=0.7,
         aspect=30,
+        ticks=MaxNLocator(4),
         pad=0.03,
         label=f"{what} (nats): blue speaks for, orange against",
     )

@@ -67,8 +67,8 @@ def progress_of(folder: TrainingFolder) -> Progress | None:
 class Requests(threading.Event):
     """What the running training is asked: set by signals, or by the control file. It also writes the reports.
 
-    Of several processes only the one that leads looks and writes; the others wait for it at their next exchange. A
-    request from before the training began is void.
+    Of several processes only the one that leads looks and writes; the others wait for it at their next exchange, which
+    torch allows for 30 minutes (gloo): pause such a training no longer. A request from before the training is void.
     """
 
     def __init__(self, folder: TrainingFolder, leads: bool = True) -> None:

@@ -101,7 +101,7 @@ def _pair_drawing(pairs: PairMap, picture: str, width: int, height: int) -> str:
             size = f'font-size="{18 * unit:.0f}" stroke="white" stroke-width="{4 * unit:.1f}" paint-order="stroke"'
             drawn.append(
                 f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" fill="{_color(share)}" fill-opacity="0.6"/>'
-                f'<text x="{x:.1f}" y="{y - 22 * unit:.1f}" text-anchor="middle" {size}>{share:+.1f}</text>'
+                f'<text x="{x:.1f}" y="{y - 22 * unit:.1f}" text-anchor="middle" {size}>{share:+.2g}</text>'
             )
     return f'<svg class="rn-pairs" viewBox="0 0 {width} {height}">{"".join(drawn)}</svg>'
 
