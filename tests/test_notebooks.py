@@ -158,7 +158,8 @@ def test_profile_clevr_runs_on_a_directory_in_v1_form(
     """The whole of profile clevr by papermill, on a small directory in exact v1.0 form; only its sizes are reduced."""
     monkeypatch.setenv("RNLIB_OUTPUTS", str(tmp_path))
     monkeypatch.delenv("RNLIB_ROOT", raising=False)
-    small = {"epochs": 1, "train_questions": 60, "database": 12, "queries": 2, "neighbours": 3}
+    small = {"epochs": 1, "train_questions": 60, "database": 12, "judged": 6, "neighbours": 3, "recall_at": [2, 5]}
+    small |= {"attribute_epochs": 1, "attribute_share": 1.0}
     small["vocabulary"] = "clevr-v1.0"  # 24 pictures' questions do not have all answers
     own = profile_parameters("clevr", "02_train_state_descriptions")["further"]
     small |= {"further": {**own, "curriculum": "1:10:20", "held_out": 4}}  # of 24 pictures

@@ -126,6 +126,12 @@ def test_a_pool_is_ranked_as_if_it_were_all() -> None:
         measure(one, other, QUERIES, (18,), pool)
 
 
+def test_two_pictures_are_enough_to_be_in_order() -> None:
+    one, query = np.array([[0, 1.0, 2.0]]), np.array([0])
+    found = measure(one, 3 * one, query, (1,))
+    assert (found["spearman"][0], found["kendall"][0], found["recall@1"][0]) == (pytest.approx(1), 1, 1)
+
+
 def rankings_of(queries: int = 12) -> tuple[dict[str, np.ndarray], "object"]:
     rng = np.random.default_rng(0)
     points = rng.random((40, 3)).astype(np.float32)

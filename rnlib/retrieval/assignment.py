@@ -10,7 +10,8 @@ A scene is given as `codes` (most, 4), its number of objects, and `sides` (most,
 The functions are machine code (numba), since they run millions of times; numba's cache keeps them between runs.
 """
 
-from typing import no_type_check
+from collections.abc import Callable
+from typing import Any, no_type_check
 
 import numpy as np
 from numba import njit
@@ -22,8 +23,16 @@ FORBIDDEN = 20  # the paper's 5, in quarters
 _SIGNS = np.array([(right, front) for right in (-1, 0, 1) for front in (-1, 0, 1)])
 TURNED = (_SIGNS[:, None] * _SIGNS[None] < 0).sum(2)
 
-# Without the run-time type checks of the tests, which would wrap the functions; the callers are checked.
-_compiled = njit(nogil=True, cache=True)
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Machine code of `function`, kept for later runs where there is a folder to keep it in.
+
+    Such functions are @no_type_check: the run-time checks of the tests would wrap them; their callers are checked.
+    """
+    try:
+        return njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # neither this folder nor the user's cache can be written
+        return njit(nogil=True)(function)
 
 
 @_compiled

@@ -187,6 +187,6 @@ def _claim(
             f"{folder.root} holds {position.epoch - 1} epochs, and {epochs} were asked for. Ask for more."
         )
     write_json(path, config)
-    if show:
+    if show and position.epoch <= epochs:
         print(f"continuing at epoch {position.epoch}, from {folder.state()}", flush=True)
     return position

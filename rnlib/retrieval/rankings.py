@@ -189,7 +189,7 @@ def _spearman(one: Float[np.ndarray, " others"], other: Float[np.ndarray, " othe
 def _kendall(one: Float[np.ndarray, " others"], other: Float[np.ndarray, " others"]) -> float:
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return 0.0
-    return float(kendalltau(one, other, method="asymptotic").statistic)
+    return float(kendalltau(one, other).statistic)
 
 
 def _ndcg(distances: Float[np.ndarray, " others"], truth: Float[np.ndarray, " others"]) -> float:
