@@ -20,7 +20,7 @@ import rnlib
 
 PACKAGES = (
     *("torch", "torchvision", "numpy", "pillow", "pandas", "pyarrow", "scipy", "scikit-learn", "matplotlib"),
-    *("seaborn", "tqdm", "msgspec", "pyyaml", "safetensors", "jaxtyping"),
+    *("seaborn", "tqdm", "msgspec", "pyyaml", "safetensors", "jaxtyping", "numba"),
     *("jupyterlab", "ipykernel", "ipywidgets", "papermill", "nbclient", "nbconvert"),
 )
 

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from lab import Lab, chromium, copy_notebooks, open_lab
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-from rnlib.model import load_weights
+from rnlib.clevr import clevr_v1
+from rnlib.model import RelationNetwork, load_preset, load_weights, save_weights
 from rnlib.training import TrainingFolder
 from rnlib.training.control import progress_of
 from rnlib.training.state import load_state
@@ -33,11 +35,22 @@ def lab(tmp_path_factory: pytest.TempPathFactory, color_questions: Path, color_w
     values = {
         "02_train_state_descriptions": {**common, "epochs": 1, "batch_size": 3, "log_every": 1},
         "04_evaluation": {**common, "weights": [str(color_weights)]},
-        "05_confusion_analysis": {**common, "weights": str(color_weights)},
+        "05_confusion_analysis": {**common, "weights": [str(color_weights)]},
+        "06_retrieval": {**common, "weights": str(picture_weights(folder)), "attribute_epochs": 1, **RETRIEVAL},
     }
     copy_notebooks(folder, values)
     with open_lab(folder) as opened:
         yield opened
+
+
+RETRIEVAL = {"database": 40, "judged": 12, "neighbours": 5, "recall_at": [2, 5]}
+
+
+def picture_weights(folder: Path) -> Path:
+    """Untrained weights that read pictures: enough to search by."""
+    torch.manual_seed(0)
+    network = RelationNetwork(load_preset("small-fp"), clevr_v1())
+    return save_weights(folder / "weights" / "pictures.safetensors", network, clevr_v1())
 
 
 def shown(widget: WebElement, selector: str) -> str:
@@ -119,6 +132,22 @@ def test_the_error_browser(lab: Lab) -> None:
     assert f"answer: {lines[3].partition(' → ')[0]} – right" in browser.text
     assert browser.find_elements(By.CSS_SELECTOR, ".rn-pairs line")
     lab.screenshot("error_browser", browser)
+
+
+def test_the_retrieval_browser(lab: Lab) -> None:
+    browser = lab.widget_of("06_retrieval", "rn-retrieval")
+    lab.choose(browser, "feature", "conv flat")
+    lab.wait_for_text(browser, "nearest by conv flat")
+    before = shown(browser, ".rn-headline")
+    found = browser.find_element(By.CSS_SELECTOR, ".rn-found .rn-picture")
+    name = re.search(r"CLEVR_val_\d+\.png", found.get_attribute("title"))[0]
+    assert name not in before
+    found.click()
+    lab.wait_for(lambda: name in shown(browser, ".rn-headline"), "the picture that was clicked as the query")
+    assert re.search(r"1: [\d.]+ apart", browser.text) and browser.find_elements(By.CSS_SELECTOR, ".rn-truth")
+    lab.screenshot("retrieval_browser", browser)
+    lab.press(browser, "random query")
+    lab.wait_for(lambda: name not in shown(browser, ".rn-headline"), "another query")
 
 
 def test_the_training_monitor(lab: Lab) -> None:

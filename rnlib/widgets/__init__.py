@@ -7,4 +7,6 @@ cards        an answer as HTML: picture, best answers, map of pairs, program
 browser      the error browser: selections of questions, one by one
 monitoring   a training watched, paused, stopped, gone on with (no front end)
 monitor      the training monitor: the same with buttons and live curves
+retrieval    pictures like one another, by features or by their scenes (no front end)
+retrieval_browser  the same with pictures to click
 """
