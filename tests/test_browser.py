@@ -144,6 +144,8 @@ def test_the_retrieval_browser(lab: Lab) -> None:
     assert name not in before
     found.click()
     lab.wait_for(lambda: name in shown(browser, ".rn-headline"), "the picture that was clicked as the query")
+    found = ".rn-found .rn-picture"  # the query itself is never among them
+    lab.wait_for(lambda: name not in browser.find_element(By.CSS_SELECTOR, found).get_attribute("title"), "its own")
     assert re.search(r"1: [\d.]+ apart", browser.text) and browser.find_elements(By.CSS_SELECTOR, ".rn-truth")
     lab.screenshot("retrieval_browser", browser)
     lab.press(browser, "random query")
