@@ -86,7 +86,7 @@ def _set(sets: SceneSets, family: Family, answer: str) -> Found:
     choice = sets.choose(family.terms[0], family.attribute)
     if choice is None:
         return None
-    options = choice.options
+    options = choice.members if choice.links else choice.options
     if family.bare:
         options = [option for option in options if not option[0]]
     elif not choice.links:
@@ -180,7 +180,7 @@ def _any_set(sets: SceneSets, operations: Operations, *banned: str) -> Choice | 
     """As SceneSets.choose; without links also sets of nothing, but not the set of everything."""
     if operations:
         return sets.choose(operations, "", *banned)
-    return Choice((), sets.present(*banned)[1:] + sets.absent(*banned), 0)
+    return Choice((), sets.present(*banned)[1:] + sets.absent(*banned), 0, [])
 
 
 def _objects(choice: Choice | None) -> list[Option]:
@@ -189,7 +189,7 @@ def _objects(choice: Choice | None) -> list[Option]:
 
 
 def _about_one(sets: SceneSets, family: Family, choice: Choice, words: Description) -> Question:
-    other = family.terms[0] == ("same",) and not family.bare and bool(sets.whole[words] & choice.named)
+    other = family.terms[0] == ("same",) and not family.bare and bool(sets.whole.get(words, 0) & choice.named)
     return Question(family, (Term(words, choice.links),), other=other)
 
 

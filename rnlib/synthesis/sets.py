@@ -14,7 +14,7 @@ from rnlib.synthesis.families import ORDER, Operations
 from rnlib.synthesis.scenes import Scene
 from rnlib.synthesis.terms import Description, Link, Term
 
-ABSENT = 40  # descriptions of nothing in the scene that are at hand for a question
+DRAWN = 40  # descriptions drawn at random that are at hand for a question
 
 Option = tuple[Description, int]  # a description, and the objects it means where it stands
 Pattern = tuple[str, ...]  # the attributes that a description names, in ORDER
@@ -26,12 +26,14 @@ _VALUES = [(name, (None, *ATTRIBUTES[name])) for name in ORDER]
 class Choice:
     """Links that a term may have, and every description that may go with them.
 
-    named: mask of the objects that the links have named already.
+    options: those that mean fewer objects than without any one of the links. named: mask of the objects that the links
+    have named already. members: descriptions to count, or to ask the existence of, as the public generator has them.
     """
 
     links: tuple[Link, ...]
     options: list[Option]
     named: int
+    members: list[Option]
 
 
 def meaning_one(options: list[Option], named: int = 0) -> list[Option]:
@@ -72,16 +74,19 @@ class SceneSets:
             self._cache[key] = [option for fits in rows for option in fits.items()]
         return self._cache[key]
 
-    def absent(self, *banned: str) -> list[Option]:
-        """Some descriptions of nothing in the scene. Of each attribute, no value is as likely as any of its values."""
-        key = ("absent", banned)
+    def drawn(self, *banned: str) -> list[Option]:
+        """Descriptions drawn at random: of each attribute, no value is as likely as any of its values."""
+        key = ("drawn", banned)
         if key not in self._cache:
-            present = {description for description, _ in self.present(*banned)}
             allowed = [values for name, values in _VALUES if name not in banned]
             choice = self.rng.choice
-            drawn = (tuple([v for v in map(choice, allowed) if v is not None]) for _ in range(ABSENT))
-            self._cache[key] = [(description, 0) for description in dict.fromkeys(drawn) if description not in present]
+            drawn = (tuple([v for v in map(choice, allowed) if v is not None]) for _ in range(DRAWN))
+            self._cache[key] = [(description, self.whole.get(description, 0)) for description in dict.fromkeys(drawn)]
         return self._cache[key]
+
+    def absent(self, *banned: str) -> list[Option]:
+        """Some descriptions of nothing in the scene."""
+        return [option for option in self.drawn(*banned) if not option[1]]
 
     def singles(self, *banned: str) -> list[Option]:
         """The descriptions that fit exactly one object of the scene."""
@@ -102,14 +107,14 @@ class SceneSets:
         not change the set says nothing, and the question would be degenerate.
         """
         if not operations:
-            return Choice((), self.present(*banned), 0)
+            return Choice((), self.present(*banned), 0, [])
         if operations[-1] == "same":
             choice = self._same(common, *banned)
         elif operations[-1] == "both":
             choice = self._both(*banned)
         else:
             choice = self._related(len(operations) - 1, *banned)
-        return choice if choice and choice.options else None
+        return choice if choice and (choice.options or choice.members) else None
 
     def _related(self, steps: int, *banned: str) -> Choice | None:
         found = self._anchor(steps)
@@ -119,7 +124,10 @@ class SceneSets:
         relation = self.rng.choice(RELATIONS)
         reached = self.related[relation][i]
         options = [(words, mask & reached) for words, mask in self.present(*banned) if mask & ~reached]
-        return Choice((Link("relate", relation, anchor),), options, named)
+        # Of nothing there: something that is elsewhere, such as random words mean.
+        members = [(words, mask & reached) for words, mask in self.present(*banned) if mask & reached]
+        members += [(words, 0) for words, mask in self.drawn(*banned) if mask and not mask & reached]
+        return Choice((Link("relate", relation, anchor),), options, named, members)
 
     def _anchor(self, steps: int, *banned: str) -> tuple[Term, int, int] | None:
         """A term of exactly one object, `steps` relations long; that object; all objects named on the way."""
@@ -147,7 +155,11 @@ class SceneSets:
         reached = self.having[self.objects[i][common]] & ~named
         unlike = self.everything & ~named & ~reached
         options = [(words, mask & reached) for words, mask in self.present(common, *banned) if mask & unlike]
-        return Choice((Link("same", common, anchor),), options, named)
+        # Of nothing there: whatever random words mean, which need not be in the scene.
+        members: list[Option] = [((), reached)]
+        members += [(words, mask & reached) for words, mask in self.present(common, *banned)[1:] if mask & reached]
+        members += [(words, 0) for words, mask in self.drawn(common, *banned) if words and not mask & reached]
+        return Choice((Link("same", common, anchor),), options, named, members)
 
     def _both(self, *banned: str) -> Choice | None:
         first, second = self._anchor(0), self._anchor(0)
@@ -157,4 +169,4 @@ class SceneSets:
         a, b = (self.related[name][end[1]] for name, end in zip(relations, (first, second), strict=True))
         options = [(words, mask & a & b) for words, mask in self.present(*banned) if mask & a & ~b and mask & b & ~a]
         links = tuple(Link("relate", name, end[0]) for name, end in zip(relations, (first, second), strict=True))
-        return Choice(links, options, first[2] | second[2])
+        return Choice(links, options, first[2] | second[2], options)

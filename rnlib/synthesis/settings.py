@@ -12,7 +12,7 @@ from rnlib.synthesis.questions import select_families
 from rnlib.synthesis.scenes import MOST_OBJECTS
 
 # Raise it with any change that alters a byte of what is made; the date (of that change) stands in every file.
-VERSION, DATE = 2, "11/24/2026"
+VERSION, DATE = 3, "11/24/2026"
 MARKER = "synthesis.json"
 CHUNKS = {"cpu": 16, "cuda": 256}  # scenes that are made, drawn and noted as done together, by device
 SIDES = (16, 4096)  # least and most pixels of a picture's side
