@@ -277,9 +277,23 @@ PAIR = {  # a small red metal cube stands left of a large blue rubber ball
 }
 
 
+def test_nothing_in_a_relation_is_something_elsewhere(asked, genuine):
+    """Else a network need not look at the relation. Nor is it the anchor alone, which it hardly ever is."""
+
+    def share(rows):
+        elsewhere = []
+        for scene, row in rows:
+            program, at = row["program"], last_link(row["program"])
+            if at is not None and program[at]["function"] == "relate" and row["answer"] in ("0", "no"):
+                (without,) = answer_sets(program, scene, at)
+                elsewhere.append(bool(without - {value_of(program, scene, program[at]["inputs"][0])}))
+        return sum(elsewhere) / len(elsewhere)
+
+    assert share(asked) == 1 and share(genuine) > 0.9
+
+
 def test_what_is_asked_does_not_hang_on_the_number_of_words(asked):
-    """As with the public generator: "no" to a relation is mostly said of few words, not of many ("yes" of few would
-    let words give the answer away), and hardly ever of the very object that the relation starts from."""
+    """As with the public generator, "no" to a relation is mostly said of few words, not of many."""
     told = Counter()
     for _, row in asked:
         program, at = row["program"], last_link(row["program"])

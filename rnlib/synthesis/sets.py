@@ -124,9 +124,9 @@ class SceneSets:
         relation = self.rng.choice(RELATIONS)
         reached = self.related[relation][i]
         options = [(words, mask & reached) for words, mask in self.present(*banned) if mask & ~reached]
-        # Of nothing there: something that is elsewhere, such as random words mean.
+        # Of nothing there: something that is elsewhere (and not the anchor alone), such as random words mean.
         members = [(words, mask & reached) for words, mask in self.present(*banned) if mask & reached]
-        members += [(words, 0) for words, mask in self.drawn(*banned) if mask and not mask & reached]
+        members += [(words, 0) for words, mask in self.drawn(*banned) if mask & ~named and not mask & reached]
         return Choice((Link("relate", relation, anchor),), options, named, members)
 
     def _anchor(self, steps: int, *banned: str) -> tuple[Term, int, int] | None:
