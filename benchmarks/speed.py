@@ -9,7 +9,8 @@ question. Ours: the same function in float32, and with products of pairs in bflo
 picture of a synthetic set (3 to 10 objects). The methods take turns, and medians over `--runs` turns are
 compared. What bounds a step are the products of g's layers with all pairs; the last figures say at which percentage of
 the rate of one such plain product, measured in the same run, ours did them (a training step counts three times a
-forward pass; LSTM, convolutions, f and optimiser take their time but do not count).
+forward pass; LSTM, convolutions, f and optimiser take their time but do not count). Feeding is fetching and augmenting
+a batch.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from rnlib.model.network import RelationNetwork
 from rnlib.model.precision import PRECISIONS, product_rate
 from rnlib.model.preset import Preset, load_preset
 from rnlib.synthesis import synthesize
+from rnlib.training.augment import augment, draw_augmentations
 
 PRESETS = ("original-fp", "ir-fp", "original-sd", "ir-sd")
 METHODS = ("naive", *PRECISIONS)
@@ -90,9 +92,32 @@ def compare(preset: Preset, inputs: NetworkInputs, work: str, options: argparse.
     shares = {
         method: 100 * medians[method] * work_each / PRODUCT_RATES[preset.g_layers[0]][method] for method in ratios
     }
+    if work == "train":
+        shortest = options.batch / max(medians[method] for method in ratios)
+        shares["feeding"] = 100 * seconds_to_feed(inputs, options.batch, options.runs) / shortest
     faster = ", ".join(f"{m} {r:.1f}x" for m, r in ratios.items())
-    of_rate = ", ".join(f"{m} {share:.0f} %" for m, share in shares.items())
-    print(f"{preset.name:12s} {work:8s}: {rates}; {faster}; of the product rate: {of_rate}", flush=True)
+    of_rate = ", ".join(f"{m} {shares[m]:.0f} %" for m in ratios)
+    feeding = f"; feeding {shares['feeding']:.1f} % of the fastest step" if work == "train" else ""
+    print(f"{preset.name:12s} {work:8s}: {rates}; {faster}; of the product rate: {of_rate}{feeding}", flush=True)
+
+
+def seconds_to_feed(inputs: NetworkInputs, size: int, runs: int) -> float:
+    """What a step spends on its questions and pictures, augmentation included, before the network sees them; median."""
+    draws = torch.from_numpy(draw_augmentations(0, 1, inputs.split.n_images, inputs.preset.image_size))
+    seconds = []
+    for _ in range(runs + 1):
+        begin = time.perf_counter()
+        questions = np.arange(size)
+        pictures, _ = np.unique(inputs.split.image_of_question[questions], return_inverse=True)
+        visual = inputs.visual(pictures)
+        if inputs.preset.objects == "pixels":
+            augment(visual, draws[pictures].to(visual.device))
+        inputs.question(questions)
+        inputs.answer(questions)
+        if visual.is_cuda:
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - begin)
+    return statistics.median(seconds[1:])
 
 
 def pair_products(preset: Preset, inputs: NetworkInputs, size: int) -> float:
