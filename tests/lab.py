@@ -30,7 +30,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE = 90.0  # seconds for anything to appear: generous, since a busy machine is slow
+PATIENCE = 240.0  # seconds for anything to appear: generous, since a busy machine is slow
 T = TypeVar("T")
 
 FLAGS = [
