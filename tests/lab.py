@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import nbformat
-from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException, WebDriverException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -240,7 +240,7 @@ class Lab:
             try:
                 if found := look():
                     return found
-            except StaleElementReferenceException:
+            except (StaleElementReferenceException, NoSuchElementException):
                 pass
             if time.monotonic() > end:
                 picture = self.screenshot("failure")

@@ -78,7 +78,7 @@ def test_the_answer_inspector(lab: Lab) -> None:
     lab.wait_for_text(inspector, "2 of ")
     lab.press(inspector, "previous")
     lab.wait_for_text(inspector, "1 of ")
-    assert shown(inspector, ".rn-question") == first
+    lab.wait_for(lambda: shown(inspector, ".rn-question") == first, "the first question")
     lab.type(inspector, "5", enter=True, field="input[type=number]")
     lab.wait_for_text(inspector, "6 of ")
     lab.press(inspector, "random")
@@ -86,7 +86,7 @@ def test_the_answer_inspector(lab: Lab) -> None:
 
     lab.choose(inspector, "outcome", "invalid")
     lab.wait_for_text(inspector, "no such question")
-    assert not inspector.find_elements(By.CSS_SELECTOR, ".rn-card")
+    lab.wait_for(lambda: not inspector.find_elements(By.CSS_SELECTOR, ".rn-card"), "no card")
     lab.choose(inspector, "outcome", "right")
     lab.wait_for_text(inspector, "– right")
     lab.choose(inspector, "split", "train")
@@ -108,8 +108,8 @@ def test_a_question_of_ones_own(lab: Lab) -> None:
     lab.wait_for_text(inspector, "unknown word 'bulb'")
     lab.press(inspector, examples[0])
     lab.wait_for(lambda: "unknown word" not in inspector.text, "an answer in place of the message")
-    assert shown(inspector, ".rn-question") == examples[0]
-    assert shown(inspector, "figcaption").startswith("answer: ")
+    lab.wait_for(lambda: shown(inspector, ".rn-question") == examples[0], "the example as the question")
+    lab.wait_for(lambda: shown(inspector, "figcaption").startswith("answer: "), "its answer")
     lab.type(inspector, "What color is the big cube?", enter=True)
     lab.wait_for(lambda: shown(inspector, ".rn-question") == "What color is the big cube?", "the answer")
     lab.screenshot("own_question", inspector)
@@ -122,15 +122,20 @@ def test_the_error_browser(lab: Lab) -> None:
     assert names[-1].startswith("right, but hardly believed")
     lab.choose(browser, "selection", names[-1])
     lab.wait_for_text(browser, "– right")
-    lines = [option.text for option in browser.find_elements(By.CSS_SELECTOR, ".widget-select option")]
+
+    def listed() -> list[str]:
+        return [option.text for option in browser.find_elements(By.CSS_SELECTOR, ".widget-select option")]
+
+    lab.wait_for(lambda: listed() and listed()[0].partition(" → ")[2].startswith(listed()[0][:2]), "right answers")
+    lines = listed()
     truth, _, answer = lines[0].partition(" → ")
     assert answer.startswith(f"{truth} (") and "What color is the" in answer
     lab.press(browser, "next")
     lab.wait_for_text(browser, f"2 of {len(lines)}")
     browser.find_elements(By.CSS_SELECTOR, ".widget-select option")[3].click()
     lab.wait_for_text(browser, f"4 of {len(lines)}")
-    assert f"answer: {lines[3].partition(' → ')[0]} – right" in browser.text
-    assert browser.find_elements(By.CSS_SELECTOR, ".rn-pairs line")
+    lab.wait_for_text(browser, f"answer: {lines[3].partition(' → ')[0]} – right")
+    lab.wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, ".rn-pairs line"), "lines between the objects")
     lab.screenshot("error_browser", browser)
 
 
@@ -146,7 +151,8 @@ def test_the_retrieval_browser(lab: Lab) -> None:
     lab.wait_for(lambda: name in shown(browser, ".rn-headline"), "the picture that was clicked as the query")
     found = ".rn-found .rn-picture"  # the query itself is never among them
     lab.wait_for(lambda: name not in browser.find_element(By.CSS_SELECTOR, found).get_attribute("title"), "its own")
-    assert re.search(r"1: [\d.]+ apart", browser.text) and browser.find_elements(By.CSS_SELECTOR, ".rn-truth")
+    lab.wait_for(lambda: re.search(r"1: [\d.]+ apart", browser.text), "distances")
+    assert browser.find_elements(By.CSS_SELECTOR, ".rn-truth")
     lab.screenshot("retrieval_browser", browser)
     lab.press(browser, "random query")
     lab.wait_for(lambda: name not in shown(browser, ".rn-headline"), "another query")
