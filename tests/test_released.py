@@ -94,3 +94,11 @@ def test_a_training_becomes_a_release(tiny_clevr: Path, tmp_path: Path, capsys: 
     assert main(["release", str(run), "--name", "x", "--out", str(out), "--evaluation", "val=nowhere"]) == 2
     assert "Run 'rnlib evaluate' first" in capsys.readouterr().err
     assert not (out / "x.safetensors").exists()
+    other = save_weights(tmp_path / "other.safetensors", RelationNetwork(best.preset, clevr_v1()), clevr_v1())
+    assert (
+        main(["evaluate", "--weights", str(other), *data, "--device", "cpu", "--out", str(tmp_path / "foreign")]) == 0
+    )
+    foreign = f"val={tmp_path / 'foreign'}"
+    assert main(["release", str(run), "--name", "x", "--out", str(out), "--evaluation", foreign]) == 2
+    assert "evaluates other weights" in capsys.readouterr().err
+    assert not (out / "x.safetensors").exists()

@@ -129,9 +129,9 @@ def test_features_that_weights_do_not_have_are_refused(split: Split, tiny_clevr:
         conv_features(small_weights("ir-sd"), split, two)
     with pytest.raises(ConfigError, match="weights that read a scene, found the preset 'question-only'"):
         pair_features(small_weights("question-only"), split, two, 0)
-    with pytest.raises(DataError, match="pictures of 64 pixels, the split has 32"):
+    with pytest.raises(DataError, match="pictures of 64 pixels, the split has pictures of 32 pixels"):
         conv_features(small_weights(image_size=64), split, two)
-    with pytest.raises(DataError, match="the split has none"):
+    with pytest.raises(DataError, match="the split has no pictures"):
         conv_features(small_weights(), open_split(tiny_clevr, "val", images=None, show=False), two)
     with pytest.raises(DataError, match="reads state descriptions"):
         pair_features(small_weights("ir-sd"), test, two, 0)
@@ -283,7 +283,7 @@ def test_the_classifier_wants_pictures_and_scenes(
     train, val = splits
     with pytest.raises(ConfigError, match="a preset that reads pixels, found 'ir-sd'"):
         train_attributes(load_preset("ir-sd", SMALL), QUICK, train, val, tmp_path / "a", show=False)
-    with pytest.raises(DataError, match="pictures of 64 pixels, the split has 32"):
+    with pytest.raises(DataError, match="pictures of 64 pixels, the split has pictures of 32 pixels"):
         train_attributes(load_preset("ir-fp", {**SMALL, "image_size": 64}), QUICK, train, val, tmp_path / "b")
     test = open_split(tiny_clevr, "test", images=32, show=False)
     with pytest.raises(DataError, match="expected scenes"):

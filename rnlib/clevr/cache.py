@@ -24,11 +24,15 @@ VERSION = 1
 _BLOCK, _BLOCKS, _WHOLE = 1 << 16, 256, 1 << 26
 
 
+def cache_root(cache: Path | str | None = None) -> Path:
+    """`cache`, else $RNLIB_CACHE, else ~/.cache/rnlib."""
+    return Path(cache or os.environ.get("RNLIB_CACHE") or "~/.cache/rnlib").expanduser()
+
+
 def cache_folder(directory: ClevrDirectory, split: str, cache: Path | str | None) -> Path:
     """Where the arrays of a split live: under `cache`, else $RNLIB_CACHE, else ~/.cache/rnlib."""
-    base = Path(cache or os.environ.get("RNLIB_CACHE") or "~/.cache/rnlib").expanduser()
     root = directory.root.resolve()
-    return base / f"{root.name}-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}" / split
+    return cache_root(cache) / f"{root.name}-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}" / split
 
 
 def digest(path: Path) -> str:

@@ -16,6 +16,7 @@ from rnlib.evaluation import metrics_text
 from rnlib.evaluation.folder import evaluate_into
 from rnlib.model.inputs import choose_device
 from rnlib.model.preset import load_preset, parse_overrides, shipped_presets
+from rnlib.model.weights import load_weights
 from rnlib.runs.parameters import check_parameters, declared_parameters
 from rnlib.runs.root import notebook_path
 from rnlib.synthesis import synthesize
@@ -172,7 +173,7 @@ def _train(options: argparse.Namespace) -> None:
     best = folder.weights("best")
     print(f"best validation accuracy {100 * history['val_accuracy'].max():.2f} %; weights in {best}")
     if recipe.held_out and len(history) == recipe.epochs:
-        metrics = evaluate_into(folder.root / "val", best, val_split, device=device)
+        metrics = evaluate_into(folder.root / "val", load_weights(best), val_split, device=device)
         print(metrics_text(metrics))
         print(f"accuracy on val {100 * metrics['accuracy']:.2f} %; details in {folder.root / 'val'}")
 

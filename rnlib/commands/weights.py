@@ -1,4 +1,4 @@
-"""`rnlib evaluate`, `predict` and `import-weights`."""
+"""`rnlib evaluate`, `predict`, `release` and `import-weights`."""
 
 import argparse
 from pathlib import Path
@@ -73,9 +73,9 @@ def _open(options: argparse.Namespace) -> tuple[Weights, Split]:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    _, split = _open(options)
+    weights, split = _open(options)
     metrics = evaluate_into(
-        options.out, options.weights, split, device=choose_device(options.device), batch_size=options.batch_size
+        options.out, weights, split, device=choose_device(options.device), batch_size=options.batch_size
     )
     print(metrics_text(metrics))
     print(f"accuracy {100 * metrics['accuracy']:.2f} % of {metrics['n']:,} questions; details in {options.out}")

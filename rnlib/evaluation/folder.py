@@ -10,25 +10,26 @@ from rnlib.evaluation.metrics import compute_metrics
 from rnlib.evaluation.predictions import predict, require_answers, save_predictions
 from rnlib.files import make_folder, write_json
 from rnlib.model.inputs import NetworkInputs
-from rnlib.model.weights import load_weights
+from rnlib.model.weights import Weights
 from rnlib.provenance import provenance
 
 
 def evaluate_into(
-    out: Path, weights_file: Path, split: Split, *, device: torch.device | str = "cpu", batch_size: int = 256
+    out: Path, weights: Weights, split: Split, *, device: torch.device | str = "cpu", batch_size: int = 256
 ) -> dict[str, Any]:
-    """Answer all questions of a split with the weights of a file and write the folder `out`; returns the metrics.
+    """Answer all questions of a split with weights and write the folder `out`; returns the metrics.
 
     Raises DataError for a split without answers, and as `predict`, before anything is written.
     """
     require_answers(split)
-    weights = load_weights(weights_file)
     NetworkInputs.of(split, weights.preset, weights.vocabulary)  # what does not fit must show before a folder is made
     make_folder(out, "the evaluation")
     table = predict(weights, split, device=device, batch_size=batch_size)
     metrics = compute_metrics(table)
     save_predictions(table, out / "predictions.parquet")
     write_json(out / "metrics.json", metrics)
-    origin = provenance(weights=weights_file.name, split=split.name, data=split.fingerprint)
+    origin = provenance(
+        weights=weights.name, sha256=weights.info.get("sha256"), split=split.name, data=split.fingerprint
+    )
     write_json(out / "provenance.json", origin)
     return metrics

@@ -29,7 +29,7 @@ def release(training: Path, name: str, out: Path, evaluations: Mapping[str, Path
     weights = load_weights(folder.weights("best"))
     metrics = dict(weights.info["metrics"])
     for what, place in evaluations.items():
-        metrics[what] = _metrics_of(place)
+        metrics[what] = _metrics_of(place, weights.info["sha256"])
     make_folder(out, "the released weights")
     target = save_weights(
         out / f"{name}.safetensors",
@@ -103,9 +103,16 @@ def _commit(origin: Mapping[str, Any]) -> str:
     return (origin["git"] or {}).get("commit", "unknown")[:12]
 
 
-def _metrics_of(place: Path) -> dict[str, Any]:
+def _metrics_of(place: Path, sha256: str) -> dict[str, Any]:
+    """The metrics of an evaluation's folder, if it is of the weights with this sha256."""
     path = place / "metrics.json"
     if not path.is_file():
         raise DataError(f"expected the folder of an evaluation with {path}, found none. Run 'rnlib evaluate' first.")
+    evaluated = read_json(place / "provenance.json").get("sha256")
+    if evaluated != sha256:
+        raise DataError(
+            f"{place} evaluates other weights: expected sha256 {sha256[:12]}…, found {str(evaluated)[:12]}…. "
+            "Run 'rnlib evaluate' with the training's best weights."
+        )
     found: dict[str, Any] = read_json(path)
     return found

@@ -47,11 +47,8 @@ class NetworkInputs:
                 f"{split.directory.questions(split.name)} has one of {longest}. Override question_length."
             )
         rows = None
-        if preset.objects == "pixels" and (split.images is None or split.images.shape[-1] != preset.image_size):
-            found = "no pictures" if split.images is None else f"pictures of {split.images.shape[-1]} pixels"
-            raise DataError(
-                f"preset '{preset.name}' reads pictures of {preset.image_size} pixels, the split has {found}."
-            )
+        if preset.objects == "pixels":
+            require_pictures(split, preset)
         if preset.objects == "state":
             if not split.has_scenes:
                 raise DataError(
@@ -72,8 +69,7 @@ class NetworkInputs:
             return torch.zeros(len(rows), 1, device=self.device)
         if self.pictures is not None:
             return self.pictures[torch.from_numpy(rows.astype(np.int64)).to(self.device)].float() / 255
-        images: np.ndarray = self.split.images  # type: ignore[assignment]  # checked in `of`
-        return torch.from_numpy(images[rows]).to(self.device).float() / 255
+        return pictures_of(self.split, rows, self.device)
 
     def question(self, questions: np.ndarray) -> Integer[Tensor, "batch longest"]:
         """The word numbers of the given questions, as wide as the longest of them, on the device."""
@@ -83,6 +79,24 @@ class NetworkInputs:
     def answer(self, questions: np.ndarray) -> Integer[Tensor, " batch"]:
         """The output units (from 0) of the answers of the given questions, on the device."""
         return torch.from_numpy(self.answers[questions].astype(np.int64) - 1).to(self.device)
+
+
+def pictures_of(
+    split: Split, rows: Integer[np.ndarray, " batch"], device: torch.device | str
+) -> Float[Tensor, "batch 3 size size"]:
+    """Pictures of a split in [0, 1], on a device. The split must have some (`require_pictures`)."""
+    images: np.ndarray = split.images  # type: ignore[assignment]  # the caller's promise
+    return torch.from_numpy(images[rows]).to(device).float() / 255
+
+
+def require_pictures(split: Split, preset: Preset) -> None:
+    """Raise DataError unless the split has pictures of the size that the preset reads."""
+    if split.images is None or split.images.shape[-1] != preset.image_size:
+        found = "no pictures" if split.images is None else f"pictures of {split.images.shape[-1]} pixels"
+        raise DataError(
+            f"preset '{preset.name}' reads pictures of {preset.image_size} pixels, the split has {found}. "
+            f"Open it with images={preset.image_size}."
+        )
 
 
 def _fits(size: int, device: torch.device) -> bool:

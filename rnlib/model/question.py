@@ -45,11 +45,7 @@ class QuestionEncoder(nn.Module):
             return self.read_together(tokens)
         lengths = (tokens != 0).sum(1)
         longest = int(lengths.max())
-        if longest > self.length:
-            raise ConfigError(
-                f"expected questions of at most {self.length} words, found one of {longest}. "
-                "Use a preset with a greater question_length."
-            )
+        self._require_room(longest)
         if not self.reverse:
             states, _ = self.lstm(self.embedding(nn.functional.pad(tokens, (0, self.length - longest)).long()))
             return states[:, -1]
@@ -76,14 +72,17 @@ class QuestionEncoder(nn.Module):
         What a GPU does best: more zeros are read, but the processor never waits for it.
         """
         longest = tokens.shape[1]
-        if longest > self.length:
-            raise ConfigError(
-                f"expected questions of at most {self.length} words, found {longest}. "
-                "Use a preset with a greater question_length."
-            )
+        self._require_room(longest)
         state = None
         if longest < self.length:
             _, state = self.lstm(self.embedding.weight[0].expand(1, self.length - longest, -1))
             state = tuple(part.expand(-1, len(tokens), -1).contiguous() for part in state)
         states, _ = self.lstm(self.embedding(tokens.long().flip(1)), state)
         return states[:, -1]
+
+    def _require_room(self, longest: int) -> None:
+        if longest > self.length:
+            raise ConfigError(
+                f"expected questions of at most {self.length} words, found one of {longest}. "
+                "Use a preset with a greater question_length."
+            )

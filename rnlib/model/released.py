@@ -4,11 +4,11 @@
 its own repository; they are fetched once into the cache and must have the known sha256.
 """
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 import rnlib
+from rnlib.clevr.cache import cache_root
 from rnlib.clevr.download import fetch
 from rnlib.errors import DataError, WeightsError
 from rnlib.files import make_folder, sha256
@@ -63,7 +63,7 @@ def find_weights(name: Path | str) -> Path:
 
 def _fetched(name: str) -> Path:
     url, expected = SEED_FILES[name]
-    cache = Path(os.environ.get("RNLIB_CACHE") or Path.home() / ".cache" / "rnlib") / "weights"
+    cache = cache_root() / "weights"
     target = cache / url.rsplit("/", 1)[1]
     if not target.is_file():
         part = make_folder(cache, "the fetched weights") / f"{target.name}.part"

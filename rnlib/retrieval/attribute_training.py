@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Integer
 
 from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError, DataError
 from rnlib.files import make_folder, read_json, write_json
+from rnlib.model.inputs import pictures_of, require_pictures
 from rnlib.model.preset import Preset
 from rnlib.provenance import provenance
 from rnlib.retrieval.attributes import (
@@ -82,7 +83,7 @@ def train_attributes(
         loss_sum = 0.0
         for start in range(0, len(order), recipe.batch_size):
             batch = order[start : start + recipe.batch_size]
-            images = augment(_images(train_split, rows[0][batch], device), draws[batch].to(device))
+            images = augment(pictures_of(train_split, rows[0][batch], device), draws[batch].to(device))
             loss = loss_of(network(images), values[batch])
             optimizer.zero_grad()
             loss.backward()
@@ -123,7 +124,8 @@ def evaluate_attributes(
     """Average precision of each attribute value and its mean, over some pictures of a split."""
     network = weights.network.to(device).eval()
     scores = [
-        network(_images(split, pictures[start : start + 256], device)).cpu() for start in range(0, len(pictures), 256)
+        network(pictures_of(split, pictures[start : start + 256], device)).cpu()
+        for start in range(0, len(pictures), 256)
     ]
     return average_precision(attribute_values(split.codes[pictures]), torch.cat(scores).numpy())
 
@@ -137,19 +139,9 @@ def easiest_pictures(split: Split, preset: Preset, share: float) -> Integer[np.n
         raise DataError(
             f"expected scenes in {split.directory.scenes(split.name)}, found no such file. CLEVR's test split has none."
         )
-    if split.images is None or split.images.shape[-1] != preset.image_size:
-        found = "none" if split.images is None else split.images.shape[-1]
-        raise DataError(
-            f"expected pictures of {preset.image_size} pixels, the split has {found}. "
-            f"Open it with images={preset.image_size}."
-        )
+    require_pictures(split, preset)
     order = np.argsort(attribute_values(split.codes).sum(1), kind="stable")
     return order[: max(1, int(len(order) * share))]
-
-
-def _images(split: Split, rows: np.ndarray, device: torch.device | str) -> Float[torch.Tensor, "batch 3 side side"]:
-    images: np.ndarray = split.images  # type: ignore[assignment]  # checked before
-    return torch.from_numpy(images[rows]).to(device).float() / 255
 
 
 def _config(preset: Preset, recipe: AttributeRecipe, train: Split, val: Split) -> dict[str, Any]:

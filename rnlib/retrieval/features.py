@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError, DataError
+from rnlib.model.inputs import pictures_of, require_pictures
 from rnlib.model.objects import PixelObjects, state_rows
-from rnlib.model.preset import Preset
 from rnlib.model.relation import RelationSum
 from rnlib.model.weights import Weights
 from rnlib.retrieval.attributes import AttributeWeights
@@ -62,11 +62,11 @@ def conv_features(
     preset, convolutions = weights.preset, weights.network.objects
     if not isinstance(convolutions, PixelObjects):
         raise ConfigError(f"expected weights that read pictures, found the preset '{preset.name}' ({preset.objects}).")
-    _require_pictures(preset, split)
+    require_pictures(split, preset)
     weights.network.to(device).eval()
     parts: dict[str, list[Tensor]] = {"mean": [], "max": [], "flat": []}
     for start in range(0, len(pictures), chunk):
-        cells = convolutions.features(_images(split, pictures[start : start + chunk], device))
+        cells = convolutions.features(pictures_of(split, pictures[start : start + chunk], device))
         for name, values in (("mean", cells.mean((2, 3))), ("max", cells.amax((2, 3))), ("flat", cells.flatten(1))):
             parts[name].append(values.cpu())
     return {name: torch.cat(values).numpy() for name, values in parts.items()}
@@ -153,10 +153,10 @@ def _objects(
     preset = weights.preset
     weights.network.to(device).eval()
     if preset.objects == "pixels":
-        _require_pictures(preset, split)
+        require_pictures(split, preset)
         for start in range(0, len(pictures), chunk):
             places = np.arange(start, min(start + chunk, len(pictures)))
-            yield places, weights.network.objects(_images(split, pictures[places], device))
+            yield places, weights.network.objects(pictures_of(split, pictures[places], device))
         return
     if not split.has_scenes:
         raise DataError(
@@ -170,16 +170,3 @@ def _objects(
             places = of_count[start : start + chunk]
             rows = pictures[places]
             yield places, state_rows(preset, split.coordinates[rows], split.codes[rows])[:, :count].to(device)
-
-
-def _images(split: Split, pictures: Pictures, device: torch.device | str) -> Float[Tensor, "chunk 3 height width"]:
-    images: np.ndarray = split.images  # type: ignore[assignment]  # checked before
-    return torch.from_numpy(images[pictures]).to(device).float() / 255
-
-
-def _require_pictures(preset: Preset, split: Split) -> None:
-    if split.images is None or split.images.shape[-1] != preset.image_size:
-        raise DataError(
-            f"expected pictures of {preset.image_size} pixels, the split has "
-            f"{'none' if split.images is None else split.images.shape[-1]}. Open it with images={preset.image_size}."
-        )
