@@ -251,7 +251,7 @@ def test_an_interrupted_training_goes_on_bit_for_bit(splits: tuple[Split, Split]
     with pytest.raises(ConfigError, match="holds 3 epochs, and 1 were asked for"):
         train_attributes(preset, short, *splits, tmp_path / "whole", show=False)
     other_recipe = AttributeRecipe(epochs=5, batch_size=4, learning_rate=1e-3, share=1.0)
-    with pytest.raises(ConfigError, match="holds another training"):
+    with pytest.raises(ConfigError, match="holds a training with recipe batch_size = 8, and 4 was asked for"):
         train_attributes(preset, other_recipe, *splits, tmp_path / "whole", show=False)
 
 

@@ -10,6 +10,8 @@ calibration.py   are sure answers right?                                      an
 confusion.py     which answers are taken for which                            mistakes.py which to look at
 deciding.py      what a question hangs on, by running its program             scene_factors.py crowding, distances
 weakest.py       the types a network is weakest at                            findings.py a text written from numbers
+contributions.py which pairs of objects carried an answer                     selections.py mistakes to browse
+folder.py        metrics, predictions and provenance as files                 release.py  weights with card and curve
 plots*.py        the figures of all of these
 """
 

@@ -3,9 +3,8 @@
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from PIL import Image
 
-from rnlib.clevr.catalogue import VIEW
+from rnlib.clevr.plots import picture_size
 from rnlib.clevr.records import read_questions
 from rnlib.clevr.split import Split
 from rnlib.errors import DataError
@@ -67,7 +66,7 @@ def scene_factors(split: Split, scenes: int = 2000, seed: int = 0) -> pd.DataFra
         rows = np.sort(np.random.default_rng(seed).choice(rows, scenes, replace=False))
     made = {int(row): scene_of(split, int(row)) for row in rows}
     try:
-        size = picture_size(split)
+        size = picture_size(split, 0)
         pixels = {row: visible_pixels(fit_camera(scene, size), Solids.of_scene(scene)) for row, scene in made.items()}
     except DataError as error:
         print(f"Visible pixels are left out: {error}")
@@ -107,12 +106,3 @@ def closest_pair(split: Split) -> Float[np.ndarray, " pictures"]:
     pairs = there[:, :, None] & there[:, None, :] & ~np.eye(places.shape[1], dtype=bool)
     least = np.where(pairs, apart, np.inf).min(axis=(1, 2))
     return np.where(np.isfinite(least), least, np.nan)
-
-
-def picture_size(split: Split) -> tuple[int, int]:
-    """Width and height in pixels of the pictures that the scenes' pixel_coords speak of."""
-    path = split.image_path(0)
-    if not path.is_file():
-        return VIEW  # a set with a picture array, or none
-    with Image.open(path) as image:
-        return image.size

@@ -16,7 +16,7 @@ Matrix products are in the precision asked for; sums over pairs and pieces, bias
 weights are accumulated in float32 (float64 if that is asked for).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +96,17 @@ class _Part:
 
 
 @dataclass(frozen=True)
+class _Run:
+    """Consecutive rows of the result that have equally many objects: scenes of a block, or questions on a part."""
+
+    block: int
+    objects: int
+    begin: int
+    end: int
+    source: _Part | None = None  # questions: the part of a piece of scenes that they are about
+
+
+@dataclass(frozen=True)
 class _Call:
     """One call: its tensors in the precision of the products, and how it is cut."""
 
@@ -116,23 +127,12 @@ class _Call:
 
     def scene_pieces(self) -> Iterator[list[_Part]]:
         """All scenes in pieces of about PIECE pairs."""
-        parts: list[_Part] = []
-        rows = number = 0
+        runs, number = [], 0
         for index, block in enumerate(self.blocks):
             scenes, objects, _ = block.first.shape
-            begin = 0
-            while begin < scenes:
-                count = min((self.limit() - rows) // objects**2, scenes - begin)
-                if count < 1 and parts:
-                    yield parts
-                    parts, rows = [], 0
-                    continue
-                count = max(count, 1)
-                numbers, taken = slice(number, number + count), slice(rows, rows + count * objects**2)
-                parts.append(_Part(index, slice(begin, begin + count), numbers, taken, objects))
-                begin, number, rows = begin + count, number + count, taken.stop
-        if parts:
-            yield parts
+            runs.append(_Run(index, objects, number, number + scenes))
+            number += scenes
+        return self._pieces(runs)
 
     def question_pieces(self, scenes: list[_Part]) -> Iterator[list[_Part]]:
         """The questions on the scenes of a piece, again in pieces."""
@@ -141,22 +141,36 @@ class _Call:
         if scenes[0].numbers != slice(0, sum(len(block.first) for block in self.blocks)):
             edges = [part.numbers.start for part in scenes] + [scenes[-1].numbers.stop]
             bounds = torch.searchsorted(self.scene, torch.tensor(edges, device=self.scene.device)).tolist()
+        return self._pieces(
+            _Run(part.block, part.objects, begin, end, source=part)
+            for part, begin, end in zip(scenes, bounds[:-1], bounds[1:], strict=True)
+        )
+
+    def _pieces(self, runs: Iterable[_Run]) -> Iterator[list[_Part]]:
+        """The scenes or questions of runs, one after another, in pieces of at most PIECE rows or of one of them."""
         parts: list[_Part] = []
         rows = 0
-        for part, begin, end in zip(scenes, bounds[:-1], bounds[1:], strict=True):
-            while begin < end:
-                count = min((self.limit() - rows) // part.objects**2, end - begin)
+        for run in runs:
+            begin, pairs = run.begin, run.objects**2
+            while begin < run.end:
+                count = min((self.limit() - rows) // pairs, run.end - begin)
                 if count < 1 and parts:
                     yield parts
                     parts, rows = [], 0
                     continue
                 count = max(count, 1)
-                numbers, taken = slice(begin, begin + count), slice(rows, rows + count * part.objects**2)
-                which = self.scene[numbers] - part.numbers.start
-                parts.append(_Part(part.block, part.scenes, numbers, taken, part.objects, which, part.rows))
-                begin, rows = begin + count, taken.stop
+                parts.append(self._part(run, slice(begin, begin + count), slice(rows, rows + count * pairs)))
+                begin, rows = begin + count, rows + count * pairs
         if parts:
             yield parts
+
+    def _part(self, run: _Run, numbers: slice, rows: slice) -> _Part:
+        if run.source is None:
+            scenes = slice(numbers.start - run.begin, numbers.stop - run.begin)
+            return _Part(run.block, scenes, numbers, rows, run.objects)
+        assert self.scene is not None
+        which = self.scene[numbers] - run.source.numbers.start
+        return _Part(run.block, run.source.scenes, numbers, rows, run.objects, which, run.source.rows)
 
     def empty(self, parts: list[_Part], width: int) -> Tensor:
         """Room for the rows of a piece."""

@@ -1,6 +1,5 @@
 """Training the classifier of attributes: a small loop, saved after every epoch, bit for bit resumable on a CPU."""
 
-import hashlib
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,6 @@ from jaxtyping import Integer
 
 from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError, DataError
-from rnlib.files import make_folder, read_json, write_json
 from rnlib.model.inputs import pictures_of, require_pictures
 from rnlib.model.preset import Preset
 from rnlib.provenance import provenance
@@ -24,7 +22,7 @@ from rnlib.retrieval.attributes import (
     save_attribute_weights,
 )
 from rnlib.training.augment import augment, draw_augmentations
-from rnlib.training.run import TrainingFolder
+from rnlib.training.run import TrainingFolder, check_same, config_digest
 from rnlib.training.state import Position, load_state, restore_state, save_state
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -72,7 +70,7 @@ def train_attributes(
     optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     config = _config(preset, recipe, train_split, val_split)
     folder = TrainingFolder(out)
-    position = _claim(folder, config, network, optimizer, show)
+    position = _start(folder, config, network, optimizer, show)
     values = torch.from_numpy(attribute_values(train_split.codes[rows[0]])).to(device)
     loss_of = torch.nn.MultiLabelSoftMarginLoss()
     while position.epoch <= recipe.epochs:
@@ -113,8 +111,7 @@ def train_attributes(
 
 def attributes_name(preset: Preset, recipe: AttributeRecipe, train_split: Split, val_split: Split) -> str:
     """A folder's name for a training, another one for each configuration."""
-    config = _config(preset, recipe, train_split, val_split)
-    return f"attributes-{hashlib.blake2b(msgspec.json.encode(config), digest_size=4).hexdigest()}"
+    return f"attributes-{config_digest(_config(preset, recipe, train_split, val_split))}"
 
 
 @torch.inference_mode()
@@ -154,7 +151,7 @@ def _config(preset: Preset, recipe: AttributeRecipe, train: Split, val: Split) -
     return msgspec.json.decode(msgspec.json.encode(config))  # as it comes back from a file
 
 
-def _claim(
+def _start(
     folder: TrainingFolder,
     config: dict[str, Any],
     network: AttributeClassifier,
@@ -162,23 +159,17 @@ def _claim(
     show: bool,
 ) -> Position:
     """Take the folder, or go on with the training in it."""
-    path = folder.root / "run.json"
-    make_folder(folder.root, "the training")
     if not folder.state().is_file():
-        write_json(path, config)
+        folder.claim(config)
         return Position()
-    before, epochs = read_json(path), config["recipe"]["epochs"]
-    if {**before, "recipe": {**before.get("recipe", {}), "epochs": epochs}} != config:
-        raise ConfigError(
-            f"{folder.root} holds another training (see run.json there). Give the same options to continue it, or "
-            "another folder to start a new one."
-        )
-    position = restore_state(load_state(folder.state()), network, optimizer, None)
+    state, epochs = load_state(folder.state()), config["recipe"]["epochs"]
+    check_same(state["config"], config, folder.root)
+    position = restore_state(state, network, optimizer, None)
     if position.epoch - 1 > epochs:
         raise ConfigError(
             f"{folder.root} holds {position.epoch - 1} epochs, and {epochs} were asked for. Ask for more."
         )
-    write_json(path, config)
+    folder.claim(config)
     if show and position.epoch <= epochs:
         print(f"continuing at epoch {position.epoch}, from {folder.state()}", flush=True)
     return position

@@ -129,6 +129,8 @@ def train(
     show = show and workers.leads
     position = _start(folder, resume_from, config, recipe, network, optimizer, average, workers, show)
 
+    if show and recipe.held_out:
+        print(f"validating on the {recipe.held_out:,} training scenes held out, not on val", flush=True)
     if show:
         print(
             f"a step holds up to about {step_memory(network, recipe, device) / 1e9:.1f} GB beside the data", flush=True

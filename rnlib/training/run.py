@@ -106,8 +106,8 @@ def config_digest(config: Mapping[str, Any]) -> str:
 
 def check_same(before: Mapping[str, Any], now: Mapping[str, Any], where: Path) -> None:
     """Raise ConfigError naming the first difference that keeps a training from going on."""
-    for part in ("preset", "recipe", "vocabulary", "data", "start"):
-        for key, value in now[part].items():
+    for part, values in now.items():
+        for key, value in values.items():
             found = before.get(part, {}).get(key)
             if found != value and not (part == "recipe" and key in _may_change(now["recipe"])):
                 raise ConfigError(
@@ -125,7 +125,7 @@ def resume_source(weights: Path) -> Path:
 
 def _may_change(recipe: Mapping[str, Any]) -> set[str]:
     """Fields of a recipe that may change when a training goes on: they do not touch the steps already done."""
-    return {"log_every"} if recipe["decay"] == "cosine" else {"epochs", "log_every"}
+    return {"log_every"} if recipe.get("decay") == "cosine" else {"epochs", "log_every"}
 
 
 def _short(value: object) -> str:
