@@ -43,6 +43,21 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "size": SIZES,
 }
 
+# How questions word values and relations; what is not here is called by its name.
+SYNONYMS = {
+    "large": ("large", "big"),
+    "small": ("small", "tiny"),
+    "metal": ("metal", "metallic", "shiny"),
+    "rubber": ("rubber", "matte"),
+    "sphere": ("sphere", "ball"),
+    "cube": ("cube", "block"),
+    "cylinder": ("cylinder",),
+    "left": ("left of", "to the left of", "on the left side of"),
+    "right": ("right of", "to the right of", "on the right side of"),
+    "front": ("in front of",),
+    "behind": ("behind",),
+}
+
 RELATIONS = ("left", "right", "front", "behind")
 
 # The 13 question types (the last function of a question's program) in their 5 groups.

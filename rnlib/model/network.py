@@ -70,7 +70,8 @@ class RelationNetwork(nn.Module):
         return self.answer(self.relations(objects, question, present, scene), stay)
 
     def set_precision(self, precision: str) -> None:
-        """Products over pairs in "fp32" or "bf16" from now on; no part of the weights."""
+        """Products over pairs and of the LSTM in "fp32" or "bf16" from now on; no part of the weights."""
+        self.question.precision = precision
         if self.relations is not None:
             self.relations.precision = precision
 

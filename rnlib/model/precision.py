@@ -1,4 +1,4 @@
-"""The precision of the products over pairs: float32, or bfloat16 where the machine multiplies it faster."""
+"""The precision of products over pairs and of the LSTM: float32, or bfloat16 where the machine multiplies it faster."""
 
 import time
 

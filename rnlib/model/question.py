@@ -16,13 +16,15 @@ class QuestionEncoder(nn.Module):
 
     The LSTM reads the question reversed, behind leading zeros up to `question_length` (with
     `reverse_question` false: the question, then zeros). These zeros are part of the function the
-    seed trained. A vector does not depend on the rest of the batch.
+    seed trained. A vector does not depend on the rest of the batch. `precision` is that of the
+    LSTM's products: "fp32", or "bf16" for speed.
     """
 
     def __init__(self, preset: Preset, words: int) -> None:
         super().__init__()
         self.length = preset.question_length
         self.reverse = preset.reverse_question
+        self.precision = "fp32"
         self.embedding = nn.Embedding(words + 1, preset.word_embedding)
         self.lstm = nn.LSTM(preset.word_embedding, preset.lstm_hidden, batch_first=True)
 
@@ -41,6 +43,11 @@ class QuestionEncoder(nn.Module):
 
         Raises ConfigError for a question of more than `question_length` words.
         """
+        with torch.autocast(tokens.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            vectors = self._read(tokens)
+        return vectors.to(self.embedding.weight.dtype)
+
+    def _read(self, tokens: Integer[Tensor, "batch longest"]) -> Float[Tensor, "batch hidden"]:
         if tokens.is_cuda and self.reverse:
             return self.read_together(tokens)
         lengths = (tokens != 0).sum(1)

@@ -6,24 +6,11 @@ a term. Like CLEVR it writes "a object", and a set without a shape is of things 
 
 from random import Random
 
-from rnlib.clevr.catalogue import SHAPES
+from rnlib.clevr.catalogue import SHAPES, SYNONYMS
 from rnlib.synthesis.families import FAMILIES
 from rnlib.synthesis.sentences import sentences
 from rnlib.synthesis.terms import Description, Link, Question, Term
 
-SYNONYMS = {
-    "large": ("large", "big"),
-    "small": ("small", "tiny"),
-    "metal": ("metal", "metallic", "shiny"),
-    "rubber": ("rubber", "matte"),
-    "sphere": ("sphere", "ball"),
-    "cube": ("cube", "block"),
-    "cylinder": ("cylinder",),
-    "left": ("left of", "to the left of", "on the left side of"),
-    "right": ("right of", "to the right of", "on the right side of"),
-    "front": ("in front of",),
-    "behind": ("behind",),
-}
 NOUNS = ("thing", "object")  # for a set without a shape
 SENTENCES = {family.index: sentences(family) for family in FAMILIES}
 

@@ -36,6 +36,7 @@ from rnlib.training.order import order_of
 from rnlib.training.recipe import Recipe
 from rnlib.training.run import TrainingFolder, check_same, resume_source, training_config
 from rnlib.training.state import Position, Row, load_state, restore_state, save_state
+from rnlib.training.symmetries import Wording, draw_symmetries, moved_inputs
 from rnlib.workers import Workers
 
 
@@ -110,6 +111,7 @@ def train(
     workers = Workers.join(device)
     recipe = msgspec.structs.replace(recipe, precision=choose_precision(recipe.precision, device))
     inputs = NetworkInputs.of(train_split, preset, vocabulary, device, resident=True)
+    wording = _wording(preset, recipe, vocabulary)
     NetworkInputs.of(val_split, preset, vocabulary)  # a wrong val split must show before an epoch, not after it
     for epoch in recipe.stage_starts():  # and so must too few questions
         order_of(recipe, epoch, train_split)
@@ -137,7 +139,19 @@ def train(
         )
     saving = saving or Saving()
     loop = _Loop(
-        network, optimizer, average, inputs, val_split, vocabulary, recipe, folder, config, saving, workers, show
+        network,
+        optimizer,
+        average,
+        inputs,
+        val_split,
+        vocabulary,
+        recipe,
+        folder,
+        config,
+        saving,
+        workers,
+        show,
+        wording,
     )
     with _requests(folder, workers.leads) as stopped:
         while position.epoch <= recipe.epochs:
@@ -208,6 +222,7 @@ class _Loop:
     optimizer: torch.optim.Optimizer
     average: AveragedModel | None
     inputs: NetworkInputs
+    wording: Wording | None
     val_split: Split
     vocabulary: Vocabulary
     recipe: Recipe
@@ -326,10 +341,16 @@ class _Loop:
         part, counts = self.workers.share(inputs.split.image_of_question[batch] if recipe.group_questions else batch)
         questions = batch[part]
         pictures, scene = inputs.split.image_of_question[questions], None
+        first = which = np.arange(len(questions))
         if recipe.group_questions:
-            pictures, which = np.unique(pictures, return_inverse=True)
+            pictures, first, which = np.unique(pictures, return_index=True, return_inverse=True)
             scene = torch.from_numpy(which).to(inputs.device)
-        visual = inputs.visual(pictures)
+        if self.wording:
+            longest = inputs.tokens.shape[1]
+            moves = draw_symmetries(recipe.seed, position.epoch, position.step, len(batch), longest).of(part).of(first)
+            visual, asked, answer = moved_inputs(inputs, self.wording, pictures, questions, moves, which)
+        else:
+            visual, asked, answer = inputs.visual(pictures), inputs.question(questions), inputs.answer(questions)
         if draws is not None:
             keys = pictures if recipe.group_questions else questions
             visual = augment(visual, draws[keys].to(visual.device))
@@ -338,10 +359,8 @@ class _Loop:
             width = preset.f_layers[1]
             drawn = draw_dropout(recipe.seed, position.epoch, position.step, len(batch), width, preset.dropout)
             stay = torch.from_numpy(drawn[part]).to(inputs.device)
-        log_probability = self.network.answer_from_objects(
-            self.network.objects(visual), inputs.question(questions), scene, stay
-        )
-        losses = torch.nn.functional.nll_loss(log_probability, inputs.answer(questions), reduction="sum")
+        log_probability = self.network.answer_from_objects(self.network.objects(visual), asked, scene, stay)
+        losses = torch.nn.functional.nll_loss(log_probability, answer, reduction="sum")
         loss = losses * (counts / len(batch))
         self.optimizer.zero_grad()
         loss.backward()
@@ -376,6 +395,17 @@ def _require_finite(loss: float, what: str) -> None:
         raise ConfigError(
             f"{what} is {loss}: training diverged. Use a lower learning_rate or a smaller clip_norm, in another folder."
         )
+
+
+def _wording(preset: Preset, recipe: Recipe, vocabulary: Vocabulary) -> Wording | None:
+    if not recipe.symmetries:
+        return None
+    if preset.objects != "state":
+        raise ConfigError(
+            f"recipe: symmetries are those of state descriptions, but preset '{preset.name}' reads {preset.objects}. "
+            "Train without symmetries, or choose a preset with objects 'state'."
+        )
+    return Wording(vocabulary)
 
 
 def _optimizer(network: RelationNetwork, recipe: Recipe) -> torch.optim.Optimizer:

@@ -37,8 +37,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     weight_decay     see optimizer
     clip_norm        the gradient's norm is clipped to this; 0 leaves it alone
     ema              validate and save a moving average of the weights with this decay a step; 0: the weights themselves
-    precision        of the products over pairs: fp32, bf16, or auto (bf16 where it is faster here, as measured)
+    precision        of the products over pairs and of the LSTM: fp32, bf16, or auto (bf16 where it is faster here, as
+                     measured)
     augment          shift (by a sixteenth of the side) and rotate (2.8 degrees) training pictures
+    symmetries       permute the values of each attribute and mirror left and right, at random for each question (with
+                     group_questions: each scene), in scene, question and answer alike; state descriptions only
     group_questions  keep a picture's questions together in a batch: its convolutions are computed once for all of them
                      (and they share an augmentation); the seed shuffles single questions
     train_questions  train on so many questions, drawn once; 0 takes all
@@ -68,6 +71,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ema: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
     augment: bool = True
+    symmetries: bool = False
     group_questions: bool = False
     train_questions: Annotated[int, msgspec.Meta(ge=0)] = 0
     held_out: Annotated[int, msgspec.Meta(ge=0)] = 0
