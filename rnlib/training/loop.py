@@ -143,6 +143,7 @@ def train(
         optimizer,
         average,
         inputs,
+        wording,
         val_split,
         vocabulary,
         recipe,
@@ -151,7 +152,6 @@ def train(
         saving,
         workers,
         show,
-        wording,
     )
     with _requests(folder, workers.leads) as stopped:
         while position.epoch <= recipe.epochs:
