@@ -184,7 +184,16 @@ def test_forget_gates_begin_where_they_are_told(splits: tuple[Split, Split], tmp
     torch.testing.assert_close(open_gates - plain, torch.tensor([0.0] * 8 + [2.0] * 8 + [0.0] * 16))
 
 
-@pytest.mark.parametrize("options", [{"ema": 0.9}, {"warmup": 1.5, "decay": "cosine"}, {"curriculum": "1:4:8 1:6:12"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ema": 0.9},
+        {"warmup": 1.5, "decay": "cosine"},
+        {"curriculum": "1:4:8 1:6:12"},
+        {"symmetries": True},
+        {"symmetries": True, "group_questions": True},
+    ],
+)
 def test_every_option_of_a_recipe_survives_an_interruption(
     splits: tuple[Split, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, object]
 ) -> None:
@@ -203,6 +212,21 @@ def test_every_option_of_a_recipe_survives_an_interruption(
     with pytest.raises(KeyboardInterrupt):
         run(splits, tmp_path / "cut", recipe=options)
     assert_same(whole, run(splits, tmp_path / "cut", recipe=options))
+
+
+def test_symmetries_are_those_of_state_descriptions(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'original-fp' reads pixels"):
+        run(splits, tmp_path / "run", "original-fp", recipe={"symmetries": True})
+    assert not (tmp_path / "run").exists()
+
+
+def test_symmetries_change_what_is_trained_on(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    plain, moved = (
+        run(splits, tmp_path / str(symmetries), recipe={"epochs": 1, "symmetries": symmetries}).steps()["train_loss"]
+        for symmetries in (False, True)
+    )
+    assert plain[0] != moved[0]
+    assert abs(plain[0] - moved[0]) < 0.1
 
 
 def test_a_cosine_fixes_the_number_of_epochs(splits: tuple[Split, Split], tmp_path: Path) -> None:

@@ -41,7 +41,11 @@ def run(arguments: list[str]) -> str:
 
 @pytest.mark.parametrize(
     ("preset", "options"),
-    [("original-fp", ["--group-questions"]), ("ir-fp", []), ("ir-sd", ["--group-questions", "--ema", "0.9"])],
+    [
+        ("original-fp", ["--group-questions"]),
+        ("ir-fp", []),
+        ("ir-sd", ["--group-questions", "--ema", "0.9", "--symmetries"]),
+    ],
 )
 def test_two_processes_give_the_history_of_one(
     tiny_clevr: Path, tmp_path: Path, preset: str, options: list[str]
