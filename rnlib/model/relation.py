@@ -44,6 +44,13 @@ class RelationSum(nn.Module):
         if preset.aggregation is not None:
             self.pair_weights = nn.Parameter(torch.ones(preset.cells**2))  # begins as the plain sum
 
+    @torch.no_grad()
+    def draw_for_relu(self) -> None:
+        """Draw the weights of all layers anew, normal with variance 2 / inputs, and biases 0 (He et al. 2015)."""
+        for layer in map(self.linear, range(len(self.layers))):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+
     def forward(
         self,
         objects: Float[Tensor, "scenes objects size"],

@@ -120,6 +120,8 @@ def train(
     torch.manual_seed(recipe.seed)
     network = RelationNetwork(preset, vocabulary)
     network.question.set_forget_bias(recipe.forget_bias)
+    if recipe.init == "he" and network.relations:
+        network.relations.draw_for_relu()
     if transfer:
         transfer_convolutions(network, transfer)
     network.to(device).set_precision(recipe.precision)

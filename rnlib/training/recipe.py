@@ -49,6 +49,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                      best epoch never looks at val; 0 validates on val
     curriculum       easy questions first: stages "EPOCHS:OBJECTS:STEPS", such as "40:3:6 10:5:8": for so many epochs
                      only questions on scenes of at most so many objects with programs of at most so many steps
+    init             of g's weights: torch (uniform, the seed's) or he (normal, as large as ReLUs need, biases 0; He et al.
+                     2015), without which what g knows of a pair is faint by the third layer, where IR presets join
     forget_bias      what the LSTM's forget gates begin with (the seed: 0, which forgets half with every word)
     seed             of the initial weights, the order of questions, augmentation and dropout
     log_every        a line of steps.csv every so many steps
@@ -76,6 +78,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     train_questions: Annotated[int, msgspec.Meta(ge=0)] = 0
     held_out: Annotated[int, msgspec.Meta(ge=0)] = 0
     curriculum: str = ""
+    init: Literal["torch", "he"] = "torch"
     forget_bias: float = 0.0
     seed: Annotated[int, msgspec.Meta(ge=0)] = 42
     log_every: Count = 100
