@@ -16,6 +16,7 @@ from rnlib.model import RelationNetwork, load_preset, load_weights, save_weights
 from rnlib.model import released as released_module
 from rnlib.model.released import SEED_FILES, SeedFile, find_weights, released, shipped_folder
 from rnlib.training import TrainingFolder
+from rnlib.training.curves import reference_curves
 
 SMALL = ["--override", "g_layers=[8,8,8]", "f_layers=[8,8]", "lstm_hidden=8"]
 
@@ -73,11 +74,26 @@ def test_the_seeds_checksums_are_those_of_its_files(seed_weights: Path) -> None:
 
 def test_a_training_becomes_a_release(tiny_clevr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, out, data = tmp_path / "run", tmp_path / "weights", ["--clevr", str(tiny_clevr)]
+    to = ["--trained-on", "toy", "--out", str(out)]
     quick = ["--epochs", "2", "--learning-rate", "1e-3", "--rate-gamma", "1", "--vocabulary", "clevr-v1.0"]
     command = ["train", "--preset", "small-sd", *data, "--out", str(run), *quick, "--held-out", "4", "--device", "cpu"]
     assert main([*command, *SMALL]) == 0
-    said = ["--name", "mine", "--out", str(out), "--evaluation", f"synthetic val={run / 'val'}", "--about", "A test."]
+    said = [
+        "--name",
+        "mine",
+        "--trained-on",
+        "toy",
+        "--out",
+        str(out),
+        "--evaluation",
+        f"synthetic val={run / 'val'}",
+        "--about",
+        "A test.",
+    ]
     assert main(["release", str(run), *said]) == 0
+    asked = (run / "val/predictions.parquet").stat().st_mtime_ns
+    assert main([*command, *SMALL]) == 0
+    assert (run / "val/predictions.parquet").stat().st_mtime_ns == asked  # nothing is answered twice
     assert sorted(path.name for path in out.iterdir()) == ["mine.csv", "mine.json", "mine.md", "mine.safetensors"]
     weights = load_weights(out / "mine.safetensors")
     best = load_weights(TrainingFolder(run).weights("best"))
@@ -88,10 +104,28 @@ def test_a_training_becomes_a_release(tiny_clevr: Path, tmp_path: Path, capsys: 
     card = (out / "mine.md").read_text()
     low, high = wilson(round(metrics["accuracy"] * metrics["n"]), metrics["n"])
     assert f"**{100 * metrics['accuracy']:.2f} ({100 * low:.2f} to {100 * high:.2f}; n = {metrics['n']})**" in card
-    assert "A test." in card and weights.info["sha256"] in card
-    assert list(pd.read_csv(out / "mine.csv")) == ["questions", "minutes", "accuracy"]
+    assert "A test." in card and "on toy, " in card and weights.info["sha256"] in card
+    curve = pd.read_csv(out / "mine.csv")
+    assert list(curve) == list(reference_curves()) and set(curve["set"]) == {"toy"}
+    assert set(curve["curve"]) == {"state descriptions, released mine"}
     capsys.readouterr()
-    assert main(["release", str(run), "--name", "x", "--out", str(out), "--evaluation", "val=nowhere"]) == 2
+    assert (
+        main(
+            [
+                "release",
+                str(run),
+                "--name",
+                "x",
+                "--trained-on",
+                "toy",
+                "--out",
+                str(out),
+                "--evaluation",
+                "val=nowhere",
+            ]
+        )
+        == 2
+    )
     assert "Run 'rnlib evaluate' first" in capsys.readouterr().err
     assert not (out / "x.safetensors").exists()
     other = save_weights(tmp_path / "other.safetensors", RelationNetwork(best.preset, clevr_v1()), clevr_v1())
@@ -99,6 +133,6 @@ def test_a_training_becomes_a_release(tiny_clevr: Path, tmp_path: Path, capsys: 
         main(["evaluate", "--weights", str(other), *data, "--device", "cpu", "--out", str(tmp_path / "foreign")]) == 0
     )
     foreign = f"val={tmp_path / 'foreign'}"
-    assert main(["release", str(run), "--name", "x", "--out", str(out), "--evaluation", foreign]) == 2
+    assert main(["release", str(run), "--name", "x", *to, "--evaluation", foreign]) == 2
     assert "evaluates other weights" in capsys.readouterr().err
     assert not (out / "x.safetensors").exists()

@@ -34,6 +34,7 @@ def add_commands(commands: Any) -> None:
     )
     publish.add_argument("training", type=Path, metavar="RUN", help="folder of the training")
     publish.add_argument("--name", required=True, help="of the release")
+    publish.add_argument("--trained-on", required=True, metavar="SET", help="such as 'synthetic CLEVR', for plots")
     publish.add_argument(
         "--evaluation",
         nargs="+",
@@ -95,7 +96,7 @@ def _release(options: argparse.Namespace) -> None:
         if not (what and equals and place):
             raise ConfigError(f"expected --evaluation WHAT=DIR, found '{pair}'.")
         evaluations[what] = Path(place)
-    target = release(options.training, options.name, options.out, evaluations, options.about)
+    target = release(options.training, options.name, options.out, options.trained_on, evaluations, options.about)
     print(f"released {target} with its .json, .csv and .md")
 
 

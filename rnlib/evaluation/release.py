@@ -1,7 +1,7 @@
 """Make a training's best weights a release: the files that stand in `weights/`.
 
 NAME.safetensors and NAME.json   the weights, with the metrics of every evaluation
-NAME.csv                         the learning curve: questions seen, minutes of training, accuracy
+NAME.csv                         the learning curve, which the training notebooks draw among the known ones
 NAME.md                          the model card, written from the other two
 """
 
@@ -16,14 +16,16 @@ from rnlib.errors import DataError
 from rnlib.evaluation.intervals import wilson
 from rnlib.files import atomic_write, make_folder, read_json
 from rnlib.model.weights import load_weights, save_weights
+from rnlib.training.curves import KINDS
 from rnlib.training.run import TrainingFolder
 
 
-def release(training: Path, name: str, out: Path, evaluations: Mapping[str, Path], about: str) -> Path:
+def release(training: Path, name: str, out: Path, trained_on: str, evaluations: Mapping[str, Path], about: str) -> Path:
     """Write the release `name` of a training into `out`; returns the weights file.
 
-    evaluations: folders of `rnlib evaluate` by what they evaluated on, such as "synthetic val"; about: a sentence on
-    data, machine and limits for the card. Raises DataError where an evaluation is of other weights or not there.
+    trained_on: the set, such as "synthetic CLEVR", as plots of curves name it; evaluations: folders of `rnlib evaluate`
+    by what they evaluated on, such as "synthetic val"; about: sentences on data, machine and limits for the card.
+    Raises DataError where an evaluation is of other weights or not there.
     """
     folder = TrainingFolder(training)
     weights = load_weights(folder.weights("best"))
@@ -38,7 +40,7 @@ def release(training: Path, name: str, out: Path, evaluations: Mapping[str, Path
         metrics=metrics,
         provenance=weights.info["provenance"],
     )
-    curve = learning_curve(folder.history())
+    curve = learning_curve(f"{KINDS[weights.preset.objects]}, released {name}", trained_on, folder.history())
     with atomic_write(out / f"{name}.csv", "w") as file:
         curve.to_csv(file, index=False)
     with atomic_write(out / f"{name}.md", "w") as file:
@@ -46,10 +48,12 @@ def release(training: Path, name: str, out: Path, evaluations: Mapping[str, Path
     return target
 
 
-def learning_curve(history: pd.DataFrame) -> pd.DataFrame:
-    """A row an epoch: questions seen so far, minutes of training so far, validation accuracy in percent."""
+def learning_curve(curve: str, trained_on: str, history: pd.DataFrame) -> pd.DataFrame:
+    """A row an epoch, with the columns of `rnlib.training.curves.reference_curves`."""
     return pd.DataFrame(
         {
+            "curve": curve,
+            "set": trained_on,
             "questions": history["questions"].astype(int),
             "minutes": (history["train_seconds"].cumsum() / 60).round(2),
             "accuracy": (100 * history["val_accuracy"]).round(2),
@@ -69,7 +73,8 @@ def model_card(name: str, info: Mapping[str, Any], curve: pd.DataFrame, about: s
         "",
         f"- **Network**: preset `{preset['name']}` ({network})",
         f"- **Recipe**: {settings}",
-        f"- **Training**: {curve['questions'].iloc[-1]:,} questions in {curve['minutes'].iloc[-1]:.0f} minutes, "
+        f"- **Training**: on {curve['set'].iloc[-1]}, "
+        f"{curve['questions'].iloc[-1]:,} questions in {curve['minutes'].iloc[-1]:.0f} minutes, "
         f"best of {len(curve)} epochs: number {info['provenance']['epoch']}; curve in [{name}.csv]({name}.csv)",
         f"- **sha256**: `{info['sha256']}`",
         f"- **Made with**: rnlib {info['provenance']['rnlib']}, commit {_commit(info['provenance'])}, "

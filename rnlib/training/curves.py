@@ -9,19 +9,23 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rnlib.clevr.catalogue import ANSWER_CLASSES
+from rnlib.model.released import shipped_folder
 from rnlib.style import PALETTE, label
 from rnlib.training.recipe import Recipe
 
 REFERENCE_FILE = Path(__file__).with_name("reference_curves.csv")
+# How the name of a curve begins, by what the preset's objects are.
+KINDS = {"state": "state descriptions", "pixels": "pixels", "none": "question alone"}
 
 
 def reference_curves() -> pd.DataFrame:
-    """Validation accuracies of whole trainings, published ones and those of this code.
+    """Validation accuracies of whole trainings: published ones, those of this code, and those of released weights.
 
     Columns: curve (name), set (what it was trained and validated on), questions (seen in training so far), minutes
     (of training, where known), accuracy (percent).
     """
-    return pd.read_csv(REFERENCE_FILE)
+    released = sorted(shipped_folder().glob("*.csv"))
+    return pd.concat([pd.read_csv(path) for path in (REFERENCE_FILE, *released)], ignore_index=True)
 
 
 def plot_schedule(recipe: Recipe) -> Figure:

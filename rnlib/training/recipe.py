@@ -49,7 +49,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                      best epoch never looks at val; 0 validates on val
     curriculum       easy questions first: stages "EPOCHS:OBJECTS:STEPS", such as "40:3:6 10:5:8": for so many epochs
                      only questions on scenes of at most so many objects with programs of at most so many steps
-    init             of g's weights: torch (uniform, the seed's) or he (normal, as large as ReLUs need, biases 0; He et al.
+    init             of g's weights: torch (uniform, the seed's) or he (normal, as large as ReLUs need; He et al.
                      2015), without which what g knows of a pair is faint by the third layer, where IR presets join
     forget_bias      what the LSTM's forget gates begin with (the seed: 0, which forgets half with every word)
     seed             of the initial weights, the order of questions, augmentation and dropout
