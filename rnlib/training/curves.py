@@ -1,5 +1,6 @@
 """Learning curves as figures, with the published ones to say whether a plateau is normal."""
 
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -10,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from rnlib.clevr.catalogue import ANSWER_CLASSES
 from rnlib.model.released import shipped_folder
-from rnlib.style import PALETTE, label
+from rnlib.style import MARKERS, PALETTE, label
 from rnlib.training.recipe import Recipe
 
 REFERENCE_FILE = Path(__file__).with_name("reference_curves.csv")
@@ -87,9 +88,10 @@ def draw_against_reference(axes: Axes, history: pd.DataFrame, title: str, kind: 
     """The same onto axes. A history without an epoch leaves the known curves alone."""
     curves = reference_curves()
     chosen = curves[curves["curve"].str.startswith(kind)]
-    for color, (name, curve) in zip(PALETTE[1:], chosen.groupby("curve", sort=False), strict=False):
+    styles = zip(cycle(PALETTE[1:]), cycle(MARKERS), strict=False)
+    for (color, marker), (name, curve) in zip(styles, chosen.groupby("curve", sort=False), strict=False):
         seen, named = curve["questions"] / 1e6, f"{curve['set'].iloc[0]}: {name}"
-        axes.plot(seen, curve["accuracy"], "--", color=color, marker=".", lw=1.2, label=named)
+        axes.plot(seen, curve["accuracy"], "--", color=color, marker=marker, ms=3, lw=1.2, label=named)
     if len(history):
         _draw_here(axes, history)
     axes.set_ylim(0, 102)
