@@ -18,5 +18,9 @@ class WeightsError(RnlibError):
     """A weights file is missing, damaged, or does not fit what it is used for."""
 
 
+class TimeUp(RnlibError):
+    """A time budget ended before the work did. What was done is saved; the same command goes on."""
+
+
 class ConfigError(RnlibError):
     """A preset, a recipe, a notebook parameter or a command-line option is wrong."""

@@ -220,11 +220,13 @@ def test_symmetries_are_those_of_state_descriptions(splits: tuple[Split, Split],
     assert not (tmp_path / "run").exists()
 
 
-def test_symmetries_change_what_is_trained_on(splits: tuple[Split, Split], tmp_path: Path) -> None:
-    plain, moved = (
-        run(splits, tmp_path / str(symmetries), recipe={"epochs": 1, "symmetries": symmetries}).steps()["train_loss"]
-        for symmetries in (False, True)
-    )
+@pytest.mark.parametrize("preset", ["ir-sd", "question-only"])
+def test_symmetries_change_what_is_trained_on(splits: tuple[Split, Split], tmp_path: Path, preset: str) -> None:
+    folders = [
+        run(splits, tmp_path / str(moving), preset, recipe={"epochs": 1, "symmetries": moving})
+        for moving in (False, True)
+    ]
+    plain, moved = (folder.steps()["train_loss"] for folder in folders)
     assert plain[0] != moved[0]
     assert abs(plain[0] - moved[0]) < 0.1
 

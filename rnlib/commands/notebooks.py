@@ -17,8 +17,8 @@ def add_commands(commands: Any) -> None:
         description="Execute the notebooks one after another with the parameters in params/PROFILE. Results go to "
         "outputs/RUN. What is already done there with the same parameters is passed over.",
     )
-    run.add_argument("profile", help="a folder of params/: smoke, demo, clevr")
-    run.add_argument("--clevr", type=Path, metavar="DIR", help="CLEVR set to use (profile clevr needs one)")
+    run.add_argument("profile", help="a folder of params/: smoke, demo, synthetic, clevr, seed-recipe")
+    run.add_argument("--clevr", type=Path, metavar="DIR", help="CLEVR set to use (clevr and seed-recipe need one)")
     run.add_argument("--only", nargs="+", metavar="NN", help="only these notebooks, by number: --only 02 04")
     run.add_argument("--run", dest="name", metavar="NAME", help="folder in outputs/ (default: the profile's name)")
     run.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="replace notebook parameters")

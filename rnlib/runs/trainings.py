@@ -10,7 +10,7 @@ from typing import Any
 
 from rnlib.clevr.split import Split
 from rnlib.clevr.vocabulary import Vocabulary
-from rnlib.errors import DataError
+from rnlib.errors import DataError, TimeUp
 from rnlib.files import read_json
 from rnlib.model.preset import Preset
 from rnlib.runs.folder import RunFolder
@@ -34,10 +34,19 @@ def train_in(
     transfer: Path | str | None = None,
     **options: Any,
 ) -> TrainingFolder:
-    """`rnlib.training.train` in outputs/<run>/<notebook>/<name>-<digest>/; other options as there."""
+    """`rnlib.training.train` in outputs/<run>/<notebook>/<name>-<digest>/; other options as there.
+
+    Raises TimeUp where a time budget ended before the last epoch: the notebook stops there, and goes on from there.
+    """
     digest = config_digest(training_config(preset, recipe, vocabulary, train_split, val_split, transfer))
     out = folder.path(f"{name}-{digest}")
     trained = train(preset, recipe, train_split, val_split, out, vocabulary=vocabulary, transfer=transfer, **options)
+    done = len(trained.history()) if trained.history_file.is_file() else 0
+    if done < recipe.epochs:
+        raise TimeUp(
+            f"expected all {recipe.epochs} epochs of '{name}', found {done} when the time budget ended (parameter "
+            "minutes). The state is saved: run the notebook again with the same parameters to go on."
+        )
     index = folder.path(INDEX)
     folder.save_json(INDEX, {**(read_json(index) if index.is_file() else {}), name: out.name})
     return trained

@@ -402,9 +402,9 @@ def _require_finite(loss: float, what: str) -> None:
 def _wording(preset: Preset, recipe: Recipe, vocabulary: Vocabulary) -> Wording | None:
     if not recipe.symmetries:
         return None
-    if preset.objects != "state":
+    if preset.objects == "pixels":
         raise ConfigError(
-            f"recipe: symmetries are those of state descriptions, but preset '{preset.name}' reads {preset.objects}. "
+            f"recipe: symmetries are those of state descriptions, but preset '{preset.name}' reads pixels. "
             "Train without symmetries, or choose a preset with objects 'state'."
         )
     return Wording(vocabulary)

@@ -135,13 +135,17 @@ def moved_inputs(
     questions: np.ndarray,
     drawn: Drawn,
     which: np.ndarray,
-) -> tuple[Float[Tensor, "scenes rows size"], Integer[Tensor, "batch longest"], Integer[Tensor, " batch"]]:
-    """State rows, word numbers and output units of a step under symmetries, on the device of `inputs`.
+) -> tuple[Float[Tensor, "scenes ..."], Integer[Tensor, "batch longest"], Integer[Tensor, " batch"]]:
+    """State rows (of a preset that reads them), word numbers and output units of a step under symmetries.
 
-    drawn: of each of the `pictures`; which: the row in `pictures` that each of the `questions` is about.
+    All on the device of `inputs`. drawn: of each of the `pictures`; which: the row in `pictures` that each
+    of the `questions` is about.
     """
     split, device = inputs.split, inputs.device
-    rows = state_rows(inputs.preset, *move_scenes(split.coordinates[pictures], split.codes[pictures], drawn))
+    if inputs.preset.objects == "none":  # the question alone
+        rows = inputs.visual(pictures)
+    else:
+        rows = state_rows(inputs.preset, *move_scenes(split.coordinates[pictures], split.codes[pictures], drawn))
     longest = int(split.lengths[questions].max(initial=1))
     of_question = drawn.of(which)
     asked = wording.questions(inputs.tokens[questions, :longest], of_question)
