@@ -13,11 +13,16 @@ import papermill
 import pytest
 from clevr_files import ClevrFiles
 
-from rnlib.errors import ConfigError, DataError, RnlibError
+from rnlib.clevr.split import open_split
+from rnlib.clevr.vocabulary import clevr_v1
+from rnlib.errors import ConfigError, DataError, RnlibError, TimeUp
 from rnlib.files import read_json
-from rnlib.runs import RunFolder, require, run_profile, weights_files
+from rnlib.model.preset import load_preset
+from rnlib.runs import RunFolder, require, run_profile, train_in, training_of, weights_files
 from rnlib.runs.committed import store_outputs, strip_volatile
 from rnlib.runs.execution import execute
+from rnlib.training.loop import Saving
+from rnlib.training.recipe import Recipe
 
 RUN_LINE = 'run: str = "smoke"  # name of the run\n'
 SETTINGS = RUN_LINE + "rate: float = 1.0  # learning rate\n"
@@ -369,6 +374,28 @@ def test_widgets_are_left_out_of_committed_notebooks() -> None:
     assert cell.metadata == {"jupyter": {"source_hidden": True}}
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     assert json.dumps(notebook.metadata.kernelspec) != "{}"
+
+
+def test_a_time_budget_ends_a_notebooks_training_with_an_error_and_it_goes_on(
+    tiny_clevr: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RNLIB_OUTPUTS", str(tmp_path / "outputs"))
+    train_split, val_split = (open_split(tiny_clevr, name, images=None, show=False) for name in ("train", "val"))
+    preset = load_preset("small-sd", {"g_layers": [8, 8], "f_layers": [8, 8], "lstm_hidden": 8})
+    recipe = Recipe(epochs=1, batch_size=120, learning_rate=1e-3, rate_gamma=1)  # two steps
+    folder = RunFolder("demo", "02_train_state_descriptions")
+
+    def train(minutes: float) -> Path:
+        saving = Saving(minutes=minutes)
+        return train_in(
+            folder, "state", preset, recipe, train_split, val_split, clevr_v1(), saving=saving, show=False
+        ).root
+
+    with pytest.raises(TimeUp, match="expected all 1 epochs of 'state', found 0"):
+        train(1e-9)
+    assert not folder.path("trainings.json").exists()
+    assert train(0).name == read_json(folder.path("trainings.json"))["state"]
+    assert training_of(folder, "state").history()["questions"].tolist() == [240]
 
 
 def test_weights_are_named_by_file_training_or_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
