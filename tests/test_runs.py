@@ -394,7 +394,7 @@ def test_a_time_budget_ends_a_notebooks_training_with_an_error_and_it_goes_on(
     with pytest.raises(TimeUp, match="expected all 1 epochs of 'state', found 0"):
         train(1e-9)
     assert not folder.path("trainings.json").exists()
-    assert train(0).name == read_json(folder.path("trainings.json"))["state"]
+    assert train(0.0).name == read_json(folder.path("trainings.json"))["state"]
     assert training_of(folder, "state").history()["questions"].tolist() == [240]
 
 
