@@ -70,6 +70,11 @@ def add_commands(commands: Any) -> None:
     network.add_argument(
         "--transfer-conv", type=Path, metavar="FILE", help="start from the convolutions of these weights"
     )
+    network.add_argument(
+        "--grow-from",
+        metavar="WEIGHTS",
+        help="start as the network of these weights (a file or a released name), which the preset's may be larger than",
+    )
 
     recipe = parser.add_argument_group("recipe (defaults: the seed's)")
     defaults, meanings = Recipe(), field_meanings(Recipe)
@@ -165,6 +170,7 @@ def _train(options: argparse.Namespace) -> None:
         device=device,
         saving=saving,
         transfer=options.transfer_conv,
+        grow_from=options.grow_from,
         resume_from=options.resume_from,
     )
     if not workers.leads:

@@ -32,15 +32,17 @@ def train_in(
     vocabulary: Vocabulary,
     *,
     transfer: Path | str | None = None,
+    grow_from: Path | str | None = None,
     **options: Any,
 ) -> TrainingFolder:
     """`rnlib.training.train` in outputs/<run>/<notebook>/<name>-<digest>/; other options as there.
 
     Raises TimeUp where a time budget ended before the last epoch: the notebook stops there, and goes on from there.
     """
-    digest = config_digest(training_config(preset, recipe, vocabulary, train_split, val_split, transfer))
+    start: dict[str, Any] = {"transfer": transfer, "grow_from": grow_from}
+    digest = config_digest(training_config(preset, recipe, vocabulary, train_split, val_split, **start))
     out = folder.path(f"{name}-{digest}")
-    trained = train(preset, recipe, train_split, val_split, out, vocabulary=vocabulary, transfer=transfer, **options)
+    trained = train(preset, recipe, train_split, val_split, out, vocabulary=vocabulary, **start, **options)
     done = len(trained.history()) if trained.history_file.is_file() else 0
     if done < recipe.epochs:
         raise TimeUp(

@@ -22,6 +22,7 @@ from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError
 from rnlib.evaluation.metrics import compute_metrics
 from rnlib.evaluation.predictions import predict, require_answers
+from rnlib.model import growth
 from rnlib.model.inputs import NetworkInputs
 from rnlib.model.network import RelationNetwork
 from rnlib.model.precision import choose_precision
@@ -81,6 +82,7 @@ def train(
     device: torch.device | str = "cpu",
     saving: Saving | None = None,
     transfer: Path | str | None = None,
+    grow_from: Path | str | None = None,
     resume_from: Path | str | None = None,
     on_epoch: Callable[[Row], None] | None = None,
     show: bool = True,
@@ -88,7 +90,8 @@ def train(
     """Train a network, or go on with a training that stands in `out`.
 
     `vocabulary`: numbers words and answers; by default the training split's own.
-    `transfer`: weights whose convolutions to start from. `resume_from`: weights of a kept
+    `transfer`: weights whose convolutions to start from. `grow_from`: weights (a file or a released name) to start
+    as, in a network that may be larger (`rnlib.model.growth`). `resume_from`: weights of a kept
     epoch of another training folder to branch off from, in place of new weights.
     `on_epoch` is called with each line of the history. An interrupt (Ctrl-C, SIGTERM) ends
     the step (or the validation) under way, saves the state and raises KeyboardInterrupt;
@@ -124,12 +127,14 @@ def train(
         network.relations.draw_for_relu()
     if transfer:
         transfer_convolutions(network, transfer)
+    if grow_from:
+        growth.grow_from(network, vocabulary, grow_from)
     network.to(device).set_precision(recipe.precision)
     optimizer = _optimizer(network, recipe)
     average = None
     if recipe.ema:
         average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
-    config = training_config(preset, recipe, vocabulary, train_split, val_split, transfer)
+    config = training_config(preset, recipe, vocabulary, train_split, val_split, transfer, grow_from)
     show = show and workers.leads
     position = _start(folder, resume_from, config, recipe, network, optimizer, average, workers, show)
 

@@ -19,6 +19,7 @@ from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError, DataError
 from rnlib.files import atomic_write, make_folder, read_json, sha256, write_json
 from rnlib.model.preset import Preset
+from rnlib.model.released import find_weights
 from rnlib.training.recipe import Recipe
 from rnlib.training.state import Row
 
@@ -86,6 +87,7 @@ def training_config(
     train: Split,
     val: Split,
     transfer: Path | str | None = None,
+    grow_from: Path | str | None = None,
 ) -> dict[str, Any]:
     """What run.json holds: all that decides what a training computes."""
     config: dict[str, Any] = msgspec.to_builtins(
@@ -94,7 +96,10 @@ def training_config(
     config["data"] = {"train": train.fingerprint, "val": val.fingerprint}
     if preset.objects == "pixels":
         config["data"] |= {"train pictures": train.image_fingerprint, "val pictures": val.image_fingerprint}
-    config["start"] = {"convolutions": sha256(transfer) if transfer else ""}
+    config["start"] = {
+        "convolutions": sha256(transfer) if transfer else "",
+        "network": sha256(find_weights(grow_from)) if grow_from else "",
+    }
     return msgspec.json.decode(msgspec.json.encode(config))  # tuples become lists, as they come back from a file
 
 

@@ -1,0 +1,102 @@
+"""A larger network that begins as a smaller one gives the same answers."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from rnlib.clevr.split import Split, open_split
+from rnlib.clevr.vocabulary import Vocabulary, clevr_v1
+from rnlib.errors import WeightsError
+from rnlib.model import RelationNetwork, load_preset, save_weights
+from rnlib.model.growth import grow_from
+from rnlib.model.inputs import NetworkInputs
+from rnlib.training import make_recipe, train
+
+SMALL = {"g_layers": [16, 12, 8], "f_layers": [10, 9], "lstm_hidden": 7, "word_embedding": 5}
+
+
+@pytest.fixture(scope="module")
+def splits(tiny_clevr: Path) -> tuple[Split, Split]:
+    return tuple(open_split(tiny_clevr, name, images=None, show=False) for name in ("train", "val"))  # type: ignore[return-value]
+
+
+def answers(network: RelationNetwork, split: Split) -> torch.Tensor:
+    inputs = NetworkInputs.of(split, network.preset, split.vocabulary)
+    questions = torch.arange(20)
+    visual = inputs.visual(split.image_of_question[questions.numpy()])
+    with torch.no_grad():
+        answered: torch.Tensor = network.eval()(visual, inputs.question(questions.numpy()))
+    return answered
+
+
+@pytest.mark.parametrize(
+    ("preset", "larger"),
+    [
+        ("medium-sd", {}),
+        ("medium-sd", {"g_layers": [20, 18, 16], "f_layers": [11, 30]}),
+        ("medium-sd", {"g_layers": [80, 75, 20, 14, 9], "question_injection": 2, "f_layers": [11, 9]}),
+        ("original-sd", {"g_layers": [60, 16, 12, 8], "question_injection": 1}),
+        ("ir-sd", {"g_layers": [16, 12, 30]}),
+        ("question-only", {"f_layers": [20, 20]}),
+    ],
+)
+def test_it_gives_the_same_answers(
+    preset: str, larger: dict[str, object], splits: tuple[Split, Split], tmp_path: Path
+) -> None:
+    vocabulary = splits[0].vocabulary
+    torch.manual_seed(3)
+    small = RelationNetwork(load_preset(preset, SMALL), vocabulary)
+    path = save_weights(tmp_path / "small.safetensors", small, vocabulary)
+    large = RelationNetwork(load_preset(preset, {**SMALL, **larger}), vocabulary)
+    before = answers(large, splits[1])
+    grow_from(large, vocabulary, path)
+    expected = answers(small, splits[1])
+    torch.testing.assert_close(answers(large, splits[1]), expected, rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(before, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("larger", "found"),
+    [
+        ({"g_layers": [16, 12]}, "3 layers of g"),
+        ({"g_layers": [80, 16, 12, 8]}, "layers can be added before the question only"),
+        ({"g_layers": [40, 16, 12, 8], "question_injection": 1}, "72 units to carry a pair"),
+        ({"g_layers": [16, 11, 8]}, "a layer of 12 units"),
+        ({"f_layers": [10, 8]}, "a layer of 9 units"),
+        ({"lstm_hidden": 8}, "lstm_hidden 7"),
+        ({"state_attributes": "codes"}, "state_attributes one-hot"),
+    ],
+)
+def test_a_network_without_room_is_refused(
+    larger: dict[str, object], found: str, splits: tuple[Split, Split], tmp_path: Path
+) -> None:
+    vocabulary = splits[0].vocabulary
+    small = RelationNetwork(load_preset("medium-sd", SMALL), vocabulary)
+    path = save_weights(tmp_path / "small.safetensors", small, vocabulary)
+    large = RelationNetwork(load_preset("medium-sd", {**SMALL, **larger}), vocabulary)
+    with pytest.raises(WeightsError, match=found):
+        grow_from(large, vocabulary, path)
+
+
+def test_another_vocabulary_is_refused(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    vocabulary = splits[0].vocabulary
+    small = RelationNetwork(load_preset("medium-sd", SMALL), vocabulary)
+    path = save_weights(tmp_path / "small.safetensors", small, vocabulary)
+    with pytest.raises(WeightsError, match="another one"):
+        grow_from(small, Vocabulary(words=vocabulary.words[::-1], answers=vocabulary.answers), path)
+
+
+def test_a_training_starts_as_the_weights_and_learns_with_the_new_units(
+    splits: tuple[Split, Split], tmp_path: Path
+) -> None:
+    preset = load_preset("medium-sd", {**SMALL, "dropout": 0})
+    start = train(
+        preset, make_recipe({"epochs": 1, "seed": 1}), *splits, tmp_path / "small", vocabulary=clevr_v1(), show=False
+    )
+    larger = load_preset("medium-sd", {**SMALL, "dropout": 0, "g_layers": [80, 75, 20, 14, 9], "question_injection": 2})
+    recipe = make_recipe({"epochs": 1, "learning_rate": 1e-9, "rate_gamma": 1, "weight_decay": 0})
+    options = {"vocabulary": vocabulary, "grow_from": start.weights("best"), "show": False}
+    grown = train(larger, recipe, *splits, tmp_path / "large", **options)
+    assert grown.history()["val_loss"][0] == pytest.approx(start.history()["val_loss"][0], rel=1e-4)
+    assert grown.metrics()["accuracy"] == start.metrics()["accuracy"]
