@@ -1,6 +1,7 @@
 """A larger network that begins as a smaller one gives the same answers."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.vocabulary import Vocabulary, clevr_v1
 from rnlib.errors import WeightsError
-from rnlib.model import RelationNetwork, load_preset, save_weights
+from rnlib.model import RelationNetwork, load_preset, load_weights, save_weights
 from rnlib.model.growth import grow_from
 from rnlib.model.inputs import NetworkInputs
 from rnlib.training import make_recipe, train
@@ -95,7 +96,12 @@ def test_a_training_starts_as_the_weights_and_learns_with_the_new_units(
     start = train(preset, make_recipe({"epochs": 1}), *splits, tmp_path / "small", vocabulary=vocabulary, show=False)
     larger = load_preset("medium-sd", {**SMALL, "dropout": 0, "g_layers": [80, 75, 20, 14, 9], "question_injection": 2})
     recipe = make_recipe({"epochs": 1, "learning_rate": 1e-9, "rate_gamma": 1, "weight_decay": 0})
-    options = {"vocabulary": vocabulary, "grow_from": start.weights("best"), "show": False}
+    options: dict[str, Any] = {"vocabulary": vocabulary, "grow_from": start.weights("best"), "show": False}
     grown = train(larger, recipe, *splits, tmp_path / "large", **options)
     assert grown.history()["val_loss"][0] == pytest.approx(start.history()["val_loss"][0], rel=1e-4)
     assert grown.metrics()["accuracy"] == start.metrics()["accuracy"]
+    recipe = make_recipe({"epochs": 1, "learning_rate": 1e-3, "rate_gamma": 1})
+    trained = train(larger, recipe, *splits, tmp_path / "trained", **options)
+    joined = [load_weights(run.weights("last")).network.relations.layers[2].weight for run in (grown, trained)]
+    reads_new_units = [float(weight[:16, 72:75].abs().max()) for weight in joined]  # 72 units carry a pair
+    assert reads_new_units[0] < 1e-6 < 1e-4 < reads_new_units[1]

@@ -76,6 +76,7 @@ def model_card(name: str, info: Mapping[str, Any], curve: pd.DataFrame, about: s
         f"- **Training**: on {curve['set'].iloc[-1]}, "
         f"{curve['questions'].iloc[-1]:,} questions in {curve['minutes'].iloc[-1]:.0f} minutes, "
         f"best of {len(curve)} epochs: number {info['provenance']['epoch']}; curve in [{name}.csv]({name}.csv)",
+        *_start_line(info["provenance"]),
         f"- **sha256**: `{info['sha256']}`",
         f"- **Made with**: rnlib {info['provenance']['rnlib']}, commit {_commit(info['provenance'])}, "
         f"torch {info['provenance']['packages']['torch']}",
@@ -84,6 +85,14 @@ def model_card(name: str, info: Mapping[str, Any], curve: pd.DataFrame, about: s
         "",
     ]
     return "\n".join(lines + accuracy_rows(info["metrics"])) + "\n"
+
+
+def _start_line(origin: Mapping[str, Any]) -> list[str]:
+    """What the training started as, where it did not begin anew."""
+    start = origin.get("start", {}).get("network")
+    return (
+        [f"- **Start**: the network of the weights with sha256 `{start}`, grown (rnlib.model.growth)"] if start else []
+    )
 
 
 def accuracy_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
