@@ -103,5 +103,5 @@ def test_a_training_starts_as_the_weights_and_learns_with_the_new_units(
     recipe = make_recipe({"epochs": 1, "learning_rate": 1e-3, "rate_gamma": 1})
     trained = train(larger, recipe, *splits, tmp_path / "trained", **options)
     joined = [load_weights(run.weights("last")).network.relations.layers[2].weight for run in (grown, trained)]
-    reads_new_units = [float(weight[:16, 72:75].abs().max()) for weight in joined]  # 72 units carry a pair
+    reads_new_units = [weight[:16, 72:75].abs().max().item() for weight in joined]  # 72 units carry a pair
     assert reads_new_units[0] < 1e-6 < 1e-4 < reads_new_units[1]
