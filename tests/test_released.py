@@ -136,3 +136,30 @@ def test_a_training_becomes_a_release(tiny_clevr: Path, tmp_path: Path, capsys: 
     assert main(["release", str(run), "--name", "x", *to, "--evaluation", foreign]) == 2
     assert "evaluates other weights" in capsys.readouterr().err
     assert not (out / "x.safetensors").exists()
+
+
+def test_a_grown_networks_release_counts_what_its_start_had_seen(
+    tiny_clevr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "weights"
+    said = ["--trained-on", "toy", "--about", "A test."]
+    quick = ["--epochs", "2", "--learning-rate", "1e-3", "--rate-gamma", "1", "--vocabulary", "clevr-v1.0"]
+    command = ["train", "--preset", "small-sd", "--clevr", str(tiny_clevr), "--device", "cpu", *quick]
+    assert main([*command, "--out", str(tmp_path / "small"), *SMALL]) == 0
+    assert main(["release", str(tmp_path / "small"), "--name", "small", "--out", str(out), *said]) == 0
+    larger = [SMALL[0], "g_layers=[72,8,8,8]", "question_injection=1", *SMALL[2:]]
+    start = ["--grow-from", str(out / "small.safetensors")]
+    assert main([*command, "--out", str(tmp_path / "large"), *start, *larger]) == 0
+    assert main(["release", str(tmp_path / "large"), "--name", "large", "--out", str(out), *said]) == 0
+    info = json.loads((out / "small.json").read_text())
+    seen = pd.read_csv(out / "small.csv").iloc[info["provenance"]["epoch"] - 1]
+    own = TrainingFolder(tmp_path / "large").history()["questions"]
+    curve = pd.read_csv(out / "large.csv")
+    assert list(curve["questions"]) == list(seen["questions"] + own)
+    assert curve["minutes"].iloc[0] >= seen["minutes"]
+    card = (out / "large.md").read_text()
+    assert f"released `small` at its epoch {info['provenance']['epoch']}" in card
+    capsys.readouterr()
+    assert main(["release", str(tmp_path / "large"), "--name", "x", "--out", str(tmp_path / "empty"), *said]) == 2
+    assert "Release those first" in capsys.readouterr().err
+    assert not (tmp_path / "empty" / "x.safetensors").exists()

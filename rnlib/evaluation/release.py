@@ -7,7 +7,7 @@ NAME.md                          the model card, written from the other two
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -25,13 +25,15 @@ def release(training: Path, name: str, out: Path, trained_on: str, evaluations: 
 
     trained_on: the set, such as "synthetic CLEVR", as plots of curves name it; evaluations: folders of `rnlib evaluate`
     by what they evaluated on, such as "synthetic val"; about: sentences on data, machine and limits for the card.
-    Raises DataError where an evaluation is of other weights or not there.
+    Raises DataError where an evaluation is of other weights or not there, or where what the training grew from is not
+    in `out`.
     """
     folder = TrainingFolder(training)
     weights = load_weights(folder.weights("best"))
     metrics = dict(weights.info["metrics"])
     for what, place in evaluations.items():
         metrics[what] = _metrics_of(place, weights.info["sha256"])
+    start = _start(weights.info["provenance"], out)
     make_folder(out, "the released weights")
     target = save_weights(
         out / f"{name}.safetensors",
@@ -40,28 +42,58 @@ def release(training: Path, name: str, out: Path, trained_on: str, evaluations: 
         metrics=metrics,
         provenance=weights.info["provenance"],
     )
-    curve = learning_curve(f"{KINDS[weights.preset.objects]}, released {name}", trained_on, folder.history())
+    curve = learning_curve(f"{KINDS[weights.preset.objects]}, released {name}", trained_on, folder.history(), start)
     with atomic_write(out / f"{name}.csv", "w") as file:
         curve.to_csv(file, index=False)
     with atomic_write(out / f"{name}.md", "w") as file:
-        file.write(model_card(name, read_json(target.with_suffix(".json")), curve, about))
+        file.write(model_card(name, read_json(target.with_suffix(".json")), curve, about, start))
     return target
 
 
-def learning_curve(curve: str, trained_on: str, history: pd.DataFrame) -> pd.DataFrame:
-    """A row an epoch, with the columns of `rnlib.training.curves.reference_curves`."""
+class Start(NamedTuple):
+    """The released weights that a training grew from, and what had gone into them."""
+
+    name: str
+    epoch: int
+    questions: int
+    minutes: float
+
+
+def _start(origin: Mapping[str, Any], released: Path) -> Start | None:
+    """What a training with this provenance grew from; None where it began anew.
+
+    Raises DataError where that is not among the weights in `released`, without which the curve would begin nowhere.
+    """
+    sha256 = origin.get("start", {}).get("network")
+    if not sha256:
+        return None
+    for path in sorted(released.glob("*.json")):
+        info = read_json(path)
+        if info["sha256"] == sha256:
+            epoch = info["provenance"]["epoch"]
+            row = pd.read_csv(path.with_suffix(".csv")).iloc[epoch - 1]
+            return Start(path.stem, epoch, int(row["questions"]), float(row["minutes"]))
+    raise DataError(
+        f"expected the weights this training grew from (sha256 {sha256[:12]}…) in {released}, found none with it. "
+        "Release those first."
+    )
+
+
+def learning_curve(curve: str, trained_on: str, history: pd.DataFrame, start: Start | None = None) -> pd.DataFrame:
+    """A row an epoch, with the columns of `rnlib.training.curves.reference_curves`; what the start had seen counts."""
+    questions, minutes = (start.questions, start.minutes) if start else (0, 0.0)
     return pd.DataFrame(
         {
             "curve": curve,
             "set": trained_on,
-            "questions": history["questions"].astype(int),
-            "minutes": (history["train_seconds"].cumsum() / 60).round(2),
+            "questions": questions + history["questions"].astype(int),
+            "minutes": (minutes + history["train_seconds"].cumsum() / 60).round(2),
             "accuracy": (100 * history["val_accuracy"]).round(2),
         }
     )
 
 
-def model_card(name: str, info: Mapping[str, Any], curve: pd.DataFrame, about: str) -> str:
+def model_card(name: str, info: Mapping[str, Any], curve: pd.DataFrame, about: str, start: Start | None = None) -> str:
     """The card of released weights, as Markdown."""
     recipe, preset = info["provenance"]["recipe"], info["preset"]
     settings = ", ".join(f"{key} {value}" for key, value in recipe.items() if value not in ("", 0, False))
@@ -76,7 +108,7 @@ def model_card(name: str, info: Mapping[str, Any], curve: pd.DataFrame, about: s
         f"- **Training**: on {curve['set'].iloc[-1]}, "
         f"{curve['questions'].iloc[-1]:,} questions in {curve['minutes'].iloc[-1]:.0f} minutes, "
         f"best of {len(curve)} epochs: number {info['provenance']['epoch']}; curve in [{name}.csv]({name}.csv)",
-        *_start_line(info["provenance"]),
+        *_start_line(start),
         f"- **sha256**: `{info['sha256']}`",
         f"- **Made with**: rnlib {info['provenance']['rnlib']}, commit {_commit(info['provenance'])}, "
         f"torch {info['provenance']['packages']['torch']}",
@@ -87,12 +119,13 @@ def model_card(name: str, info: Mapping[str, Any], curve: pd.DataFrame, about: s
     return "\n".join(lines + accuracy_rows(info["metrics"])) + "\n"
 
 
-def _start_line(origin: Mapping[str, Any]) -> list[str]:
-    """What the training started as, where it did not begin anew."""
-    start = origin.get("start", {}).get("network")
-    return (
-        [f"- **Start**: the network of the weights with sha256 `{start}`, grown (rnlib.model.growth)"] if start else []
-    )
+def _start_line(start: Start | None) -> list[str]:
+    if not start:
+        return []
+    return [
+        f"- **Start**: it grew (rnlib.model.growth) from the released `{start.name}` at its epoch {start.epoch}, after "
+        f"{start.questions:,} questions and {start.minutes:.0f} minutes, which the totals and the curve count too"
+    ]
 
 
 def accuracy_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
