@@ -61,7 +61,7 @@ def main() -> None:
         for preset in map(load_preset, options.presets):
             images = 128 if preset.objects == "pixels" else None
             split = open_split(clevr, "train", images=images, cache=Path(folder) / "cache", show=False)
-            inputs = NetworkInputs.of(split, preset, clevr_v1(), options.device)
+            inputs = NetworkInputs.of(split, preset, clevr_v1(), options.device, resident=True)
             for work in ("train", "evaluate"):
                 compare(preset, inputs, work, options)
 

@@ -133,7 +133,7 @@ class _Params(argparse.Action):
         values_of = check_parameters(declared_parameters(notebook_path(path.stem)), given)
         namespace.override = [f"{name}={json.dumps(value)}" for name, value in values_of["overrides"].items()]
         for name, value in {**values_of, **values_of["further"]}.items():
-            if name in Recipe.__struct_fields__ or name in ("preset", "vocabulary", "keep", "minutes"):
+            if name in Recipe.__struct_fields__ or name in ("preset", "vocabulary", "keep", "minutes", "grow_from"):
                 setattr(namespace, name, value)
 
 

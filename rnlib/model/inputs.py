@@ -64,21 +64,27 @@ class NetworkInputs:
     def visual(self, rows: np.ndarray) -> Float[Tensor, "batch ..."]:
         """Pictures in [0, 1], or state rows, of the given picture rows, on the device."""
         if self.rows is not None:
-            return self.rows[torch.from_numpy(rows.astype(np.int64)).to(self.device)]
+            return self.rows[upload(rows.astype(np.int64), self.device)]
         if self.preset.objects == "none":
             return torch.zeros(len(rows), 1, device=self.device)
         if self.pictures is not None:
-            return self.pictures[torch.from_numpy(rows.astype(np.int64)).to(self.device)].float() / 255
+            return self.pictures[upload(rows.astype(np.int64), self.device)].float() / 255
         return pictures_of(self.split, rows, self.device)
 
     def question(self, questions: np.ndarray) -> Integer[Tensor, "batch longest"]:
         """The word numbers of the given questions, as wide as the longest of them, on the device."""
         longest = int(self.split.lengths[questions].max(initial=1))
-        return torch.from_numpy(self.tokens[questions, :longest]).to(self.device, non_blocking=True)
+        return upload(self.tokens[questions, :longest], self.device)
 
     def answer(self, questions: np.ndarray) -> Integer[Tensor, " batch"]:
         """The output units (from 0) of the answers of the given questions, on the device."""
-        return torch.from_numpy(self.answers[questions].astype(np.int64) - 1).to(self.device)
+        return upload(self.answers[questions].astype(np.int64) - 1, self.device)
+
+
+def upload(array: np.ndarray, device: torch.device) -> Tensor:
+    """An array as a tensor on the device. A GPU fetches it from pinned memory while the processor goes on."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def pictures_of(

@@ -241,6 +241,10 @@ class _Gradients:
         for part in parts:
             rows, last = part.of(grad), self.call.blocks[part.block].last
             each = total[part.numbers][:, None, None]
+            if self.call.pair_weight is None and last == 1:
+                spread = each.to(hidden.dtype).expand_as(rows)
+                torch.ops.aten.threshold_backward.grad_input(spread, part.of(hidden), 0, grad_input=rows)
+                continue
             if self.call.pair_weight is not None:
                 assert self.pair_weight is not None
                 outputs = part.of(hidden).flatten(1, 2).to(total.dtype)
@@ -250,7 +254,8 @@ class _Gradients:
             if last != 1:
                 rows[:, -1] *= last
                 rows[:, :, -1] *= last
-        return torch.ops.aten.threshold_backward(grad, hidden, 0)
+            torch.ops.aten.threshold_backward.grad_input(rows, part.of(hidden), 0, grad_input=rows)
+        return grad
 
     def back(self, grad: Tensor, outputs: list[Tensor], layers: range) -> Tensor:
         """From the last layer's gradient to that of the first one's input, both before their ReLU."""

@@ -17,7 +17,8 @@ class QuestionEncoder(nn.Module):
     The LSTM reads the question reversed, behind leading zeros up to `question_length` (with
     `reverse_question` false: the question, then zeros). These zeros are part of the function the
     seed trained. A vector does not depend on the rest of the batch. `precision` is that of the
-    LSTM's products: "fp32", or "bf16" for speed.
+    LSTM's products on a CPU: "fp32", or "bf16" for speed. A GPU computes them in float32: torch's autocast would make
+    them float16 there, whose small gradients vanish.
     """
 
     def __init__(self, preset: Preset, words: int) -> None:
@@ -43,7 +44,8 @@ class QuestionEncoder(nn.Module):
 
         Raises ConfigError for a question of more than `question_length` words.
         """
-        with torch.autocast(tokens.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        kind = tokens.device.type
+        with torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bf16" and kind == "cpu"):
             vectors = self._read(tokens)
         return vectors.to(self.embedding.weight.dtype)
 

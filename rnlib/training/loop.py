@@ -23,7 +23,7 @@ from rnlib.errors import ConfigError
 from rnlib.evaluation.metrics import compute_metrics
 from rnlib.evaluation.predictions import predict, require_answers
 from rnlib.model import growth
-from rnlib.model.inputs import NetworkInputs
+from rnlib.model.inputs import NetworkInputs, upload
 from rnlib.model.network import RelationNetwork
 from rnlib.model.precision import choose_precision
 from rnlib.model.preset import Preset
@@ -248,7 +248,7 @@ class _Loop:
         draws = None
         if recipe.augment and self.inputs.preset.objects == "pixels":
             keys = split.n_images if recipe.group_questions else split.n_questions
-            draws = torch.from_numpy(draw_augmentations(recipe.seed, epoch, keys, self.inputs.preset.image_size))
+            draws = draw_augmentations(recipe.seed, epoch, keys, self.inputs.preset.image_size)
         self.network.train()
         loss_sum = torch.tensor(position.loss_sum, dtype=torch.float64, device=self.inputs.device)
         recent = torch.tensor(position.recent_loss_sum, dtype=torch.float64, device=self.inputs.device)
@@ -342,7 +342,7 @@ class _Loop:
             print(epoch_line(row, self.recipe.epochs), flush=True)
         return row
 
-    def _step(self, batch: np.ndarray, draws: torch.Tensor | None, position: Position) -> torch.Tensor:
+    def _step(self, batch: np.ndarray, draws: np.ndarray | None, position: Position) -> torch.Tensor:
         """One step on a batch, of which this process does its share; returns the loss of all of it."""
         inputs, recipe, preset = self.inputs, self.recipe, self.inputs.preset
         part, counts = self.workers.share(inputs.split.image_of_question[batch] if recipe.group_questions else batch)
@@ -351,7 +351,7 @@ class _Loop:
         first = which = np.arange(len(questions))
         if recipe.group_questions:
             pictures, first, which = np.unique(pictures, return_index=True, return_inverse=True)
-            scene = torch.from_numpy(which).to(inputs.device)
+            scene = upload(which, inputs.device)
         if self.wording:
             longest = inputs.tokens.shape[1]
             moves = draw_symmetries(recipe.seed, position.epoch, position.step, len(batch), longest).of(part).of(first)
@@ -360,12 +360,12 @@ class _Loop:
             visual, asked, answer = inputs.visual(pictures), inputs.question(questions), inputs.answer(questions)
         if draws is not None:
             keys = pictures if recipe.group_questions else questions
-            visual = augment(visual, draws[keys].to(visual.device))
+            visual = augment(visual, upload(draws[keys], inputs.device))
         stay = None
         if preset.dropout:
             width = preset.f_layers[1]
             drawn = draw_dropout(recipe.seed, position.epoch, position.step, len(batch), width, preset.dropout)
-            stay = torch.from_numpy(drawn[part]).to(inputs.device)
+            stay = upload(drawn[part], inputs.device)
         log_probability = self.network.answer_from_objects(self.network.objects(visual), asked, scene, stay)
         losses = torch.nn.functional.nll_loss(log_probability, answer, reduction="sum")
         loss = losses * (counts / len(batch))

@@ -37,8 +37,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     weight_decay     see optimizer
     clip_norm        the gradient's norm is clipped to this; 0 leaves it alone
     ema              validate and save a moving average of the weights with this decay a step; 0: the weights themselves
-    precision        of the products over pairs and of the LSTM: fp32, bf16, or auto (bf16 where it is faster here, as
-                     measured)
+    precision        of the products over pairs (and on a CPU of the LSTM): fp32, bf16, or auto (bf16 where it is faster
+                     here: on a CPU as measured)
     augment          shift (by a sixteenth of the side) and rotate (2.8 degrees) training pictures
     symmetries       permute the values of each attribute and mirror left and right, at random for each question (with
                      group_questions: each scene), in scene, question and answer alike; state descriptions only
