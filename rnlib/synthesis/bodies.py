@@ -20,6 +20,8 @@ SPHERE, CUBE, CYLINDER = (SHAPES.index(name) for name in ("sphere", "cube", "cyl
 BOUNDS = (1.0, 3**0.5, 2**0.5)  # radii of the balls that hold the unit shapes
 BEVELS = (0.0, 0.2, 0.08)  # radii of the rounded edges, in radii of the object, by shape
 BEVEL_STEPS = 5  # of sphere tracing from the sharp shape to the rounded one
+EDGE_STEPS = 60  # more of them for rays that are not there by then
+NEAR = 0.02  # how near to the rounded shape a ray must come to meet it, in radii of the object
 CORNERS = [[i, j, k] for i in (-1.0, 1.0) for j in (-1.0, 1.0) for k in (-1.0, 1.0)]
 
 Vectors = Float[Tensor, "3 ..."]  # x, y, z (or red, green, blue) first: each lies in one piece
@@ -190,15 +192,25 @@ def _round(shape: int, start: Triple, ray: Triple, t: Tensor) -> Tensor:
     here = [component.expand_as(t)[hits] for component in start]
     along = [component.expand_as(t)[hits] for component in ray]
     speed = (along[0] ** 2 + along[1] ** 2 + along[2] ** 2).sqrt()
-    bevel = BEVELS[shape]
-    core = 1 - bevel
+    at, gap = _trace(shape, here, along, speed, at, BEVEL_STEPS)
+    slow = torch.nonzero(gap >= NEAR)[:, 0]  # along an edge the steps are short
+    there, further = ([component[slow] for component in vector] for vector in (here, along))
+    at[slow], gap[slow] = _trace(shape, there, further, speed[slow], at[slow], EDGE_STEPS)
+    result = t.clone()
+    result[hits] = torch.where(gap < NEAR, at, torch.inf)
+    return result
+
+
+def _trace(
+    shape: int, start: list[Tensor], ray: list[Tensor], speed: Tensor, at: Tensor, steps: int
+) -> tuple[Tensor, Tensor]:
+    """Sphere tracing: `at` after so many steps, and how far the rounded shape was before the last of them."""
+    core = 1 - BEVELS[shape]
     gap = torch.zeros_like(at)
-    for _ in range(BEVEL_STEPS):
-        x, y, z = (a + at * d for a, d in zip(here, along, strict=True))
+    for _ in range(steps):
+        x, y, z = (a + at * d for a, d in zip(start, ray, strict=True))
         out = (x.abs() - core, y.abs() - core) if shape == CUBE else ((x * x + y * y).sqrt() - core,)
         beyond = torch.stack([*out, z.abs() - core]).clamp(min=0)
-        gap = (beyond * beyond).sum(0).sqrt() - bevel
+        gap = (beyond * beyond).sum(0).sqrt() - BEVELS[shape]
         at = at + gap.clamp(min=0) / speed
-    result = t.clone()
-    result[hits] = torch.where(gap < 0.02, at, torch.inf)
-    return result
+    return at, gap
