@@ -20,6 +20,7 @@ SPHERE, CUBE, CYLINDER = (SHAPES.index(name) for name in ("sphere", "cube", "cyl
 BOUNDS = (1.0, 3**0.5, 2**0.5)  # radii of the balls that hold the unit shapes
 BEVELS = (0.0, 0.2, 0.08)  # radii of the rounded edges, in radii of the object, by shape
 BEVEL_STEPS = 5  # of sphere tracing from the sharp shape to the rounded one
+THERE = 0.005  # radii of the object from the rounded shape at which a ray is as good as there
 EDGE_STEPS = 60  # more of them for rays that are not there by then
 NEAR = 0.02  # how near to the rounded shape a ray must come to meet it, in radii of the object
 CORNERS = [[i, j, k] for i in (-1.0, 1.0) for j in (-1.0, 1.0) for k in (-1.0, 1.0)]
@@ -193,7 +194,7 @@ def _round(shape: int, start: Triple, ray: Triple, t: Tensor) -> Tensor:
     along = [component.expand_as(t)[hits] for component in ray]
     speed = (along[0] ** 2 + along[1] ** 2 + along[2] ** 2).sqrt()
     at, gap = _trace(shape, here, along, speed, at, BEVEL_STEPS)
-    slow = torch.nonzero(gap >= NEAR)[:, 0]  # along an edge the steps are short
+    slow = torch.nonzero(gap >= THERE)[:, 0]  # along an edge the steps are short
     there, further = ([component[slow] for component in vector] for vector in (here, along))
     at[slow], gap[slow] = _trace(shape, there, further, speed[slow], at[slow], EDGE_STEPS)
     result = t.clone()
