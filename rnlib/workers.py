@@ -107,12 +107,16 @@ class _Sum(torch.autograd.Function):
 
 
 class BatchNorm2d(torch.nn.BatchNorm2d):
-    """Batch normalisation with the statistics of the batch of all processes."""
+    """Batch normalisation with the statistics of the batch of all processes, computed in float32."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Channels of (batch, channels, height, width), normalised."""
+        """Channels of (batch, channels, height, width), normalised, in the input's precision."""
         if not (self.training and dist.is_initialized() and dist.get_world_size() > 1):
             return super().forward(input)
+        with torch.autocast(input.device.type, enabled=False):
+            return self._of_all_processes(input.to(self.weight.dtype)).to(input.dtype)
+
+    def _of_all_processes(self, input: Tensor) -> Tensor:
         assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
         size = input.new_full((1,), input.numel() / input.shape[1])
         sums = _Sum.apply(torch.cat([input.sum((0, 2, 3)), size]))

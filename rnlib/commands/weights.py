@@ -13,6 +13,7 @@ from rnlib.evaluation.folder import evaluate_into
 from rnlib.evaluation.predictions import require_batch_size
 from rnlib.evaluation.release import release
 from rnlib.model.inputs import choose_device
+from rnlib.model.precision import choose_precision
 from rnlib.model.released import released, shipped_folder
 from rnlib.model.weights import Weights, import_seed_weights, load_weights
 
@@ -64,11 +65,15 @@ def _add_weights(parser: argparse.ArgumentParser, split: str) -> None:
     parser.add_argument("--split", choices=SPLITS, default=split, help=f"default {split}")
     parser.add_argument("--batch-size", type=int, default=256, metavar="N", help="questions at once (default 256)")
     add_device(parser)
+    parser.add_argument(
+        "--precision", default="fp32", help="of the products: fp32 (default), bf16, or auto (what is faster here)"
+    )
 
 
 def _open(options: argparse.Namespace) -> tuple[Weights, Split]:
     require_batch_size(options.batch_size)
     weights = load_weights(options.weights)
+    weights.network.set_precision(choose_precision(options.precision, choose_device(options.device)))
     size = weights.preset.image_size if weights.preset.objects == "pixels" else None
     return weights, open_split(options.clevr, options.split, images=size, cache=options.cache)
 

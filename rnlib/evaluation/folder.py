@@ -29,7 +29,11 @@ def evaluate_into(
     save_predictions(table, out / "predictions.parquet")
     write_json(out / "metrics.json", metrics)
     origin = provenance(
-        weights=weights.name, sha256=weights.info.get("sha256"), split=split.name, data=split.fingerprint
+        weights=weights.name,
+        sha256=weights.info.get("sha256"),
+        precision=weights.network.precision,
+        split=split.name,
+        data=split.fingerprint,
     )
     write_json(out / "provenance.json", origin)
     return metrics

@@ -39,6 +39,7 @@ class RelationNetwork(nn.Module):
     def __init__(self, preset: Preset, vocabulary: Vocabulary) -> None:
         super().__init__()
         self.preset = preset
+        self.precision = "fp32"
         self.question = QuestionEncoder(preset, len(vocabulary.words))
         self.objects = PixelObjects(preset) if preset.objects == "pixels" else nn.Identity()
         self.relations = RelationSum(preset) if preset.objects != "none" else None
@@ -70,10 +71,11 @@ class RelationNetwork(nn.Module):
         return self.answer(self.relations(objects, question, present, scene), stay)
 
     def set_precision(self, precision: str) -> None:
-        """Products over pairs and of the LSTM in "fp32" or "bf16" from now on; no part of the weights."""
-        self.question.precision = precision
-        if self.relations is not None:
-            self.relations.precision = precision
+        """Convolutions, LSTM and products over pairs in "fp32" or "bf16" from now on; no part of the weights."""
+        self.precision = precision
+        for part in (self.objects, self.question, self.relations):
+            if part is not None and not isinstance(part, nn.Identity):
+                part.precision = precision
 
     def parameter_count(self) -> int:
         """How many numbers training adjusts."""

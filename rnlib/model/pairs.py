@@ -208,7 +208,8 @@ class _Call:
             assert part.which is not None and part.source is not None
             rows = part.of(hidden)
             source = joined[part.source].view(-1, *rows.shape[1:])
-            torch.add(source[part.which], self.share[part.numbers][:, None, None], out=rows)
+            # index_select copies whole scenes; indexing would copy number by number.
+            torch.add(source.index_select(0, part.which), self.share[part.numbers][:, None, None], out=rows)
         return self.through(hidden.relu_(), range(self.joins + 1, len(self.matrices) + 1))
 
     def add_up(self, hidden: Tensor, parts: list[_Part], total: Tensor) -> None:
@@ -219,11 +220,12 @@ class _Call:
                 weighted = torch.einsum("p,npw->nw", self.pair_weight, rows.flatten(1, 2).to(total.dtype))
                 total[part.numbers] = weighted
                 continue
-            if not more:
-                total[part.numbers] = rows.flatten(1, 2).sum(1, dtype=total.dtype)
-                continue
-            sums = rows.sum(2, dtype=total.dtype) + more * rows[:, :, -1]
-            total[part.numbers] = sums.sum(1) + more * sums[:, -1]
+            # Adding up one of the two objects in the products' precision and the other in a wide one rounds next to
+            # nothing, and spares a wide copy of all pairs.
+            sums = rows.sum(2).to(total.dtype)
+            if more:
+                sums += more * rows[:, :, -1]
+            total[part.numbers] = sums.sum(1) + more * sums[:, -1] if more else sums.sum(1)
 
 
 class _Gradients:
@@ -266,7 +268,7 @@ class _Gradients:
     def step(self, grad: Tensor, hidden: Tensor, layer: int) -> Tensor:
         """Through one linear layer, of which `hidden` is the input."""
         self.matrices[layer - 1] += grad.T @ hidden
-        self.biases[layer - 1] += grad.sum(0, dtype=self.biases[layer - 1].dtype)
+        self.biases[layer - 1] += grad.sum(0)
         return grad @ self.call.matrices[layer - 1]
 
 
@@ -345,14 +347,14 @@ class _SumOverPairs(torch.autograd.Function):
                     for each in questions:
                         pairs = each.of(rows)
                         assert each.which is not None and each.source is not None
-                        d_share[each.numbers] = pairs.sum((1, 2), dtype=grad.dtype)
+                        d_share[each.numbers] = pairs.sum(2).sum(1, dtype=grad.dtype)
                         source = joined[each.source].view(-1, *pairs.shape[1:])
                         source.index_add_(0, each.which, pairs.to(grad.dtype))
                 rows = gradients.back(joined.to(call.dtype), outputs[:-1], range(1, call.joins + 1))
             for each in scenes:
                 pairs = each.of(rows)
-                halves[2 * each.block][each.scenes] = pairs.sum(1, dtype=grad.dtype)
-                halves[2 * each.block + 1][each.scenes] = pairs.sum(2, dtype=grad.dtype)
+                halves[2 * each.block][each.scenes] = pairs.sum(1)
+                halves[2 * each.block + 1][each.scenes] = pairs.sum(2)
         of_layers = [
             tensor.to(ctx.type) for pair in zip(gradients.matrices, gradients.biases, strict=True) for tensor in pair
         ]

@@ -1,12 +1,18 @@
-"""The precision of products over pairs (and on a CPU of the LSTM): float32, or bfloat16 where that is faster."""
+"""The precision of a network's products (convolutions, LSTM, pairs): float32, or bfloat16 where that is faster."""
 
 import time
+from collections.abc import Callable
 
 import torch
 
 from rnlib.errors import ConfigError
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+FASTER = 1.3  # "auto" takes bf16 on a CPU where its products are so many times as fast
+STEADY = 1.05  # rates are steady once a further round of turns raises none of them by more than this
+ROUND = 0.15  # seconds of a round
+ROUNDS = (3, 12)  # fewest and most
 
 
 def choose_precision(name: str, device: torch.device | str = "cpu") -> str:
@@ -17,22 +23,43 @@ def choose_precision(name: str, device: torch.device | str = "cpu") -> str:
     if name == "auto" and torch.device(device).type == "cuda":  # one product there is too short to be timed
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if name == "auto":
-        return "bf16" if product_rate("bf16", device) > 1.3 * product_rate("fp32", device) else "fp32"
+        rates = product_rates(device)
+        return "bf16" if rates["bf16"] > FASTER * rates["fp32"] else "fp32"
     if name not in PRECISIONS:
         raise ConfigError(f"expected a precision out of auto, {', '.join(PRECISIONS)}, found '{name}'.")
     return name
 
 
-def product_rate(name: str, device: torch.device | str = "cpu", rows: int = 4096, width: int = 256) -> float:
-    """Floating-point operations a second in products of (rows, width) with (width, width); the best of several."""
+def product_rates(device: torch.device | str = "cpu", rows: int = 1024, width: int = 256) -> dict[str, float]:
+    """Floating-point operations per second of products of (rows, width) with (width, width), by precision.
+
+    The precisions take turns, so that a busy machine slows them alike, until the best rate of each is steady: a
+    processor needs up to a second to reach the speed that a training sees. Other work can only lower a rate, so the
+    best of all turns is what counts.
+    """
+    products = {name: timed_product(name, device, rows, width) for name in PRECISIONS}
+    best = dict.fromkeys(PRECISIONS, 0.0)
+    for number in range(1, ROUNDS[1] + 1):
+        before, begin = dict(best), time.perf_counter()
+        while True:
+            best = {name: max(best[name], rate()) for name, rate in products.items()}
+            if time.perf_counter() - begin > ROUND:
+                break
+        if number >= ROUNDS[0] and all(best[name] < STEADY * before[name] for name in best):
+            break
+    return best
+
+
+def timed_product(name: str, device: torch.device | str, rows: int, width: int) -> Callable[[], float]:
+    """A function that computes one such product and returns its rate, in operations per second."""
     a, b = (torch.randn(size, width, device=device).to(PRECISIONS[name]) for size in (rows, width))
     out = torch.empty_like(a)
-    best = 0.0
-    for _ in range(10):
+
+    def rate() -> float:
         begin = time.perf_counter()
-        for _ in range(3):
-            torch.mm(a, b, out=out)
+        torch.mm(a, b, out=out)
         if out.is_cuda:
             torch.cuda.synchronize()
-        best = max(best, 3 * 2 * rows * width**2 / (time.perf_counter() - begin))
-    return best
+        return 2 * rows * width**2 / (time.perf_counter() - begin)
+
+    return rate

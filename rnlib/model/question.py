@@ -1,5 +1,7 @@
 """The question encoder: word embedding, LSTM, its last state."""
 
+from functools import cache
+
 import torch
 from jaxtyping import Float, Integer
 from torch import Tensor, nn
@@ -11,14 +13,25 @@ from rnlib.model.preset import Preset
 TOGETHER = 64
 
 
+@cache
+def _has_bfloat16_lstm() -> bool:
+    """Whether this processor has one: unlike a product, torch computes it by bfloat16 instructions or not at all."""
+    try:
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            nn.LSTM(8, 8)(torch.zeros(1, 1, 8))
+    except RuntimeError:
+        return False
+    return True
+
+
 class QuestionEncoder(nn.Module):
     """Word numbers of questions -> one vector each (Santoro et al. 2017, section 4).
 
     The LSTM reads the question reversed, behind leading zeros up to `question_length` (with
     `reverse_question` false: the question, then zeros). These zeros are part of the function the
     seed trained. A vector does not depend on the rest of the batch. `precision` is that of the
-    LSTM's products on a CPU: "fp32", or "bf16" for speed. A GPU computes them in float32: torch's autocast would make
-    them float16 there, whose small gradients vanish.
+    LSTM's products on a CPU that has instructions for it: "fp32", or "bf16" for speed. A GPU computes them in float32:
+    torch's autocast would make them float16 there, whose small gradients vanish.
     """
 
     def __init__(self, preset: Preset, words: int) -> None:
@@ -45,7 +58,8 @@ class QuestionEncoder(nn.Module):
         Raises ConfigError for a question of more than `question_length` words.
         """
         kind = tokens.device.type
-        with torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bf16" and kind == "cpu"):
+        bfloat16 = self.precision == "bf16" and kind == "cpu" and _has_bfloat16_lstm()
+        with torch.autocast(kind, torch.bfloat16, enabled=bfloat16):
             vectors = self._read(tokens)
         return vectors.to(self.embedding.weight.dtype)
 

@@ -112,13 +112,13 @@ def train(
     vocabulary = vocabulary or train_split.vocabulary
     device = torch.device(device)
     workers = Workers.join(device)
-    recipe = msgspec.structs.replace(recipe, precision=choose_precision(recipe.precision, device))
+    folder = TrainingFolder(out)
+    recipe = msgspec.structs.replace(recipe, precision=_precision(recipe, folder, resume_from, device, workers))
     inputs = NetworkInputs.of(train_split, preset, vocabulary, device, resident=True)
     wording = _wording(preset, recipe, vocabulary)
     NetworkInputs.of(val_split, preset, vocabulary)  # a wrong val split must show before an epoch, not after it
     for epoch in recipe.stage_starts():  # and so must too few questions
         order_of(recipe, epoch, train_split)
-    folder = TrainingFolder(out)
 
     torch.manual_seed(recipe.seed)
     network = RelationNetwork(preset, vocabulary)
@@ -141,6 +141,7 @@ def train(
     if show and recipe.held_out:
         print(f"validating on the {recipe.held_out:,} training scenes held out, not on val", flush=True)
     if show:
+        print(f"computing in {recipe.precision}", flush=True)
         print(
             f"a step holds up to about {step_memory(network, recipe, device) / 1e9:.1f} GB beside the data", flush=True
         )
@@ -174,6 +175,22 @@ def train(
                 break
     workers.wait()
     return folder
+
+
+def _precision(
+    recipe: Recipe, folder: TrainingFolder, resume_from: Path | str | None, device: torch.device, workers: Workers
+) -> str:
+    """The precision of a training: as asked for; with "auto" as it began, or measured once, for all processes."""
+    if recipe.precision != "auto":
+        return choose_precision(recipe.precision, device)
+    source = folder.state()
+    if not source.is_file() and resume_from:
+        source = resume_source(Path(resume_from))
+    if source.is_file():
+        begun: str = load_state(source)["config"]["recipe"]["precision"]
+        return begun
+    chosen = choose_precision("auto", device) if workers.leads else ""
+    return "bf16" if workers.any(chosen == "bf16", device) else "fp32"
 
 
 def _start(

@@ -114,7 +114,8 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any], where: Path) -
     for part, values in now.items():
         for key, value in values.items():
             found = before.get(part, {}).get(key)
-            if found != value and not (part == "recipe" and key in _may_change(now["recipe"])):
+            # A training may move to a machine that computes faster in another precision, if that is asked for.
+            if found != value and not (part == "recipe" and key in {*_may_change(now["recipe"]), "precision"}):
                 raise ConfigError(
                     f"{where} holds a training with {part} {key} = {_short(found)}, and {_short(value)} was asked for. "
                     "Give the same options to continue it, or another folder to start a new one."
