@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6, metavar="N")
     parser.add_argument("--scenes", type=int, default=4000, metavar="N")
     options = parser.parse_args()
-    recipe = {"epochs": options.epochs, "batch_size": 64, "learning_rate": 1e-3, "rate_gamma": 1, "weight_decay": 0}
+    recipe = {"epochs": options.epochs, "batch_size": 64, "lr": 1e-3, "lr_gamma": 1, "weight_decay": 0}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         clevr = synthesize(

@@ -130,7 +130,7 @@ def train_lstm(train: int, val: int, epochs: int) -> None:
             open_split(clevr, name, images=None, cache=Path(folder) / "cache", show=False) for name in ("train", "val")
         ]
         preset = load_preset("question-only")
-        recipe = Recipe(epochs=epochs, learning_rate=1e-3, rate_gamma=1.0, batch_size=256, weight_decay=1e-5)
+        recipe = Recipe(epochs=epochs, lr=1e-3, lr_gamma=1.0, batch_size=256, weight_decay=1e-5)
         start = time.perf_counter()
         run = train_network(preset, recipe, *splits, Path(folder) / "run", vocabulary=clevr_v1(), show=False)
         seconds = time.perf_counter() - start

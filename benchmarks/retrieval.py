@@ -78,7 +78,7 @@ def features(directory: Path, path: Path, count: int) -> None:
     weights = load_weights(path)
     split = open_split(directory, "val", images=weights.preset.image_size)
     pictures = np.arange(min(count, split.n_images))
-    layer = weights.preset.question_injection
+    layer = weights.preset.question_layer
     print(f"\n{'features':<16}{'pictures/s':>11}{'15,000':>10}{'peak GiB':>10}")
     print(f"{'(before)':<16}{'':>11}{'':>10}{peak():>10.2f}")
     for name, make in (

@@ -224,7 +224,7 @@ def pair_products(preset: Preset, inputs: NetworkInputs, size: int) -> float:
         rows = np.full(inputs.split.n_images, (preset.image_size // 2 ** len(preset.conv_channels)) ** 2)
     else:
         rows = np.minimum(inputs.split.n_objects.astype(int) + 1, preset.state_rows)
-    pairs, joins = rows**2, preset.question_injection
+    pairs, joins = rows**2, preset.question_layer
     before, after = (
         sum(2 * a * b for a, b in pairwise(widths))
         for widths in (preset.g_layers[: joins + 1], preset.g_layers[joins:])

@@ -111,8 +111,8 @@ def color_weights(color_questions: Path, tmp_path_factory: pytest.TempPathFactor
     sizes = {"g_layers": [64, 64], "f_layers": [64, 64], "lstm_hidden": 32, "dropout": 0}
     recipe = Recipe(
         epochs=22,
-        learning_rate=3e-3,
-        rate_gamma=1,
+        lr=3e-3,
+        lr_gamma=1,
         batch_size=64,
         weight_decay=0,
         forget_bias=2.0,

@@ -6,28 +6,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 import pytest
 from clevr_files import ClevrFiles
 
 from rnlib.__main__ import build_parser, main
 from rnlib.clevr import clevr_v1
-from rnlib.model import RelationNetwork, load_preset, save_weights
-from rnlib.training import TrainingFolder
+from rnlib.commands.options import parse_set
+from rnlib.fields import fields_of
+from rnlib.model import Preset, RelationNetwork, load_preset, save_weights
+from rnlib.retrieval import AttributeRecipe
+from rnlib.training import Recipe, TrainingFolder
 
-SMALL = ["--override", "g_layers=[8,8,8]", "f_layers=[8,8]", "lstm_hidden=8", "image_size=32"]
-QUICK = [
-    "--epochs",
-    "1",
-    "--learning-rate",
-    "1e-3",
-    "--rate-gamma",
-    "1",
-    "--vocabulary",
-    "clevr-v1.0",
-    "--device",
-    "cpu",
-]
+SMALL = ["--set", "g_layers=[8,8,8]", "f_layers=[8,8]", "lstm_hidden=8", "image_size=32"]
+QUICK = ["--set", "epochs=1", "lr=1e-3", "lr_gamma=1", "--vocabulary", "clevr-v1.0", "--device", "cpu"]
 
 
 def weights_file(folder: Path, preset: str = "original-sd") -> Path:
@@ -44,22 +37,21 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     return lines[0]
 
 
-def test_one_command_makes_its_data_trains_within_time_budgets_and_evaluates(
+def test_one_command_makes_its_data_trains_within_time_limits_and_evaluates(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def command(run: Path, minutes: str) -> list[str]:
-        data = ["--synthetic", "12:6:1", "--held-out", "4", "--cache", str(tmp_path / "cache"), "--group-questions"]
-        return [
-            *["train", "--preset", "ir-fp", "--out", str(run), *data, "--minutes", minutes, "--batch-size", "30"],
-            *[*QUICK, *SMALL],
-        ]
+    def command(run: Path, limit: str) -> list[str]:
+        data = ["--synthetic", "12:6:1", "--cache", str(tmp_path / "cache")]
+        fields = ["--set", "held_out=4", "group_questions=true", "batch_size=30"]
+        command = ["train", "--preset", "ir-fp", "--out", str(run), *data, "--time-limit", limit]
+        return [*command, *fields, *QUICK, *SMALL]
 
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert main(command(whole, "0")) == 0
     assert "accuracy on val" in capsys.readouterr().out
     assert main(command(parts, "1e-9")) == 0
     said = capsys.readouterr().out
-    assert "used up at epoch 1, step 1; the state is saved, run again to continue" in said
+    assert "is reached at epoch 1, step 1; the state is saved, run again to continue" in said
     assert "accuracy" not in said and (parts / "state" / "last.pt").stat().st_size < 1_000_000
     for _ in range(4):
         assert main(command(parts, "1e-9")) == 0
@@ -89,21 +81,28 @@ def test_a_profiles_file_gives_preset_and_recipe_and_options_override_it(
 ) -> None:
     params = tmp_path / "02_train_state_descriptions.yaml"
     params.write_text(
-        "run: mine\npreset: small-sd\noverrides: {g_layers: [8, 8], f_layers: [8, 8], dropout: 0.1}\nepochs: 7\n"
-        "vocabulary: clevr-v1.0\nlearning_rate: 2e-3\nweight_decay: 0\nfurther: {forget_bias: 1.5, held_out: 4}\n"
+        "run: mine\npreset: small-sd\ng_layers: [8, 8]\nf_layers: [8, 8]\ndropout: 0.1\nepochs: 7\nkeep: every:1\n"
+        "vocabulary: clevr-v1.0\nlr: 2e-3\nweight_decay: 0\nforget_bias: 1.5\nheld_out: 4\nlstm_hidden: 16\n"
     )
     data = ["--clevr", str(tiny_clevr), "--device", "cpu"]
-    assert main(["train", "--params", str(params), *data, "--out", str(tmp_path / "run"), "--epochs", "1"]) == 0
+    fields = ["--set", "epochs=1", "lstm_hidden=8", "lr_schedule=cosine", "curriculum=1:9:20"]
+    assert main(["train", *fields, "--params", str(params), *data, "--out", str(tmp_path / "run")]) == 0
     config = json.loads((tmp_path / "run/run.json").read_text())
     assert config["preset"]["name"] == "small-sd" and config["preset"]["g_layers"] == [8, 8]
-    assert config["preset"]["dropout"] == 0.1
+    assert (config["preset"]["dropout"], config["preset"]["lstm_hidden"]) == (0.1, 8)
+    assert TrainingFolder(tmp_path / "run").weights("epoch_0001").is_file()
     recipe = config["recipe"]
-    assert (recipe["epochs"], recipe["learning_rate"], recipe["forget_bias"], recipe["held_out"]) == (1, 2e-3, 1.5, 4)
-    assert recipe["rate_gamma"] == 1 and recipe["batch_size"] == 64  # the notebook's defaults
+    assert (recipe["epochs"], recipe["lr"], recipe["forget_bias"], recipe["held_out"]) == (1, 2e-3, 1.5, 4)
+    assert (recipe["lr_schedule"], recipe["curriculum"]) == ("cosine", "1:9:20")
+    assert recipe["lr_gamma"] == 1 and recipe["batch_size"] == 64  # the notebook's defaults
     capsys.readouterr()
     out = ("--out", tmp_path / "other")
     assert "neither" in refused(capsys, "train", *data, *out)
     assert "name a YAML file" in refused(capsys, "train", "--params", tmp_path / "none.yaml", *data, *out)
+    params.write_text("a: [1\n")
+    assert "name a YAML file" in refused(capsys, "train", "--params", params, *data, *out)
+    params.write_text("lr_schedul: cosine\n")
+    assert "Did you mean 'lr_schedule'" in refused(capsys, "train", "--params", params, *data, *out)
     params.write_text("epoch: 3\n")
     assert "Did you mean 'epochs'" in refused(capsys, "train", "--params", params, *data, *out)
 
@@ -132,29 +131,19 @@ def test_training_continues_with_the_same_command(
 ) -> None:
     command = ["train", "--preset", "question-only", "--clevr", str(tiny_clevr), "--out", str(tmp_path / "run"), *QUICK]
     assert main(command) == 0
-    assert main([*command, "--epochs", "2"]) == 0
+    assert main([*command, "--set", "epochs=2"]) == 0
     assert "continuing at epoch 2" in capsys.readouterr().out
     assert TrainingFolder(tmp_path / "run").history()["epoch"].tolist() == [1, 2]
 
 
-def test_named_overrides_reach_the_preset(tiny_clevr: Path, tmp_path: Path) -> None:
+def test_set_reaches_recipe_and_preset_and_the_last_value_counts(tiny_clevr: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    named = ["--dropout", "0.1", "--question-injection", "1"]
-    command = [
-        "train",
-        "--preset",
-        "original-sd",
-        "--clevr",
-        str(tiny_clevr),
-        "--out",
-        str(run),
-        *QUICK,
-        *SMALL,
-        *named,
-    ]
-    assert main(command) == 0
+    fields = ["--set", "dropout=0.2", "question_layer=1", "aggregation_layer=null", "--set", "dropout=0.1"]
+    command = ["train", "--preset", "original-sd", "--clevr", str(tiny_clevr), "--out", str(run)]
+    assert main([*command, *QUICK, *SMALL, *fields]) == 0
+    assert json.loads((run / "run.json").read_text())["recipe"]["lr"] == 1e-3
     preset = json.loads((run / "run.json").read_text())["preset"]
-    assert (preset["dropout"], preset["question_injection"], preset["g_layers"]) == (0.1, 1, [8, 8, 8])
+    assert (preset["dropout"], preset["question_layer"], preset["g_layers"]) == (0.1, 1, [8, 8, 8])
 
 
 def test_synthesize_check_and_prepare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,9 +185,17 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     fp.with_suffix(".json").rename(sd.with_suffix(".json"))
     assert "is not the file its JSON describes" in refused(capsys, *evaluate, tiny_clevr)
     assert "no preset 'orginal-fp'" in refused(capsys, *train, "orginal-fp")
-    assert "learning_rate" in refused(capsys, *train, "original-sd", "--learning-rate", "fast")
+    train_with = (*train, "original-sd", "--set")
+    assert "parameter 'lr': expected float, found 'fast' (str)" in refused(capsys, *train_with, "lr=fast")
+    assert "expected step or cosine, found 'cosinus'" in refused(capsys, *train_with, "lr_schedule=cosinus")
+    assert "expected list of 2 int, found [8]" in refused(capsys, *train_with, "f_layers=[8]")
+    assert "Expected `int` >= 1" in refused(capsys, *train_with, "batch_size=0")
+    assert "Did you mean 'lr_gamma'?" in refused(capsys, *train_with, "rate_gamma=1")
+    assert "found 'objects'" in refused(capsys, *train_with, "objects=none")  # that would be another preset
+    assert "found 'keep'" in refused(capsys, *train_with, "keep=last")  # an option of its own
+    assert "expected a value as in a YAML file" in refused(capsys, *train_with, "g_layers=[8")
     assert "every:N" in refused(capsys, *train, "original-sd", "--keep", "some")
-    assert "expected FIELD=VALUE" in refused(capsys, *train, "original-sd", "--override", "dropout")
+    assert "expected --set NAME=VALUE" in refused(capsys, *train_with, "dropout")
     assert "expected the vocabulary" in refused(capsys, *train, "original-sd", "--vocabulary", "trian")
     assert "cannot read" in refused(capsys, *train, "original-sd", "--vocabulary", tmp_path / "folder.json")
     assert "expected a device" in refused(capsys, *train, "original-sd", "--device", "tpu")
@@ -227,7 +224,7 @@ def test_an_answer_outside_the_vocabulary_of_the_weights(tmp_path: Path, capsys:
     files.write()
     run = tmp_path / "run"
     message = refused(
-        capsys, "train", "--preset", "question-only", "--clevr", files.root, "--out", run, "--epochs", "1"
+        capsys, "train", "--preset", "question-only", "--clevr", files.root, "--out", run, "--set", "epochs=1"
     )
     assert "answer '9'" in message and "not among the 4 answers" in message
     assert not run.exists()
@@ -240,6 +237,34 @@ def test_help_explains_every_command() -> None:
     for name, command in actions.choices.items():
         for action in command._actions:
             assert action.help or action.dest == "split" or action.choices or action.metavar == "N", (name, action.dest)
+
+
+def test_help_lists_every_field_with_type_default_and_meaning(capsys: pytest.CaptureFixture[str]) -> None:
+    for command, structs in (("train", (Recipe, Preset)), ("train-attributes", (AttributeRecipe, Preset))):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        lines = capsys.readouterr().out.splitlines()
+        for field in (name for struct in structs for name in struct.__struct_fields__):
+            rows = [line for line in lines if line.startswith(f"  {field} ")]
+            assert len(rows) == (0 if field in ("name", "objects") else 1), field
+            assert all(len(row.split(maxsplit=3)) == 4 for row in rows)
+    assert fields_of(Recipe)["lr_schedule"][:3] == ("lr_schedule", "step or cosine", '"step"')
+    assert fields_of(Preset)["aggregation_layer"][:3] == ("aggregation_layer", "int or null", "null")
+    assert fields_of(Preset)["f_layers"][:3] == ("f_layers", "list of 2 int", "[256, 256]")
+
+
+@pytest.mark.parametrize("recipe", [Recipe, AttributeRecipe])
+def test_every_field_has_a_meaning_and_a_name_of_its_own(recipe: type[msgspec.Struct]) -> None:
+    assert all(field.meaning for struct in (recipe, Preset) for field in fields_of(struct).values())
+    assert not set(recipe.__struct_fields__) & set(Preset.__struct_fields__)
+    options = {"preset", "params", "set", "vocabulary", "keep", "time_limit", "init_from", "init_conv", "device", "out"}
+    assert not options & set(recipe.__struct_fields__ + Preset.__struct_fields__)
+
+
+def test_values_of_set_are_read_as_in_yaml() -> None:
+    given = ["lr=1e-3", "g_layers=[8, 8]", "curriculum=28:4:6", "keep=every:2", "held_out=", "augment=no", "x=a=b"]
+    read = {"lr": "1e-3", "g_layers": [8, 8], "curriculum": "28:4:6", "keep": "every:2", "held_out": ""}
+    assert parse_set(given) == read | {"augment": False, "x": "a=b"}
 
 
 def test_the_exit_code_reaches_the_shell(tmp_path: Path) -> None:

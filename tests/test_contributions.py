@@ -48,7 +48,7 @@ def g(network: RelationNetwork, first: Tensor, second: Tensor, question: Tensor)
     assert network.relations is not None
     hidden = torch.cat([first, second])
     for index, layer in enumerate(network.relations.layers):
-        if index == network.preset.question_injection:
+        if index == network.preset.question_layer:
             hidden = torch.cat([hidden, question])
         hidden = torch.relu(layer(hidden))
     return hidden

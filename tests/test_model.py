@@ -74,7 +74,7 @@ def naive_forward(network: RelationNetwork, visual: Tensor, tokens: Tensor) -> T
             for first in objects:  # the seed's first block is the object that varies fastest
                 hidden = torch.cat([first, second])
                 for index, layer in enumerate(network.relations.layers):
-                    if index == network.preset.question_injection:
+                    if index == network.preset.question_layer:
                         hidden = torch.cat([hidden, question])
                     hidden = torch.relu(layer(hidden))
                 total = total + hidden
@@ -211,7 +211,7 @@ def test_pieces_of_any_size_kept_or_computed_again_give_the_naive_values_and_gra
 ) -> None:
     monkeypatch.setitem(pairs_module.PIECE, "cpu", piece)
     monkeypatch.setattr(pairs_module, "KEPT", {"cpu": kept})
-    network = small_network(kind, question_injection=injection).double()
+    network = small_network(kind, question_layer=injection).double()
     visual, tokens = random_inputs(network, 7)
     visual = visual.double()
     if kind == "original-sd":
@@ -322,9 +322,9 @@ def test_the_shipped_presets_are_the_seeds() -> None:
 
 def test_a_preset_comes_from_a_file_and_takes_overrides(tmp_path: Path) -> None:
     file = tmp_path / "mine.json"
-    file.write_text(json.dumps({"objects": "state", "g_layers": [32, 32], "question_injection": 1}))
+    file.write_text(json.dumps({"objects": "state", "g_layers": [32, 32], "question_layer": 1}))
     preset = load_preset(file, {"dropout": "0.25"})
-    assert (preset.name, preset.question_injection, preset.dropout) == ("mine", 1, 0.25)
+    assert (preset.name, preset.question_layer, preset.dropout) == ("mine", 1, 0.25)
 
 
 def test_the_seeds_own_config_file_is_read(tmp_path: Path) -> None:
@@ -347,7 +347,7 @@ def test_the_seeds_own_config_file_is_read(tmp_path: Path) -> None:
         ("orginal-fp", {}, "no preset 'orginal-fp': expected one of original-fp"),
         ("original-fp", {"droput": 0.1}, "droput"),
         ("original-fp", {"dropout": 1.5}, "dropout"),
-        ("original-fp", {"question_injection": 4}, "below the 4 layers"),
+        ("original-fp", {"question_layer": 4}, "below the 4 layers"),
         ("original-sd", {"g_layers": []}, "at least one layer"),
     ],
 )

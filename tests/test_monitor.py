@@ -24,7 +24,7 @@ from rnlib.widgets.monitor import Monitor
 from rnlib.widgets.monitoring import Monitoring
 
 SMALL = {"g_layers": [8, 8], "f_layers": [8, 8], "lstm_hidden": 8, "word_embedding": 4}
-FIELDS = {"epochs": 2, "batch_size": 40, "learning_rate": 1e-3, "rate_gamma": 1, "log_every": 1, "seed": 3}
+FIELDS = {"epochs": 2, "batch_size": 40, "lr": 1e-3, "lr_gamma": 1, "log_every": 1, "seed": 3}
 PATIENCE = 60.0  # seconds for a thread to do what it is asked
 
 
@@ -193,6 +193,40 @@ def test_a_training_in_the_thread_can_be_stopped_and_gone_on_with(
     monitoring.start(1)
     assert monitoring.wait(PATIENCE)
     assert len(monitoring.history()) == 2 and len(monitoring.steps()) == 2 * steps
+
+
+def test_the_steps_of_an_epoch_are_all_counted_after_going_on_within_it(
+    splits: tuple[Split, Split], tmp_path: Path, when: Callable[..., None]
+) -> None:
+    folder, train_on = TrainingFolder(tmp_path), trainer(splits, tmp_path)
+    when(4, lambda: request(folder, "stop"))
+    with pytest.raises(KeyboardInterrupt):
+        train_on(recipe=recipe())
+    stopped = progress_of(folder)
+    when(5, lambda: request(folder, "stop"))
+    with pytest.raises(KeyboardInterrupt):
+        train_on(recipe=recipe())
+    gone_on = progress_of(folder)
+    assert stopped is not None and gone_on is not None
+    assert stopped.of_steps == gone_on.of_steps == -(-splits[0].n_questions // FIELDS["batch_size"])
+    assert (stopped.step, gone_on.step) == (4, 5)
+
+
+def test_a_cosine_goes_on_to_its_end_and_no_further(
+    splits: tuple[Split, Split], tmp_path: Path, when: Callable[..., None]
+) -> None:
+    """Another number of epochs is another cosine: `train_in` would begin a new training elsewhere, unwatched."""
+    folder, train_on, cosine = TrainingFolder(tmp_path), trainer(splits, tmp_path), recipe(lr_schedule="cosine")
+    when(2, lambda: request(folder, "stop"))
+    with pytest.raises(KeyboardInterrupt):
+        train_on(recipe=cosine)
+    monitoring = Monitoring(folder, train_on, cosine)
+    with pytest.raises(ConfigError, match=r"expected the other 2 of the 2 epochs .* found 5 epochs"):
+        monitoring.start(5)
+    monitoring.start(2)
+    assert monitoring.wait(PATIENCE) and monitoring.outcome == "all 2 epochs are done"
+    with pytest.raises(ConfigError, match=r"expected no more of the 2 epochs .* \(init_from\)"):
+        monitoring.start(1)
 
 
 def test_a_training_that_fails_in_the_thread_says_so(tmp_path: Path) -> None:

@@ -17,12 +17,12 @@ import pytest
 
 from rnlib.errors import DataError
 from rnlib.files import read_json
-from rnlib.model import load_preset
+from rnlib.model import preset_of
 from rnlib.runs import notebook_names, profiles, run_profile
 from rnlib.runs.parameters import check_parameters, declared_parameters
 from rnlib.runs.profiles import profile_parameters
 from rnlib.runs.root import notebook_path
-from rnlib.training import recipe_of
+from rnlib.training import FIELDS, recipe_of
 
 NAMES = notebook_names()
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,8 +88,10 @@ def test_every_profile_fits_the_parameters_of_the_notebook(name: str) -> None:
     declared = declared_parameters(notebook_path(name))
     assert {"run", "clevr", "cache"} <= {parameter.name for parameter in declared}
     for profile in profiles():
-        values = check_parameters(declared, profile_parameters(profile, name))
-        assert values["run"] == profile
+        given = profile_parameters(profile, name)
+        check_parameters(declared, given)
+        if (ROOT / "params" / profile / f"{name}.yaml").is_file():
+            assert given["run"] == profile
     assert {parameter.name: parameter.default for parameter in declared}["run"] == "smoke"
 
 
@@ -97,14 +99,36 @@ def test_every_profile_fits_the_parameters_of_the_notebook(name: str) -> None:
 @pytest.mark.parametrize("name", ["02_train_state_descriptions", "03_train_from_pixels"])
 def test_the_presets_and_recipes_of_the_profiles_are_valid(profile: str, name: str) -> None:
     values = check_parameters(declared_parameters(notebook_path(name)), profile_parameters(profile, name))
-    preset = load_preset(values["preset"], values["overrides"])
+    preset = preset_of(values)
     assert preset.objects == ("state" if name.startswith("02") else "pixels")
     assert recipe_of(values).epochs == values["epochs"]
 
 
-def test_a_profile_for_the_real_data_asks_for_it() -> None:
+@pytest.mark.parametrize("profile", ["clevr", "seed-recipe"])
+@pytest.mark.parametrize("only", [None, *NAMES])
+def test_a_profile_for_the_real_data_asks_for_it(profile: str, only: str | None) -> None:
+    """Whichever of its notebooks, those without a file too: none may fall back on a synthetic set."""
     with pytest.raises(DataError, match=r"give --clevr DIR"):
-        run_profile("clevr")
+        run_profile(profile, only=[only] if only else None)
+
+
+def test_a_profile_has_no_file_that_sets_nothing() -> None:
+    for profile in profiles():
+        files = sorted((ROOT / "params" / profile).glob("*.yaml"))
+        idle = [path for path in files if set(profile_parameters(profile, path.stem)) <= {"run", "clevr"}]
+        assert len(idle) == (1 if profile == "smoke" else 0), idle  # git keeps no empty folder
+
+
+@pytest.mark.parametrize("name", ["02_train_state_descriptions", "03_train_from_pixels"])
+def test_no_variable_of_a_training_notebook_is_taken_for_a_field(name: str) -> None:
+    """The cell that validates takes every variable with a field's name for one; so it can be run again."""
+    declared = {parameter.name for parameter in declared_parameters(notebook_path(name))}
+    nodes = [node for cell in cells(name, "code") for node in ast.walk(ast.parse(cell.source))]
+    stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    imports = [alias for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names]
+    names = stored | {alias.asname or alias.name for alias in imports}
+    assert {"parameters", "recipe", "torch"} <= names
+    assert not names & set(FIELDS) - declared
 
 
 def test_the_profiles_are_there() -> None:
@@ -161,13 +185,8 @@ def test_profile_clevr_runs_on_a_directory_in_v1_form(
     monkeypatch.delenv("RNLIB_ROOT", raising=False)
     trained: dict[str, Any] = {"epochs": 1}
     trained["vocabulary"] = "clevr-v1.0"  # 24 pictures' questions do not have all answers
-    trained["overrides"] = {"g_layers": [8, 8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8}
-    own = profile_parameters("clevr", "02_train_state_descriptions")["further"]
-    states = {
-        **trained,
-        "train_questions": 60,
-        "further": {**own, "curriculum": "1:10:20", "held_out": 4},
-    }  # of 24 pictures
+    trained |= {"g_layers": [8, 8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8}
+    states = {**trained, "train_questions": 60, "curriculum": "1:10:20", "held_out": 4}  # of 24 pictures
     retrieval = {"database": 12, "judged": 6, "neighbours": 3, "recall_at": [2, 5]}
     retrieval |= {"attribute_epochs": 1, "attribute_share": 1.0}
     run_profile("clevr", clevr=tiny_clevr, run="v1", parameters=states, only=["02"])

@@ -18,7 +18,7 @@ from rnlib.model.released import SEED_FILES, SeedFile, find_weights, released, s
 from rnlib.training import TrainingFolder
 from rnlib.training.curves import reference_curves
 
-SMALL = ["--override", "g_layers=[8,8,8]", "f_layers=[8,8]", "lstm_hidden=8"]
+SMALL = ["--set", "g_layers=[8,8,8]", "f_layers=[8,8]", "lstm_hidden=8"]
 
 
 def test_every_shipped_file_is_what_its_json_says_and_has_a_card() -> None:
@@ -75,8 +75,9 @@ def test_the_seeds_checksums_are_those_of_its_files(seed_weights: Path) -> None:
 def test_a_training_becomes_a_release(tiny_clevr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, out, data = tmp_path / "run", tmp_path / "weights", ["--clevr", str(tiny_clevr)]
     to = ["--trained-on", "toy", "--out", str(out)]
-    quick = ["--epochs", "2", "--learning-rate", "1e-3", "--rate-gamma", "1", "--vocabulary", "clevr-v1.0"]
-    command = ["train", "--preset", "small-sd", *data, "--out", str(run), *quick, "--held-out", "4", "--device", "cpu"]
+    quick = ["--set", "epochs=2", "lr=1e-3", "lr_gamma=1", "--vocabulary", "clevr-v1.0"]
+    fields = ["--set", "held_out=4", "--device", "cpu"]
+    command = ["train", "--preset", "small-sd", *data, "--out", str(run), *quick, *fields]
     assert main([*command, *SMALL]) == 0
     said = [
         "--name",
@@ -138,17 +139,17 @@ def test_a_training_becomes_a_release(tiny_clevr: Path, tmp_path: Path, capsys: 
     assert not (out / "x.safetensors").exists()
 
 
-def test_a_grown_networks_release_counts_what_its_start_had_seen(
+def test_a_release_counts_what_its_start_had_seen(
     tiny_clevr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "weights"
     said = ["--trained-on", "toy", "--about", "A test."]
-    quick = ["--epochs", "2", "--learning-rate", "1e-3", "--rate-gamma", "1", "--vocabulary", "clevr-v1.0"]
+    quick = ["--set", "epochs=2", "lr=1e-3", "lr_gamma=1", "--vocabulary", "clevr-v1.0"]
     command = ["train", "--preset", "small-sd", "--clevr", str(tiny_clevr), "--device", "cpu", *quick]
     assert main([*command, "--out", str(tmp_path / "small"), *SMALL]) == 0
     assert main(["release", str(tmp_path / "small"), "--name", "small", "--out", str(out), *said]) == 0
-    larger = [SMALL[0], "g_layers=[72,8,8,8]", "question_injection=1", *SMALL[2:]]
-    start = ["--grow-from", str(out / "small.safetensors")]
+    larger = [SMALL[0], "g_layers=[72,8,8,8]", "question_layer=1", *SMALL[2:]]
+    start = ["--init-from", str(out / "small.safetensors")]
     assert main([*command, "--out", str(tmp_path / "large"), *start, *larger]) == 0
     assert main(["release", str(tmp_path / "large"), "--name", "large", "--out", str(out), *said]) == 0
     info = json.loads((out / "small.json").read_text())

@@ -19,7 +19,7 @@ SMALL = {"g_layers": [7, 6, 9, 5, 4], "f_layers": [9, 7], "lstm_hidden": 6, "wor
 
 def avf_network(aggregation: int, injection: int) -> RelationNetwork:
     torch.manual_seed(0)
-    preset = load_preset("avf-fp", {**SMALL, "aggregation": aggregation, "question_injection": injection})
+    preset = load_preset("avf-fp", {**SMALL, "aggregation_layer": aggregation, "question_layer": injection})
     network = RelationNetwork(preset, clevr_v1()).double().eval()
     assert network.relations is not None
     with torch.no_grad():
@@ -48,15 +48,15 @@ def double_loop(network: RelationNetwork, visual: Tensor, tokens: Tensor) -> Ten
     assert relations is not None
     outputs = []
     for objects, question in zip(network.objects(visual), network.question(tokens), strict=True):
-        total, n = torch.zeros(preset.g_layers[preset.aggregation], dtype=torch.float64), len(objects)
+        total, n = torch.zeros(preset.g_layers[preset.aggregation_layer], dtype=torch.float64), len(objects)
         for i, second in enumerate(objects):
             for j, first in enumerate(objects):
                 hidden = torch.cat([first, second])
-                for layer in relations.layers[: preset.aggregation + 1]:
+                for layer in relations.layers[: preset.aggregation_layer + 1]:
                     hidden = torch.relu(layer(hidden))
                 total = total + relations.pair_weights[i * n + j] * hidden
-        for index in range(preset.aggregation + 1, len(relations.layers)):
-            if index == preset.question_injection:
+        for index in range(preset.aggregation_layer + 1, len(relations.layers)):
+            if index == preset.question_layer:
                 total = torch.cat([total, question])
             total = torch.relu(relations.layers[index](total))
         outputs.append(network.answer(total[None])[0])
@@ -89,7 +89,7 @@ def test_pieces_and_shared_scenes_change_nothing(piece: int, kept: int, monkeypa
 
 def test_the_preset_is_the_published_one() -> None:
     preset = load_preset("avf-fp")
-    assert preset.g_layers == (256, 256, 256, 512, 256, 256, 256) and preset.aggregation == 3
+    assert preset.g_layers == (256, 256, 256, 512, 256, 256, 256) and preset.aggregation_layer == 3
     network = RelationNetwork(preset, clevr_v1())
     assert network.relations is not None and network.relations.pair_weights.shape == (64 * 64,)
     assert [network.relations.linear(index).in_features for index in range(7)] == [52, 256, 256, 256, 640, 256, 256]
@@ -101,10 +101,10 @@ def test_the_preset_is_the_published_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"aggregation": 4}, {"question_injection": 3}, {"objects": "state"}, {"aggregation": -1}]
+    "fields", [{"aggregation_layer": 4}, {"question_layer": 3}, {"objects": "state"}, {"aggregation_layer": -1}]
 )
 def test_a_wrong_aggregation_is_one_clear_error(fields: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match="aggregation"):
+    with pytest.raises(ConfigError, match="aggregation_layer"):
         load_preset("avf-fp", fields)
 
 
@@ -113,16 +113,16 @@ def test_a_network_without_aggregation_has_none() -> None:
     assert network.relations is not None
     with pytest.raises(ValueError, match="behind g"):
         network.relations.aggregate(torch.rand(1, 4, 26))
-    avf = RelationNetwork(load_preset("avf-fp", {"image_size": 32, "question_injection": 5}), clevr_v1())
+    avf = RelationNetwork(load_preset("avf-fp", {"image_size": 32, "question_layer": 5}), clevr_v1())
     assert avf.relations is not None
     with pytest.raises(ValueError, match="aggregated behind layer 3"):
         avf.relations.pair_inputs(torch.rand(1, 4, 26), 4)
 
 
 def test_it_trains_and_comes_back_from_disk(tiny_clevr: Path, tmp_path: Path) -> None:
-    preset = load_preset("avf-fp", SMALL | {"aggregation": 2, "question_injection": 3})
+    preset = load_preset("avf-fp", SMALL | {"aggregation_layer": 2, "question_layer": 3})
     splits = [open_split(tiny_clevr, name, images=32, show=False) for name in ("train", "val")]
-    recipe = Recipe(epochs=2, batch_size=60, learning_rate=1e-2, rate_gamma=1.0, group_questions=True)
+    recipe = Recipe(epochs=2, batch_size=60, lr=1e-2, lr_gamma=1.0, group_questions=True)
     folder = train(preset, recipe, *splits, tmp_path, vocabulary=clevr_v1(), show=False)
     losses = folder.history()["train_loss"]
     assert losses.iloc[1] < losses.iloc[0]

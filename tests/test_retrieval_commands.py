@@ -25,7 +25,7 @@ def test_features_of_weights_and_of_the_baseline_are_ranked(
     tiny_clevr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = ["--clevr", str(tiny_clevr)]
-    small = ["--override", "image_size=32", "conv_channels=[4,4,4]", "--epochs", "1", "--share", "1"]
+    small = ["--set", "image_size=32", "conv_channels=[4,4,4]", "epochs=1", "share=1"]
     assert main(["train-attributes", *data, "--out", str(tmp_path / "cnn"), *small, "--device", "cpu"]) == 0
     assert "best mean average precision" in capsys.readouterr().out
     files = []
@@ -73,8 +73,9 @@ def test_wrong_input_is_one_line_and_leaves_nothing(
     assert "found no such file" in refused(
         capsys, "retrieve", "--features", tmp_path / "no.safetensors", "--out", out, "--clevr", tiny_clevr
     )
-    attributes = ("train-attributes", "--clevr", tiny_clevr, "--out", out, "--override", "image_size=32")
-    assert "recipe of the classifier" in refused(capsys, *attributes, "--share", "2")
-    assert "a preset that reads pixels" in refused(capsys, *attributes, "--preset", "ir-sd", "--share", "1")
+    attributes = ("train-attributes", "--clevr", tiny_clevr, "--out", out, "--set", "image_size=32")
+    assert "'share': expected float, found 2" in refused(capsys, *attributes, "share=2")
+    assert "a preset that reads pixels" in refused(capsys, *attributes, "share=1", "--preset", "ir-sd")
+    assert "a field of the classifier's recipe or of the preset" in refused(capsys, *attributes, "lr_gamma=2")
     assert "pictures that all have the same ones" in refused(capsys, *attributes)  # 5 % of 12 pictures
     assert not out.exists()

@@ -12,8 +12,7 @@ from sklearn.metrics import average_precision_score
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.errors import ConfigError, DataError, WeightsError
-from rnlib.model import RelationNetwork, Weights, load_preset, load_weights, save_weights, state_rows
-from rnlib.model import transfer_convolutions as transfer
+from rnlib.model import RelationNetwork, Weights, init_convolutions, load_preset, load_weights, save_weights, state_rows
 from rnlib.retrieval import (
     AttributeRecipe,
     FeatureSet,
@@ -120,7 +119,7 @@ def test_features_that_weights_do_not_have_are_refused(split: Split, tiny_clevr:
     two, test = np.arange(2), open_split(tiny_clevr, "test", images=None, show=False)
     for layer in (-1, 2, 3):
         with pytest.raises(ConfigError, match=rf"layer of g from 0 to 1, where the question joins.*found {layer}"):
-            pair_features(small_weights(question_injection=1), split, two, layer)
+            pair_features(small_weights(question_layer=1), split, two, layer)
     with pytest.raises(ConfigError, match=r"layer of g from 0 to 3, behind which its pairs are aggregated.*found 4"):
         pair_features(small_weights("avf-fp"), split, two, 4)
     with pytest.raises(ConfigError, match=r"no aggregated features.*avf-fp"):
@@ -204,7 +203,7 @@ def test_a_damaged_file_is_one_clear_error(split: Split, tmp_path: Path) -> None
 
 # The classifier of attributes
 
-QUICK = AttributeRecipe(epochs=3, batch_size=8, learning_rate=1e-3, share=1.0)
+QUICK = AttributeRecipe(epochs=3, batch_size=8, lr=1e-3, share=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +239,7 @@ def test_average_precision_is_scikit_learns() -> None:
 def test_an_interrupted_training_goes_on_bit_for_bit(splits: tuple[Split, Split], tmp_path: Path) -> None:
     preset = load_preset("ir-fp", SMALL)
     whole = train_attributes(preset, QUICK, *splits, tmp_path / "whole", show=False)
-    short = AttributeRecipe(epochs=1, batch_size=8, learning_rate=1e-3, share=1.0)
+    short = AttributeRecipe(epochs=1, batch_size=8, lr=1e-3, share=1.0)
     train_attributes(preset, short, *splits, tmp_path / "parts", show=False)
     parts = train_attributes(preset, QUICK, *splits, tmp_path / "parts", show=False)
     one, other = (load_file(folder.weights("last")) for folder in (whole, parts))
@@ -250,7 +249,7 @@ def test_an_interrupted_training_goes_on_bit_for_bit(splits: tuple[Split, Split]
     assert whole.history()["train_loss"].iloc[-1] < whole.history()["train_loss"].iloc[0]
     with pytest.raises(ConfigError, match="holds 3 epochs, and 1 were asked for"):
         train_attributes(preset, short, *splits, tmp_path / "whole", show=False)
-    other_recipe = AttributeRecipe(epochs=5, batch_size=4, learning_rate=1e-3, share=1.0)
+    other_recipe = AttributeRecipe(epochs=5, batch_size=4, lr=1e-3, share=1.0)
     with pytest.raises(ConfigError, match="holds a training with recipe batch_size = 8, and 4 was asked for"):
         train_attributes(preset, other_recipe, *splits, tmp_path / "whole", show=False)
 
@@ -264,7 +263,7 @@ def test_the_classifier_gives_features_and_convolutions(splits: tuple[Split, Spl
     made = conv_features(weights, val, np.arange(4))
     assert {name: values.shape for name, values in made.items()} == {"mean": (4, 4), "max": (4, 4), "flat": (4, 64)}
     network = small_weights().network
-    transfer(network, path)
+    init_convolutions(network, path)
     for name, tensor in network.objects.state_dict().items():
         assert torch.equal(tensor, weights.network.objects.state_dict()[name])
     # The two kinds of weights are not taken for one another.
@@ -274,7 +273,7 @@ def test_the_classifier_gives_features_and_convolutions(splits: tuple[Split, Spl
     with pytest.raises(WeightsError, match="expected the format rnlib-attributes-1, found rnlib-weights-1"):
         load_attribute_weights(relational)
     with pytest.raises(WeightsError, match="kernels"):
-        transfer(small_weights(conv_channels=[4, 4, 5]).network, path)
+        init_convolutions(small_weights(conv_channels=[4, 4, 5]).network, path)
 
 
 def test_the_classifier_wants_pictures_and_scenes(

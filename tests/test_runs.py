@@ -340,6 +340,57 @@ def test_plain_papermill_works_and_its_undeclared_names_are_refused(project: Pro
         papermill.execute_notebook(source, executed, parameters={"rat": 1}, progress_bar=False)
 
 
+TRAINS = RUN_LINE + 'preset: str = "small-sd"  # architecture\nepochs: int = 2  # passes\n'
+SHOW = "print({name: parameters[name] for name in ('epochs', 'ema', 'g_layers', 'lr_schedule') if name in parameters})"
+
+
+def test_a_training_notebook_takes_fields_without_a_line(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
+    project.notebook("01_first", SHOW, parameters=TRAINS)
+    project.notebook("02_second")
+    (project.root / "params" / "demo" / "01_first.yaml").write_text("lr_schedule: cosine\ng_layers: [8, 8]\n")
+    fields = {"ema": "1e-1", "g_layers": (4, 4)}
+    root = run_profile("demo", parameters=fields)
+    printed = capfd.readouterr()
+    shown = {"epochs": 2, "ema": 0.1, "g_layers": [4, 4], "lr_schedule": "cosine"}
+    assert f"{shown}\n" in printed.out
+    assert "unknown parameter" not in (printed.out + printed.err).lower()
+    assert read_json(root / "01_first" / "done.json")["parameters"].items() >= shown.items()
+    run_profile("demo", parameters=fields)
+    assert "01_first: done before" in capfd.readouterr().out
+    run_profile("demo", parameters={"ema": 0.2}, only=["01"])
+    assert "01_first: done in" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("parameters", "text"),
+    [
+        ({"lr_schedul": "cosine"}, "found 'lr_schedul'. Did you mean 'lr_schedule'?"),
+        ({"lr_schedule": "cosinus"}, "parameter 'lr_schedule': expected step or cosine, found 'cosinus' (str)"),
+        ({"epochs": 0}, "parameter 'epochs': expected int, found 0 (int): Expected `int` >= 1"),
+        ({"f_layers": [8, 8, 8]}, "parameter 'f_layers': expected list of 2 int"),
+        ({"lr": 1.0}, "recipe: with lr_gamma = 2.0 expected a start of at most lr_max"),
+        ({"objects": "state"}, "found 'objects'"),
+    ],
+)
+def test_a_wrong_field_is_refused_before_anything_runs(project: Project, parameters: dict[str, Any], text: str) -> None:
+    project.notebook("01_first", parameters=TRAINS)
+    with pytest.raises(ConfigError) as raised:
+        run_profile("demo", parameters=parameters)
+    assert text in str(raised.value)
+    assert not project.output().exists()
+
+
+def test_fields_reach_a_notebook_by_plain_papermill(project: Project) -> None:
+    source = project.notebook("01_first", SHOW, parameters=TRAINS)
+    project.output("demo").mkdir(parents=True)
+    executed = project.output("demo", "01_first.ipynb")
+    given = {"run": "demo", "ema": "5e-1"}
+    papermill.execute_notebook(source, executed, parameters=given, progress_bar=False)
+    assert "{'epochs': 2, 'ema': 0.5}" in executed.read_text()
+    with pytest.raises(papermill.PapermillExecutionError, match=r"found 'emma'. Did you mean 'ema'\?"):
+        papermill.execute_notebook(source, executed, parameters={"emma": 1}, progress_bar=False)
+
+
 # The committed notebooks
 
 
@@ -376,17 +427,17 @@ def test_widgets_are_left_out_of_committed_notebooks() -> None:
     assert json.dumps(notebook.metadata.kernelspec) != "{}"
 
 
-def test_a_time_budget_ends_a_notebooks_training_with_an_error_and_it_goes_on(
+def test_a_time_limit_ends_a_notebooks_training_with_an_error_and_it_goes_on(
     tiny_clevr: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RNLIB_OUTPUTS", str(tmp_path / "outputs"))
     train_split, val_split = (open_split(tiny_clevr, name, images=None, show=False) for name in ("train", "val"))
     preset = load_preset("small-sd", {"g_layers": [8, 8], "f_layers": [8, 8], "lstm_hidden": 8})
-    recipe = Recipe(epochs=1, batch_size=120, learning_rate=1e-3, rate_gamma=1)  # two steps
+    recipe = Recipe(epochs=1, batch_size=120, lr=1e-3, lr_gamma=1)  # two steps
     folder = RunFolder("demo", "02_train_state_descriptions")
 
-    def train(minutes: float) -> Path:
-        saving = Saving(minutes=minutes)
+    def train(time_limit: float) -> Path:
+        saving = Saving(time_limit=time_limit)
         return train_in(
             folder, "state", preset, recipe, train_split, val_split, clevr_v1(), saving=saving, show=False
         ).root

@@ -39,7 +39,7 @@ from rnlib.training.augment import MAX_ANGLE, augment, draw_augmentations, paddi
 from rnlib.training.order import epoch_order
 
 SMALL = {"g_layers": [8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8, "word_embedding": 4, "image_size": 32}
-RECIPE = {"epochs": 3, "batch_size": 40, "learning_rate": 1e-3, "rate_gamma": 1, "log_every": 2, "seed": 3}
+RECIPE = {"epochs": 3, "batch_size": 40, "lr": 1e-3, "lr_gamma": 1, "log_every": 2, "seed": 3}
 
 
 @pytest.fixture(scope="module")
@@ -74,31 +74,31 @@ def assert_same(first: TrainingFolder, second: TrainingFolder) -> None:
 def test_the_default_recipe_is_the_seeds() -> None:
     recipe = make_recipe({})
     assert (recipe.batch_size, recipe.weight_decay, recipe.clip_norm, recipe.epochs) == (640, 1e-4, 50, 350)
-    assert [recipe.rate_at(epoch) for epoch in (1, 18, 19, 39, 130, 139, 350)] == pytest.approx(
+    assert [recipe.lr_at(epoch) for epoch in (1, 18, 19, 39, 130, 139, 350)] == pytest.approx(
         [5e-6, 5e-6, 1e-5, 2e-5, 3.2e-4, 5e-4, 5e-4]
     )
-    assert make_recipe({"rate_max": 6.4e-4}).rate_at(139) == pytest.approx(6.4e-4)
+    assert make_recipe({"lr_max": 6.4e-4}).lr_at(139) == pytest.approx(6.4e-4)
 
 
 @given(epoch=st.integers(1, 400), gamma=st.floats(1, 3), step=st.integers(1, 50))
 def test_rate_and_batch_grow_and_stay_below_their_cap(epoch: int, gamma: float, step: int) -> None:
     recipe = make_recipe(
-        {"rate_gamma": gamma, "rate_step": step, "batch_gamma": gamma, "batch_step": step, "batch_size": 32}
+        {"lr_gamma": gamma, "lr_step": step, "batch_gamma": gamma, "batch_step": step, "batch_size": 32}
     )
-    assert recipe.rate_at(epoch) <= recipe.rate_at(epoch + 1) <= max(recipe.rate_max, recipe.learning_rate)
+    assert recipe.lr_at(epoch) <= recipe.lr_at(epoch + 1) <= max(recipe.lr_max, recipe.lr)
     assert recipe.batch_at(epoch) <= recipe.batch_at(epoch + 1) <= recipe.batch_max
 
 
 def test_gamma_one_is_a_constant_rate_even_above_the_cap() -> None:
-    assert make_recipe({"learning_rate": 1e-3, "rate_gamma": 1}).rate_at(200) == 1e-3
+    assert make_recipe({"lr": 1e-3, "lr_gamma": 1}).lr_at(200) == 1e-3
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"learning_rat": 1}, "learning_rat"),
-        ({"learning_rate": "fast"}, "learning_rate"),
-        ({"learning_rate": 0}, "learning_rate"),
+        ({"lr": "fast"}, "lr"),
+        ({"lr": 0}, "lr"),
         ({"batch_size": 0}, "batch_size"),
         ({"optimizer": "sgd"}, "optimizer"),
     ],
@@ -109,15 +109,15 @@ def test_a_wrong_recipe_is_one_clear_error(fields: dict[str, object], message: s
 
 
 @pytest.mark.parametrize(
-    "fields", [{"learning_rate": 1e-3, "rate_gamma": 2}, {"batch_size": 1000, "batch_gamma": 2, "batch_max": 640}]
+    "fields", [{"lr": 1e-3, "lr_gamma": 2}, {"batch_size": 1000, "batch_gamma": 2, "batch_max": 640}]
 )
 def test_a_start_above_the_cap_is_refused(fields: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match=r"expected a start of at most (rate|batch)_max"):
+    with pytest.raises(ConfigError, match=r"expected a start of at most (lr|batch)_max"):
         make_recipe(fields)
 
 
 def test_text_is_converted_as_yaml_may_leave_it() -> None:
-    assert make_recipe({"learning_rate": "1e-4", "epochs": "7"}).learning_rate == 1e-4
+    assert make_recipe({"lr": "1e-4", "epochs": "7"}).lr == 1e-4
 
 
 def test_an_epoch_asks_every_question_once_in_an_order_of_its_own() -> None:
@@ -157,28 +157,33 @@ def test_a_curriculum_asks_easy_questions_first() -> None:
         epoch_order(recipe, 1, images)
 
 
-def test_warm_up_and_decay() -> None:
-    recipe = make_recipe({"learning_rate": 1e-3, "rate_gamma": 1, "warmup": 0.5, "decay": "cosine", "epochs": 4})
-    assert recipe.rate_at(1, 0.25) == pytest.approx(5e-4)
-    assert recipe.rate_at(1, 0.5) == pytest.approx(1e-3)
-    assert recipe.rate_at(3, 0.25) == pytest.approx(5e-4)  # the middle between 0.5 and 4
-    assert recipe.rate_at(4, 1.0) == pytest.approx(0, abs=1e-9)
+def test_warm_up_and_cosine() -> None:
+    recipe = make_recipe({"lr": 1e-3, "lr_warmup": 0.5, "lr_schedule": "cosine", "epochs": 4})
+    assert recipe.lr_at(1, 0.25) == pytest.approx(5e-4)
+    assert recipe.lr_at(1, 0.5) == pytest.approx(1e-3)
+    assert recipe.lr_at(3, 0.25) == pytest.approx(5e-4)  # the middle between 0.5 and 4
+    assert recipe.lr_at(4, 1.0) == pytest.approx(0, abs=1e-9)
     staged = make_recipe({**msgspec.to_builtins(recipe), "curriculum": "2:3:6"})
-    assert staged.rate_at(2, 1.0) == pytest.approx(1e-3)
-    assert staged.rate_at(3, 1.0) == pytest.approx(5e-4)
+    assert staged.lr_at(2, 1.0) == pytest.approx(1e-3)
+    assert staged.lr_at(3, 1.0) == pytest.approx(5e-4)
 
 
-def test_a_notebook_gives_rare_fields_of_a_recipe_together() -> None:
-    recipe = recipe_of({"epochs": 7, "run": "mine", "further": {"decay": "cosine"}})
-    assert (recipe.epochs, recipe.decay) == (7, "cosine")
-    with pytest.raises(ConfigError, match="found 'epochs'"):
-        recipe_of({"epochs": 7, "further": {"epochs": 8}})
-    with pytest.raises(ConfigError, match="dekay"):
-        recipe_of({"further": {"dekay": "cosine"}})
+def test_a_cosine_does_not_grow() -> None:
+    """The default growth (lr_gamma 2 up to lr_max) is that of the schedule step alone: lr may exceed lr_max."""
+    grown, constant = (make_recipe({"lr": 1e-3, "lr_schedule": "cosine", "lr_gamma": gamma}) for gamma in (2, 1))
+    assert [grown.lr_at(epoch) for epoch in (1, 40, 350)] == [constant.lr_at(epoch) for epoch in (1, 40, 350)]
+    assert grown.lr_at(1, 0.0) == 1e-3 > grown.lr_max
+
+
+def test_a_recipe_is_picked_out_of_a_trainings_parameters() -> None:
+    recipe = recipe_of({"epochs": 7, "run": "mine", "dropout": 0.1, "lr_schedule": "cosine"})
+    assert recipe == make_recipe({"epochs": 7, "lr_schedule": "cosine"})
+    with pytest.raises(ConfigError, match="lr_schedule"):
+        recipe_of({"lr_schedule": "linear"})
 
 
 def test_forget_gates_begin_where_they_are_told(splits: tuple[Split, Split], tmp_path: Path) -> None:
-    recipe = {"epochs": 1, "learning_rate": 1e-9}
+    recipe = {"epochs": 1, "lr": 1e-9}
     plain = tensors(run(splits, tmp_path / "a", recipe=recipe))["question.lstm.bias_hh_l0"]
     open_gates = tensors(run(splits, tmp_path / "b", recipe={**recipe, "forget_bias": 2}))["question.lstm.bias_hh_l0"]
     torch.testing.assert_close(open_gates - plain, torch.tensor([0.0] * 8 + [2.0] * 8 + [0.0] * 16))
@@ -188,7 +193,7 @@ def test_forget_gates_begin_where_they_are_told(splits: tuple[Split, Split], tmp
     "options",
     [
         {"ema": 0.9},
-        {"warmup": 1.5, "decay": "cosine"},
+        {"lr_warmup": 1.5, "lr_schedule": "cosine"},
         {"curriculum": "1:4:8 1:6:12"},
         {"symmetries": True},
         {"symmetries": True, "group_questions": True},
@@ -232,9 +237,9 @@ def test_symmetries_change_what_is_trained_on(splits: tuple[Split, Split], tmp_p
 
 
 def test_a_cosine_fixes_the_number_of_epochs(splits: tuple[Split, Split], tmp_path: Path) -> None:
-    run(splits, tmp_path / "run", recipe={"decay": "cosine", "epochs": 1})
+    run(splits, tmp_path / "run", recipe={"lr_schedule": "cosine", "epochs": 1})
     with pytest.raises(ConfigError, match="recipe epochs = 1, and 2 was asked for"):
-        run(splits, tmp_path / "run", recipe={"decay": "cosine", "epochs": 2})
+        run(splits, tmp_path / "run", recipe={"lr_schedule": "cosine", "epochs": 2})
 
 
 def test_a_group_of_one_question_trains_as_if_ungrouped(splits: tuple[Split, Split], tmp_path: Path) -> None:
@@ -316,7 +321,7 @@ def test_all_presets_train_and_leave_a_complete_folder(
     folder = run(splits, tmp_path / "run", preset, recipe={"epochs": 2})
     history, steps = folder.history(), folder.steps()
     assert history["epoch"].tolist() == [1, 2]
-    for name in ("train_loss", "val_loss", "val_accuracy", "val_invalid", "learning_rate", "questions_per_second"):
+    for name in ("train_loss", "val_loss", "val_accuracy", "val_invalid", "lr", "questions_per_second"):
         assert history[name].notna().all(), name
     assert {"val_accuracy_number", "val_invalid_color"} <= set(history)
     assert steps["step"].tolist() == list(range(2, 2 * math.ceil(splits[0].n_questions / 40) + 1, 2))
@@ -336,7 +341,7 @@ def test_all_presets_train_and_leave_a_complete_folder(
 def test_training_learns_a_small_set_by_heart(splits: tuple[Split, Split], tmp_path: Path) -> None:
     wide = {"g_layers": [64, 64, 64], "f_layers": [64, 64], "lstm_hidden": 32, "dropout": 0, "mask_padding": True,
             "state_attributes": "one-hot"}  # fmt: skip
-    folder = run(splits, tmp_path / "run", overrides=wide, recipe={"epochs": 40, "learning_rate": 3e-3})
+    folder = run(splits, tmp_path / "run", overrides=wide, recipe={"epochs": 40, "lr": 3e-3})
     losses = folder.history()["train_loss"]
     assert losses.iloc[-1] < 0.5 * losses.iloc[0]
 
@@ -422,22 +427,22 @@ def test_an_interrupt_ends_the_step_and_leaves_a_state_to_continue(
 
 
 @pytest.mark.parametrize("preset", ["original-sd", "ir-fp"])
-def test_many_time_budgets_equal_one_long_training(
+def test_many_time_limits_equal_one_long_training(
     splits: tuple[Split, Split], tmp_path: Path, preset: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = {"epochs": 2, "group_questions": True, "ema": 0.9, "batch_size": 60}
     whole = run(splits, tmp_path / "whole", preset, recipe=recipe)
     out, calls = tmp_path / "parts", 0
     while not (out / "history.csv").is_file() or len(TrainingFolder(out).history()) < 2:
-        parts = run(splits, out, preset, recipe=recipe, saving=Saving(minutes=1e-9))  # ends after every step
+        parts = run(splits, out, preset, recipe=recipe, saving=Saving(time_limit=1e-9))  # ends after every step
         calls += 1
     assert calls >= int(whole.history()["questions"].iloc[-1]) // 60
     assert_same(whole, parts)
 
 
-def test_a_negative_time_budget_is_refused() -> None:
-    with pytest.raises(ConfigError, match="time budget of 0 minutes"):
-        Saving(minutes=-1.0)
+def test_a_negative_time_limit_is_refused() -> None:
+    with pytest.raises(ConfigError, match="time_limit of 0 minutes"):
+        Saving(time_limit=-1.0)
 
 
 def test_held_out_scenes_validate_and_are_not_trained_on(splits: tuple[Split, Split], tmp_path: Path) -> None:
@@ -499,8 +504,8 @@ def test_epochs_can_be_added(splits: tuple[Split, Split], tmp_path: Path) -> Non
 def test_a_folder_of_another_training_is_not_continued(splits: tuple[Split, Split], tmp_path: Path) -> None:
     before = run(splits, tmp_path / "run", recipe={"epochs": 1})
     content = before.weights("last").read_bytes()
-    with pytest.raises(ConfigError, match=r"recipe learning_rate = 0.001, and 0.002 was asked for"):
-        run(splits, tmp_path / "run", recipe={"learning_rate": 2e-3})
+    with pytest.raises(ConfigError, match=r"recipe lr = 0.001, and 0.002 was asked for"):
+        run(splits, tmp_path / "run", recipe={"lr": 2e-3})
     with pytest.raises(ConfigError, match="preset name = original-sd"):
         run(splits, tmp_path / "run", "ir-fp")
     assert before.weights("last").read_bytes() == content
@@ -515,21 +520,21 @@ def test_a_damaged_state_is_refused(splits: tuple[Split, Split], tmp_path: Path)
         run(splits, tmp_path / "branch", resume_from=folder.weights("epoch_0007"))
 
 
-def test_a_transfer_starts_from_other_convolutions(splits: tuple[Split, Split], tmp_path: Path) -> None:
+def test_init_conv_starts_from_other_convolutions(splits: tuple[Split, Split], tmp_path: Path) -> None:
     source = run(splits, tmp_path / "source", "original-fp", recipe={"epochs": 1})
     plain = run(splits, tmp_path / "plain", "ir-fp", recipe={"epochs": 1})
-    moved = run(splits, tmp_path / "moved", "ir-fp", recipe={"epochs": 1}, transfer=source.weights("last"))
+    moved = run(splits, tmp_path / "moved", "ir-fp", recipe={"epochs": 1}, init_conv=source.weights("last"))
     assert plain.history()["train_loss"].iloc[0] != moved.history()["train_loss"].iloc[0]
-    with pytest.raises(ConfigError, match="start convolutions"):
-        run(splits, tmp_path / "moved", "ir-fp", recipe={"epochs": 2}, transfer=plain.weights("last"))
+    with pytest.raises(ConfigError, match="start init_conv"):
+        run(splits, tmp_path / "moved", "ir-fp", recipe={"epochs": 2}, init_conv=plain.weights("last"))
     with pytest.raises(WeightsError, match="only from pixels to pixels"):
-        run(splits, tmp_path / "wrong", "ir-sd", transfer=source.weights("last"))
+        run(splits, tmp_path / "wrong", "ir-sd", init_conv=source.weights("last"))
     assert not (tmp_path / "wrong").exists()
 
 
 def test_divergence_is_said(splits: tuple[Split, Split], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"training diverged. Use a lower learning_rate"):
-        run(splits, tmp_path / "run", recipe={"learning_rate": 1e18, "clip_norm": 0})
+    with pytest.raises(ConfigError, match=r"training diverged. Use a lower lr"):
+        run(splits, tmp_path / "run", recipe={"lr": 1e18, "clip_norm": 0})
 
 
 def test_the_test_split_cannot_be_trained_on(tiny_clevr: Path, splits: tuple[Split, Split], tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from rnlib.errors import WeightsError
 from rnlib.model import (
     RelationNetwork,
     import_seed_weights,
+    init_convolutions,
     load_preset,
     load_weights,
     save_weights,
-    transfer_convolutions,
 )
+from rnlib.model import released as released_module
 
 SMALL = {"g_layers": [16, 12, 10, 8], "f_layers": [9, 7], "lstm_hidden": 6, "word_embedding": 5}
 
@@ -89,7 +90,7 @@ def test_a_damaged_or_exchanged_file_is_noticed(saved: Path) -> None:
 def test_weights_of_another_preset(saved: Path) -> None:
     sidecar = saved.with_suffix(".json")
     info = json.loads(sidecar.read_text())
-    info["preset"]["question_injection"] = 0
+    info["preset"]["question_layer"] = 0
     sidecar.write_text(json.dumps(info))
     with pytest.raises(WeightsError, match=r"does not fit the preset 'ir-fp'.*relations.layers.0.weight has shape"):
         load_weights(saved)
@@ -169,12 +170,23 @@ def test_a_file_with_a_released_name_but_other_content_is_not_called_verified(tm
     assert "another sha256" in note and "not verified" in note
 
 
-def test_convolutions_can_be_transferred(saved: Path) -> None:
+def test_convolutions_can_begin_as_those_of_others(saved: Path) -> None:
     network = network_of("original-fp", seed=5)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    transfer_convolutions(network, saved)
+    init_convolutions(network, saved)
     source = load_weights(saved).network.state_dict()
     for name, tensor in network.state_dict().items():
         torch.testing.assert_close(tensor, source[name] if name.startswith("objects.") else before[name])
     with pytest.raises(WeightsError, match="only from pixels to pixels"):
-        transfer_convolutions(network_of("original-sd"), saved)
+        init_convolutions(network_of("original-sd"), saved)
+
+
+def test_convolutions_may_be_those_of_a_released_name(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(released_module, "shipped_folder", lambda: saved.parent)
+    network = network_of("original-fp", seed=5)
+    init_convolutions(network, saved.stem)
+    expected = load_weights(saved).network.objects.state_dict()
+    for name, tensor in network.objects.state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+    with pytest.raises(WeightsError, match="or give a released name"):
+        init_convolutions(network, "no-such-name")

@@ -23,10 +23,10 @@ TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 
 def command(clevr: Path, out: Path, preset: str, *options: str, processes: int = 1) -> list[str]:
     launch = TORCHRUN if processes == 2 else []
-    fields = ["--preset", preset, "--override", *NETWORK, "--clevr", str(clevr), "--out", str(out)]
-    recipe = ["--batch-size", "36", "--learning-rate", "1e-3", "--rate-gamma", "1", "--log-every", "1"]
-    recipe += ["--vocabulary", "clevr-v1.0", "--device", "cpu"]
-    return [sys.executable, *launch, "-m", "rnlib", "train", *fields, *recipe, *options]
+    fields = ["--preset", preset, "--set", *NETWORK, "--clevr", str(clevr), "--out", str(out)]
+    recipe = ["batch_size=36", "lr=1e-3", "lr_gamma=1", "log_every=1", *options]
+    rest = ["--vocabulary", "clevr-v1.0", "--device", "cpu"]
+    return [sys.executable, *launch, "-m", "rnlib", "train", *fields, *rest, "--set", *recipe]
 
 
 def environment() -> dict[str, str]:
@@ -42,15 +42,15 @@ def run(arguments: list[str]) -> str:
 @pytest.mark.parametrize(
     ("preset", "options"),
     [
-        ("original-fp", ["--group-questions"]),
+        ("original-fp", ["group_questions=true"]),
         ("ir-fp", []),
-        ("ir-sd", ["--group-questions", "--ema", "0.9", "--symmetries"]),
+        ("ir-sd", ["group_questions=true", "ema=0.9", "symmetries=true"]),
     ],
 )
 def test_two_processes_give_the_history_of_one(
     tiny_clevr: Path, tmp_path: Path, preset: str, options: list[str]
 ) -> None:
-    options = [*options, "--epochs", "2"]
+    options = [*options, "epochs=2"]
     run(command(tiny_clevr, tmp_path / "one", preset, *options))
     printed = run(command(tiny_clevr, tmp_path / "two", preset, *options, processes=2))
     assert printed.count("epoch   1/2") == 1
@@ -63,7 +63,7 @@ def test_two_processes_give_the_history_of_one(
 
 
 def test_two_processes_stop_together_and_go_on(tiny_clevr: Path, tmp_path: Path) -> None:
-    whole = command(tiny_clevr, tmp_path / "whole", "ir-sd", "--epochs", "300", processes=2)
+    whole = command(tiny_clevr, tmp_path / "whole", "ir-sd", "epochs=300", processes=2)
     process = subprocess.Popen(
         whole, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(), start_new_session=True
     )
@@ -76,7 +76,7 @@ def test_two_processes_stop_together_and_go_on(tiny_clevr: Path, tmp_path: Path)
     assert process.returncode != 0 and "the state is saved" in output
     done = len(folder.history())
     assert 1 <= done < 300
-    again = command(tiny_clevr, tmp_path / "whole", "ir-sd", "--epochs", str(done + 1), processes=2)
+    again = command(tiny_clevr, tmp_path / "whole", "ir-sd", f"epochs={done + 1}", processes=2)
     assert "continuing at epoch" in run(again)
     assert folder.history()["epoch"].tolist() == list(range(1, done + 2))
 

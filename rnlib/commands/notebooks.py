@@ -4,9 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from rnlib.errors import ConfigError
+from rnlib.commands.options import parse_set
 
 
 def add_commands(commands: Any) -> None:
@@ -21,8 +19,15 @@ def add_commands(commands: Any) -> None:
     run.add_argument("--clevr", type=Path, metavar="DIR", help="CLEVR set to use (clevr and seed-recipe need one)")
     run.add_argument("--only", nargs="+", metavar="NN", help="only these notebooks, by number: --only 02 04")
     run.add_argument("--run", dest="name", metavar="NAME", help="folder in outputs/ (default: the profile's name)")
-    run.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="replace notebook parameters")
-    run.add_argument("--again", action="store_true", help="begin anew what is done: its folder is emptied")
+    run.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="replace parameters of the notebooks; for those that train, any field that 'train --help' lists",
+    )
+    run.add_argument("--force", action="store_true", help="begin anew what is done: its folder is emptied")
     run.set_defaults(run=_run)
 
     store = commands.add_parser("notebooks", help="for developers: refresh the outputs stored in notebooks/")
@@ -32,12 +37,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    parameters = {}
-    for assignment in options.set:
-        name, equals, value = assignment.partition("=")
-        if not equals:
-            raise ConfigError(f"expected --set NAME=VALUE, found '{assignment}'.")
-        parameters[name] = _value(assignment, value)
+    parameters = parse_set(options.set)
     from rnlib.runs import run_profile  # papermill and Jupyter: not needed by the other commands
 
     folder = run_profile(
@@ -46,17 +46,9 @@ def _run(options: argparse.Namespace) -> None:
         only=options.only,
         run=options.name,
         parameters=parameters,
-        again=options.again,
+        force=options.force,
     )
     print(f"executed notebooks, HTML pages and results are in {folder}")
-
-
-def _value(assignment: str, text: str) -> Any:
-    """What a parameter file would make of the text: numbers, lists, mappings, else a string."""
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"expected a value as in a YAML file, found --set '{assignment}'. Quote it.") from None
 
 
 def _store(options: argparse.Namespace) -> None:

@@ -1,7 +1,15 @@
 """Options that several commands share."""
 
 import argparse
+import textwrap
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rnlib.errors import ConfigError
+from rnlib.fields import Field, check_names, convert_field, fields_text
 
 
 def add_clevr(parser: argparse.ArgumentParser, required: bool = True) -> None:
@@ -24,3 +32,45 @@ def add_clevr(parser: argparse.ArgumentParser, required: bool = True) -> None:
 def add_device(parser: argparse.ArgumentParser) -> None:
     """--device."""
     parser.add_argument("--device", default="auto", help="auto (a CUDA GPU where there is one), cpu or cuda")
+
+
+def add_set(parser: argparse.ArgumentParser, tables: Mapping[str, Mapping[str, Field]]) -> None:
+    """--set FIELD=VALUE, with a table of the fields below the command's help. `tables`: fields by a heading."""
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="set fields, listed below; values are written as in YAML, such as lr=1e-3 or 'g_layers=[256, 256]'",
+    )
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = "\n".join(textwrap.wrap(parser.description or "", 100))
+    parser.epilog = "\n\n".join(f"{heading}:\n{fields_text(fields)}" for heading, fields in tables.items())
+
+
+def parse_set(assignments: Iterable[str]) -> dict[str, Any]:
+    """["lr=1e-3", "g_layers=[8, 8]"] as a mapping of names to what a YAML file makes of the values."""
+    values = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"expected --set NAME=VALUE, found '{assignment}'.")
+        values[name] = _value(assignment, text)
+    return values
+
+
+def set_fields(assignments: Iterable[str], fields: Mapping[str, Field], what: str) -> dict[str, Any]:
+    """The fields that --set names, converted to their types. ConfigError for an unknown one, or a wrong value."""
+    values = parse_set(assignments)
+    check_names(values, fields, what)
+    return {name: convert_field(fields[name], value) for name, value in values.items()}
+
+
+def _value(assignment: str, text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"expected a value as in a YAML file, found --set '{assignment}'. Quote it.") from None
+    # An empty value is the empty text, and 28:4:6 is no number, which YAML reads in base 60.
+    return text if not text or (isinstance(value, int | float) and ":" in text) else value

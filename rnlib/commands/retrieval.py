@@ -4,21 +4,19 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pandas as pd
 
 from rnlib.clevr.catalogue import SPLITS
 from rnlib.clevr.split import Split, open_split
-from rnlib.commands.options import add_clevr, add_device
-from rnlib.commands.training import field_meanings
+from rnlib.commands.options import add_clevr, add_device, add_set, set_fields
 from rnlib.errors import ConfigError
 from rnlib.files import atomic_write, make_folder, read_json, write_json
 from rnlib.model.inputs import choose_device
-from rnlib.model.preset import load_preset, parse_overrides
+from rnlib.model.preset import PRESET_FIELDS, preset_of
 from rnlib.model.weights import ATTRIBUTES_FORMAT, Weights, load_weights
 from rnlib.provenance import provenance
-from rnlib.retrieval.attribute_training import AttributeRecipe, train_attributes
+from rnlib.retrieval.attribute_training import ATTRIBUTE_FIELDS, AttributeRecipe, train_attributes
 from rnlib.retrieval.attributes import AttributeWeights, load_attribute_weights
 from rnlib.retrieval.feature_file import FeatureSet, load_features, save_features
 from rnlib.retrieval.features import all_features, conv_features, random_features
@@ -72,19 +70,19 @@ def add_commands(commands: Any) -> None:
         "train-attributes",
         help="train the baseline of retrieval: which attribute values occur in a picture",
         description="Train a convolutional classifier of the 15 attribute values. The same command continues a "
-        "training that was interrupted. Its weights go to 'features', and to 'train --transfer-conv'.",
+        "training that was interrupted. Its weights go to 'features', and to 'train --init-conv'.",
     )
     attributes.add_argument("--preset", default="original-fp", help="whose convolutions (default original-fp)")
-    attributes.add_argument("--override", nargs="+", default=[], metavar="FIELD=VALUE", help="override the preset's")
     add_clevr(attributes)
     attributes.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the training")
     add_device(attributes)
-    defaults, meanings = AttributeRecipe(), field_meanings(AttributeRecipe)
-    for name in AttributeRecipe.__struct_fields__:
-        default = getattr(defaults, name)
-        attributes.add_argument(
-            f"--{name.replace('_', '-')}", type=type(default), default=default, help=f"{meanings[name]} ({default})"
-        )
+    add_set(
+        attributes,
+        {
+            "fields of the recipe": ATTRIBUTE_FIELDS,
+            "fields of the preset (default: of a preset that leaves it out)": PRESET_FIELDS,
+        },
+    )
     attributes.set_defaults(run=_train_attributes)
 
 
@@ -106,7 +104,7 @@ def _features(options: argparse.Namespace) -> None:
             f"attributes {name}": values for name, values in conv_features(weights, split, pictures, device).items()
         }
     else:
-        last = preset.question_injection if preset.aggregation is None else preset.aggregation
+        last = preset.question_layer if preset.aggregation_layer is None else preset.aggregation_layer
         vectors = all_features(weights, split, pictures, options.layer or [last], device)
         vectors["random"] = random_features(len(pictures))
     origin = {key: weights.info.get(key) for key in ("sha256", "provenance")}
@@ -190,12 +188,11 @@ def _read_features(paths: list[Path], split: Split, database: int) -> dict[str, 
 
 
 def _train_attributes(options: argparse.Namespace) -> None:
-    preset = load_preset(options.preset, parse_overrides(options.override))
-    fields = {name: getattr(options, name) for name in AttributeRecipe.__struct_fields__}
-    try:
-        recipe = msgspec.convert(fields, AttributeRecipe)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"the recipe of the classifier: {error}.") from None
+    fields = set_fields(
+        options.set, {**ATTRIBUTE_FIELDS, **PRESET_FIELDS}, "a field of the classifier's recipe or of the preset"
+    )
+    preset = preset_of({"preset": options.preset, **fields})
+    recipe = AttributeRecipe(**{name: value for name, value in fields.items() if name in ATTRIBUTE_FIELDS})
     train_split, val_split = (
         open_split(options.clevr, name, images=preset.image_size, cache=options.cache) for name in ("train", "val")
     )

@@ -1,7 +1,6 @@
 """`rnlib train`."""
 
 import argparse
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,26 +10,28 @@ import yaml
 
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.vocabulary import choose_vocabulary
-from rnlib.commands.options import add_clevr, add_device
+from rnlib.commands.options import add_clevr, add_device, add_set, set_fields
 from rnlib.errors import ConfigError
 from rnlib.evaluation import metrics_text
 from rnlib.evaluation.folder import evaluate_into
 from rnlib.files import read_json
 from rnlib.model.inputs import choose_device
-from rnlib.model.preset import load_preset, parse_overrides, shipped_presets
+from rnlib.model.preset import PRESET_FIELDS, preset_of, shipped_presets
 from rnlib.model.weights import Weights, load_weights
 from rnlib.runs.parameters import check_parameters, declared_parameters
 from rnlib.runs.root import notebook_path
 from rnlib.synthesis import synthesize
 from rnlib.training.loop import Saving, train
-from rnlib.training.recipe import Recipe, make_recipe
+from rnlib.training.recipe import FIELDS, RECIPE_FIELDS, recipe_of
 from rnlib.workers import Workers
 
 TRAINING_NOTEBOOKS = ("02_train_state_descriptions", "03_train_from_pixels")
+# Options that a file of parameters may give too, with their values where neither does.
+SETTINGS = {"preset": "", "vocabulary": "train", "keep": "last", "time_limit": 0.0, "init_from": "", "init_conv": ""}
 
 
 def add_commands(commands: Any) -> None:
-    """Add `train`, with an option for each field of a recipe."""
+    """Add `train`."""
     parser = commands.add_parser(
         "train",
         help="train a network; run again with the same options to continue",
@@ -41,10 +42,17 @@ def add_commands(commands: Any) -> None:
     parser.add_argument("--preset", help=f"{', '.join(shipped_presets())}, or a file (JSON)")
     parser.add_argument(
         "--params",
-        action=_Params,
+        type=Path,
         metavar="FILE",
-        help="preset and recipe of a profile, such as params/synthetic/02_train_state_descriptions.yaml; options "
-        "behind it override it",
+        help="the parameters of a profile, such as params/synthetic/02_train_state_descriptions.yaml: preset, recipe, "
+        "vocabulary and what else is trained with; --set and other options override them",
+    )
+    add_set(
+        parser,
+        {
+            "fields of the recipe": RECIPE_FIELDS,
+            "fields of the preset (default: of a preset that leaves it out)": PRESET_FIELDS,
+        },
     )
     add_clevr(parser, required=False)
     parser.add_argument(
@@ -54,101 +62,67 @@ def add_commands(commands: Any) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the training")
     add_device(parser)
-
-    network = parser.add_argument_group("network")
-    network.add_argument("--dropout", type=float, help="override the preset's dropout before f's last layer")
-    network.add_argument("--question-injection", type=int, metavar="LAYER", help="override where the question joins g")
-    network.add_argument(
-        "--override", nargs="+", default=[], metavar="FIELD=VALUE", help="override any other field of the preset"
-    )
-    network.add_argument(
+    parser.add_argument(
         "--vocabulary",
-        default="train",
         metavar="WHICH",
-        help="train (words in order of first appearance in the training questions), clevr-v1.0, or a JSON file",
+        help="train (words in order of first appearance in the training questions), clevr-v1.0, or a JSON file "
+        "(default train)",
     )
-    network.add_argument(
-        "--transfer-conv", type=Path, metavar="FILE", help="start from the convolutions of these weights"
-    )
-    network.add_argument(
-        "--grow-from",
+    start = parser.add_argument_group("start")
+    start.add_argument(
+        "--init-from",
         metavar="WEIGHTS",
         help="start as the network of these weights (a file or a released name), which the preset's may be larger than",
     )
-
-    recipe = parser.add_argument_group("recipe (defaults: the seed's)")
-    defaults, meanings = Recipe(), field_meanings(Recipe)
-    for field in Recipe.__struct_fields__:
-        default = getattr(defaults, field)
-        option = f"--{field.replace('_', '-')}"
-        if isinstance(default, bool):
-            recipe.add_argument(option, action=argparse.BooleanOptionalAction, default=default, help=meanings[field])
-        else:
-            # The recipe itself converts and checks, so that a notebook and this command say the same of a wrong value.
-            recipe.add_argument(option, default=default, metavar="X", help=f"{meanings[field]} ({default})")
+    start.add_argument(
+        "--init-conv",
+        metavar="WEIGHTS",
+        help="start from the convolutions of these weights (a file or a released name)",
+    )
+    start.add_argument("--resume-from", type=Path, metavar="FILE", help="go on from the weights of a kept epoch")
 
     saving = parser.add_argument_group("saving")
-    saving.add_argument("--keep", default="last", help="last (and best), or every:N to keep every N-th epoch too")
+    saving.add_argument("--keep", help="last (and best), or every:N to keep every N-th epoch too (default last)")
     saving.add_argument(
         "--checkpoint-minutes", type=float, default=5.0, metavar="M", help="state within an epoch (default 5)"
     )
     saving.add_argument(
-        "--minutes", type=float, default=0.0, metavar="M", help="save and stop after so many minutes (default 0: never)"
+        "--time-limit", type=float, metavar="M", help="save and stop after this many minutes (default 0: never)"
     )
-    saving.add_argument("--resume-from", type=Path, metavar="FILE", help="go on from the weights of a kept epoch")
     parser.set_defaults(run=_train)
 
 
-def field_meanings(kind: type) -> dict[str, str]:
-    """The meaning of each field of a struct, from the table in its docstring: name, blanks, text."""
-    meanings: dict[str, str] = {}
-    name = ""
-    for line in (kind.__doc__ or "").splitlines():
-        begin = re.fullmatch(r" {4}(\w+) {2,}(\S.*)", line)
-        if begin:
-            name, meanings[begin[1]] = begin[1], begin[2]
-        elif name and line.startswith(" " * 8):
-            meanings[name] += " " + line.strip()
-        else:
-            name = ""
-    return {name: text.replace("%", "%%") for name, text in meanings.items()}
+def _parameters_of(path: Path) -> dict[str, Any]:
+    """The parameters of notebook 02 or 03 in a YAML file, with the notebook's defaults."""
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = " ".join(str(error).split())
+        raise ConfigError(f"expected --params to name a YAML file of parameters, found {path}: {problem}.") from None
+    if path.stem not in TRAINING_NOTEBOOKS or not isinstance(given, dict):
+        raise ConfigError(
+            f"expected --params to name the parameters of a training notebook, {' or '.join(TRAINING_NOTEBOOKS)} "
+            f"with .yaml behind it, found {path}."
+        )
+    return check_parameters(declared_parameters(notebook_path(path.stem)), given)
 
 
-class _Params(argparse.Action):
-    """Takes preset and recipe from the parameters of notebook 02 or 03, as if they had been given as options."""
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, option: object = None
-    ) -> None:
-        path = Path(str(values))
-        try:
-            given = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"expected --params to name a YAML file of parameters, found {path}: {error}.") from None
-        if path.stem not in TRAINING_NOTEBOOKS or not isinstance(given, dict):
-            raise ConfigError(
-                f"expected --params to name the parameters of a training notebook, {' or '.join(TRAINING_NOTEBOOKS)} "
-                f"with .yaml behind it, found {path}."
-            )
-        values_of = check_parameters(declared_parameters(notebook_path(path.stem)), given)
-        namespace.override = [f"{name}={json.dumps(value)}" for name, value in values_of["overrides"].items()]
-        for name, value in {**values_of, **values_of["further"]}.items():
-            if name in Recipe.__struct_fields__ or name in ("preset", "vocabulary", "keep", "minutes", "grow_from"):
-                setattr(namespace, name, value)
-
-
-def _train(options: argparse.Namespace) -> None:
-    if not options.preset:
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    """SETTINGS and fields by name: --set and options where given, else those of --params, else the defaults."""
+    given = {name: getattr(options, name) for name in SETTINGS if getattr(options, name) is not None}
+    given |= set_fields(options.set, FIELDS, "a field of the recipe or of the preset (train --help lists them)")
+    settings = {**SETTINGS, **(_parameters_of(options.params) if options.params else {}), **given}
+    if not settings["preset"]:
         raise ConfigError(
             f"expected --preset NAME or --params FILE, found neither. Presets: {', '.join(shipped_presets())}."
         )
-    saving = Saving(options.keep, options.checkpoint_minutes, options.minutes)
-    overrides = parse_overrides(options.override)
-    for field in ("dropout", "question_injection"):
-        if getattr(options, field) is not None:
-            overrides[field] = getattr(options, field)
-    preset = load_preset(options.preset, overrides)
-    recipe = make_recipe({field: getattr(options, field) for field in Recipe.__struct_fields__})
+    return settings
+
+
+def _train(options: argparse.Namespace) -> None:
+    settings = _settings(options)
+    saving = Saving(settings["keep"], options.checkpoint_minutes, settings["time_limit"])
+    preset, recipe = preset_of(settings), recipe_of(settings)
     device = choose_device(options.device)
     size = preset.image_size if preset.objects == "pixels" else None
     workers = Workers.join(device)
@@ -166,16 +140,16 @@ def _train(options: argparse.Namespace) -> None:
         train_split,
         val_split,
         options.out,
-        vocabulary=choose_vocabulary(options.vocabulary, train_split.vocabulary),
+        vocabulary=choose_vocabulary(settings["vocabulary"], train_split.vocabulary),
         device=device,
         saving=saving,
-        transfer=options.transfer_conv,
-        grow_from=options.grow_from,
+        init_conv=settings["init_conv"] or None,
+        init_from=settings["init_from"] or None,
         resume_from=options.resume_from,
     )
     if not workers.leads:
         return
-    if not folder.history_file.is_file():  # the time budget ended before the first epoch did
+    if not folder.history_file.is_file():  # the time limit came before the end of the first epoch
         return
     history = folder.history()
     best = folder.weights("best")

@@ -129,7 +129,7 @@ def _outputs(
     network: RelationNetwork, inputs: Float[Tensor, "one ..."], tokens: Integer[Tensor, "one longest"]
 ) -> tuple[Float[Tensor, "rows rows relation"], int]:
     """g of all pairs that the network sums, entry [i, j] for (o_i, o_j), and how many of the rows are objects."""
-    if network.relations is None or network.preset.aggregation is not None:
+    if network.relations is None or network.preset.aggregation_layer is not None:
         raise ConfigError(
             f"the preset '{network.preset.name}' has no pairs of objects that know the question: it reads the question "
             "alone, or aggregates inside g. Choose weights of another preset."
@@ -179,7 +179,7 @@ def pair_map(
     None for a network that reads the question alone, or aggregates inside g.
     """
     network = weights.network
-    if network.relations is None or network.preset.aggregation is not None:
+    if network.relations is None or network.preset.aggregation_layer is not None:
         return None
     names = weights.vocabulary.answers
     question = torch.from_numpy(np.asarray(tokens, np.int64))[None].to(inputs.device)

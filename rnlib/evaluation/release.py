@@ -25,7 +25,7 @@ def release(training: Path, name: str, out: Path, trained_on: str, evaluations: 
 
     trained_on: the set, such as "synthetic CLEVR", as plots of curves name it; evaluations: folders of `rnlib evaluate`
     by what they evaluated on, such as "synthetic val"; about: sentences on data, machine and limits for the card.
-    Raises DataError where an evaluation is of other weights or not there, or where what the training grew from is not
+    Raises DataError where an evaluation is of other weights or not there, or where what the training began as is not
     in `out`.
     """
     folder = TrainingFolder(training)
@@ -51,7 +51,7 @@ def release(training: Path, name: str, out: Path, trained_on: str, evaluations: 
 
 
 class Start(NamedTuple):
-    """The released weights that a training grew from, and what had gone into them."""
+    """The released weights that a training began as, and what had gone into them."""
 
     name: str
     epoch: int
@@ -60,11 +60,11 @@ class Start(NamedTuple):
 
 
 def _start(origin: Mapping[str, Any], released: Path) -> Start | None:
-    """What a training with this provenance grew from; None where it began anew.
+    """What a training with this provenance began as; None where it began anew.
 
     Raises DataError where that is not among the weights in `released`, without which the curve would begin nowhere.
     """
-    sha256 = origin.get("start", {}).get("network")
+    sha256 = origin.get("start", {}).get("init_from")
     if not sha256:
         return None
     for path in sorted(released.glob("*.json")):
@@ -74,7 +74,7 @@ def _start(origin: Mapping[str, Any], released: Path) -> Start | None:
             row = pd.read_csv(path.with_suffix(".csv")).iloc[epoch - 1]
             return Start(path.stem, epoch, int(row["questions"]), float(row["minutes"]))
     raise DataError(
-        f"expected the weights this training grew from (sha256 {sha256[:12]}…) in {released}, found none with it. "
+        f"expected the weights this training began as (sha256 {sha256[:12]}…) in {released}, found none with it. "
         "Release those first."
     )
 
@@ -123,7 +123,7 @@ def _start_line(start: Start | None) -> list[str]:
     if not start:
         return []
     return [
-        f"- **Start**: it grew (rnlib.model.growth) from the released `{start.name}` at its epoch {start.epoch}, after "
+        f"- **Start**: it began (rnlib.model.net2net) as the released `{start.name}` at its epoch {start.epoch}, after "
         f"{start.questions:,} questions and {start.minutes:.0f} minutes, which the totals and the curve count too"
     ]
 

@@ -3,8 +3,8 @@
 from rnlib.model.inputs import NetworkInputs, choose_device
 from rnlib.model.network import RelationNetwork
 from rnlib.model.objects import state_rows
-from rnlib.model.preset import Preset, load_preset, parse_overrides, shipped_presets
-from rnlib.model.weights import Weights, import_seed_weights, load_weights, save_weights, transfer_convolutions
+from rnlib.model.preset import Preset, load_preset, preset_of, shipped_presets
+from rnlib.model.weights import Weights, import_seed_weights, init_convolutions, load_weights, save_weights
 
 __all__ = [
     "NetworkInputs",
@@ -13,11 +13,11 @@ __all__ = [
     "Weights",
     "choose_device",
     "import_seed_weights",
+    "init_convolutions",
     "load_preset",
     "load_weights",
-    "parse_overrides",
+    "preset_of",
     "save_weights",
     "shipped_presets",
     "state_rows",
-    "transfer_convolutions",
 ]

@@ -22,12 +22,12 @@ def naive_forward(
     states, _ = encoder.lstm(encoder.embedding(tokens.flip(1) if preset.reverse_question else tokens))
     question = states[:, -1]
     pairs = pair_outputs(network, network.objects(inputs), question)
-    if preset.aggregation is None:
+    if preset.aggregation_layer is None:
         return network.answer(pairs.sum((1, 2)))
     assert network.relations is not None
     hidden = (pairs * network.relations.pair_weights.view(*pairs.shape[1:3], 1)).sum((1, 2))
-    for index in range(preset.aggregation + 1, len(preset.g_layers)):
-        if index == preset.question_injection:
+    for index in range(preset.aggregation_layer + 1, len(preset.g_layers)):
+        if index == preset.question_layer:
             hidden = torch.cat([hidden, question], 1)
         hidden = torch.relu(network.relations.layers[index](hidden))
     return network.answer(hidden)
@@ -44,10 +44,10 @@ def pair_outputs(
     n = objects.shape[1]
     first, second = objects[:, None].expand(-1, n, -1, -1), objects[:, :, None].expand(-1, -1, n, -1)
     hidden = torch.cat([first, second], -1)
-    last = network.preset.aggregation
+    last = network.preset.aggregation_layer
     layers = list(network.relations.layers)[: None if last is None else last + 1]
     for index, layer in enumerate(layers):
-        if index == network.preset.question_injection:
+        if index == network.preset.question_layer:
             hidden = torch.cat([hidden, question[:, None, None].expand(-1, n, n, -1)], -1)
         hidden = torch.relu(layer(hidden))
     return hidden

@@ -6,76 +6,92 @@ other is a JSON file with the same fields, or the seed's own config.json followe
 '#name' of the entry wanted. A preset is stored with every set of weights.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from rnlib.errors import ConfigError, DataError
+from rnlib.fields import fields_of
 from rnlib.files import read_json
 
 PRESETS_FILE = Path(__file__).with_name("presets.json")
 
-Size = Annotated[int, msgspec.Meta(ge=1)]
-Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+Size = Annotated[int, Meta(ge=1)]
+Fraction = Annotated[float, Meta(ge=0, lt=1)]
 
 
 class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a network is made of.
+    """What a network is made of."""
 
-    objects             "pixels" (cells of a convolutional map), "state" (one row an object) or "none" (question alone)
-    image_size          side of the square picture in pixels; 128 gives 8 x 8 = 64 objects
-    conv_channels       kernels of each convolution (3x3, stride 2, padding 1, batch-norm, ReLU)
-    state_rows          rows a scene is padded to with zeros
-    state_attributes    "codes": x, y, z and 4 integer codes (7 numbers); "one-hot": x, y, z and 15 flags (18 numbers)
-    mask_padding        leave pairs with padding rows out of the sum (the seed sums them too)
-    word_embedding, lstm_hidden   sizes of the question encoder
-    question_length     words a question is padded to with zeros, which the LSTM reads too
-    reverse_question    the LSTM reads from the padding and the last word to the first
-    g_layers            widths of g's layers
-    question_injection  index of the g layer whose input the question joins: 0 is the original, 2 the IR presets
-    aggregation         index of the g layer behind which pairs are summed up, each place with a weight of its own that
-                        is learned (AVF-RN, Messina et al. 2019); null: behind the last layer, a plain sum (the paper)
-    f_layers            widths of f's two hidden layers
-    dropout             probability before f's last layer
-    """
-
-    name: str
-    objects: Literal["pixels", "state", "none"]
-    image_size: Annotated[int, msgspec.Meta(ge=32, multiple_of=16)] = 128
-    conv_channels: tuple[Size, ...] = (24, 24, 24, 24)
-    state_rows: Size = 12
-    state_attributes: Literal["codes", "one-hot"] = "codes"
-    mask_padding: bool = False
-    word_embedding: Size = 32
-    lstm_hidden: Size = 128
-    question_length: Annotated[int, msgspec.Meta(ge=1, le=255)] = 50
-    reverse_question: bool = True
-    g_layers: tuple[Size, ...] = (256, 256, 256, 256)
-    question_injection: Annotated[int, msgspec.Meta(ge=0)] = 0
-    aggregation: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    f_layers: tuple[Size, Size] = (256, 256)
-    dropout: Fraction = 0.5
+    name: Annotated[str, Meta(description="what the preset is called")]
+    objects: Annotated[
+        Literal["pixels", "state", "none"],
+        Meta(
+            description="cells of a convolutional map, one row per object of a state description, or the question alone"
+        ),
+    ]
+    image_size: Annotated[
+        int,
+        Meta(ge=32, multiple_of=16, description="side of the square picture in pixels; 128 gives 8 x 8 = 64 objects"),
+    ] = 128
+    conv_channels: Annotated[
+        tuple[Size, ...],
+        Meta(description="kernels of each convolution (3x3, stride 2, padding 1, batch-norm, ReLU)"),
+    ] = (24, 24, 24, 24)
+    state_rows: Annotated[Size, Meta(description="rows a scene is padded to with zeros")] = 12
+    state_attributes: Annotated[
+        Literal["codes", "one-hot"],
+        Meta(description="codes: x, y, z and 4 integer codes (7 numbers); one-hot: x, y, z and 15 flags (18 numbers)"),
+    ] = "codes"
+    mask_padding: Annotated[
+        bool, Meta(description="leave pairs with padding rows out of the sum (the seed sums them too)")
+    ] = False
+    word_embedding: Annotated[Size, Meta(description="size of a word's embedding")] = 32
+    lstm_hidden: Annotated[Size, Meta(description="size of the question's encoding")] = 128
+    question_length: Annotated[
+        int, Meta(ge=1, le=255, description="words a question is padded to with zeros, which the LSTM reads too")
+    ] = 50
+    reverse_question: Annotated[
+        bool, Meta(description="the LSTM reads from the padding and the last word to the first")
+    ] = True
+    g_layers: Annotated[tuple[Size, ...], Meta(description="widths of g's layers")] = (256, 256, 256, 256)
+    question_layer: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="layer of g (from 0) whose input the question joins: 0 in the original, 2 in the IR presets",
+        ),
+    ] = 0
+    aggregation_layer: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(
+            description="layer of g (from 0) after which pairs are summed, each place with a learned weight of its own "
+            "(AVF-RN, Messina et al. 2019); null: after the last layer, a plain sum (the paper)"
+        ),
+    ] = None
+    f_layers: Annotated[tuple[Size, Size], Meta(description="widths of f's two hidden layers")] = (256, 256)
+    dropout: Annotated[Fraction, Meta(description="probability before f's last layer")] = 0.5
 
     def __post_init__(self) -> None:
         if self.objects == "none":
             return
         if not self.g_layers:
             raise ConfigError(f"preset '{self.name}': expected at least one layer in g_layers, found none.")
-        if self.question_injection >= len(self.g_layers):
+        if self.question_layer >= len(self.g_layers):
             raise ConfigError(
-                f"preset '{self.name}': expected question_injection below the {len(self.g_layers)} layers of g, "
-                f"found {self.question_injection}."
+                f"preset '{self.name}': expected question_layer below the {len(self.g_layers)} layers of g, "
+                f"found {self.question_layer}."
             )
-        if self.aggregation is not None and (
-            self.objects != "pixels" or not self.aggregation < self.question_injection
+        if self.aggregation_layer is not None and (
+            self.objects != "pixels" or not self.aggregation_layer < self.question_layer
         ):
             raise ConfigError(
-                f"preset '{self.name}': expected aggregation inside g with objects 'pixels' (only cells have places of "
-                f"their own) and before question_injection, found aggregation {self.aggregation}, objects "
-                f"'{self.objects}' and question_injection {self.question_injection}."
+                f"preset '{self.name}': expected aggregation_layer inside g with objects 'pixels' (only cells have "
+                f"places of their own) and before question_layer, found aggregation_layer {self.aggregation_layer}, "
+                f"objects '{self.objects}' and question_layer {self.question_layer}."
             )
         if not self.conv_channels:
             raise ConfigError(f"preset '{self.name}': expected at least one convolution in conv_channels, found none.")
@@ -96,17 +112,21 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return side**2
 
 
+# The fields that a parameter of a training replaces. Name and objects make another preset: give a file for those.
+PRESET_FIELDS = fields_of(Preset, leave_out=("name", "objects"))
+
+
 def shipped_presets() -> dict[str, Preset]:
     """The presets that ship with rnlib, by name."""
     entries: dict[str, dict[str, Any]] = read_json(PRESETS_FILE)
     return {name: _preset({"name": name, **fields}, PRESETS_FILE) for name, fields in entries.items()}
 
 
-def load_preset(which: str | Path, overrides: Mapping[str, object] | None = None) -> Preset:
+def load_preset(which: str | Path, fields: Mapping[str, object] | None = None) -> Preset:
     """A preset by its shipped name, or from a file, with some fields replaced.
 
     A file is JSON with the fields of Preset, or the seed's config.json with '#entry' behind
-    its path. Override values may be of their type or text ("0.2", "true").
+    its path. Values may be of their type or text ("0.2", "true").
     """
     text = str(which)
     path, _, entry = text.partition("#")
@@ -119,23 +139,15 @@ def load_preset(which: str | Path, overrides: Mapping[str, object] | None = None
         raise ConfigError(
             f"no preset '{text}': expected one of {', '.join(shipped)}, or the path of a preset file (JSON)."
         )
-    if not overrides:
+    if not fields:
         return preset
-    return _preset({**msgspec.to_builtins(preset), **overrides}, f"preset '{preset.name}' with overrides")
+    return _preset({**msgspec.to_builtins(preset), **fields}, f"preset '{preset.name}' with fields replaced")
 
 
-def parse_overrides(assignments: list[str]) -> dict[str, object]:
-    """['dropout=0.2', 'g_layers=[64,64]'] as a mapping; values are JSON where they parse as such, else text."""
-    overrides: dict[str, object] = {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals:
-            raise ConfigError(f"expected FIELD=VALUE for a preset's field, found '{assignment}'.")
-        try:
-            overrides[key] = json.loads(value)
-        except json.JSONDecodeError:
-            overrides[key] = value
-    return overrides
+def preset_of(parameters: Mapping[str, Any]) -> Preset:
+    """The preset that a training's parameters name (`preset`), with the fields of it that they replace."""
+    fields = {name: value for name, value in parameters.items() if name in PRESET_FIELDS}
+    return load_preset(parameters["preset"], fields)
 
 
 def _preset(fields: Mapping[str, object], source: object) -> Preset:
@@ -167,7 +179,7 @@ def _from_file(path: Path, entry: str) -> Preset:
 # The seed's names of the fields, and ours.
 _SEED_FIELDS = {
     "g_layers": "g_layers",
-    "question_injection_position": "question_injection",
+    "question_injection_position": "question_layer",
     "dropout": "dropout",
     "lstm_hidden": "lstm_hidden",
     "lstm_word_emb": "word_embedding",

@@ -2,12 +2,13 @@
 
     RN(O) = f( sum_{i,j} g(o_i, o_j, q) )                      (Santoro et al. 2017, eq. 1)
 
-The question q joins the input of layer `injection` of g: layer 0 in the original, 2 in the
+The question q joins the input of layer `question_layer` of g: layer 0 in the original, 2 in the
 IR presets, whose first two layers then describe pairs of objects whatever is asked and are
 computed once a scene. `rnlib.model.pairs` does the sum; `rnlib.model.naive` is the formula as it stands.
 
-AVF-RN aggregates inside g: behind layer `aggregation`, which does not know the question yet, each pair of cells counts
-as much as a learned weight of its own says, and the layers that follow read one vector a scene (Messina et al. 2019).
+AVF-RN aggregates inside g: behind layer `aggregation_layer`, which does not know the question yet, each pair of cells
+counts as much as a learned weight of its own says, and the layers that follow read one vector a scene (Messina et al.
+2019).
 
 The padding rows of a state description are all alike, so a scene of n objects in 12 rows has
 only (n + 1)^2 different pairs: the one padding row counts 12 - n times.
@@ -31,17 +32,17 @@ class RelationSum(nn.Module):
 
     def __init__(self, preset: Preset) -> None:
         super().__init__()
-        self.injection = preset.question_injection
+        self.question_layer = preset.question_layer
         self.mask_padding = preset.mask_padding
         self.precision = "fp32"
         inputs = [2 * preset.object_size, *preset.g_layers[:-1]]
-        inputs[self.injection] += preset.lstm_hidden
+        inputs[self.question_layer] += preset.lstm_hidden
         self.question_size = preset.lstm_hidden
         self.layers = nn.ModuleList(
             nn.Linear(before, after) for before, after in zip(inputs, preset.g_layers, strict=True)
         )
-        self.aggregation = preset.aggregation
-        if preset.aggregation is not None:
+        self.aggregation_layer = preset.aggregation_layer
+        if preset.aggregation_layer is not None:
             self.pair_weights = nn.Parameter(torch.ones(preset.cells**2))  # begins as the plain sum
 
     @torch.no_grad()
@@ -67,18 +68,18 @@ class RelationSum(nn.Module):
         """
         if scene is None:
             scene = torch.arange(len(question), device=question.device)
-        if self.aggregation is not None:
+        if self.aggregation_layer is not None:
             return self._behind(self.aggregate(objects)[scene], question)
         layers = [(layer.weight, layer.bias) for layer in map(self.linear, range(len(self.layers)))]
         precision = self._precision(objects)
-        joined, bias = layers[self.injection]
+        joined, bias = layers[self.question_layer]
         share = question @ joined[:, -self.question_size :].T
-        layers[self.injection] = joined[:, : -self.question_size], bias
+        layers[self.question_layer] = joined[:, : -self.question_size], bias
         first, second = self._halves(objects)
         blocks, order, numbers = [], [], []
         scenes_before = 0
         for questions, used, last in self._groups(objects.shape[1], present, scene):
-            if self.injection == 0:  # every question is a scene of its own
+            if self.question_layer == 0:  # every question is a scene of its own
                 chosen = scene[questions]
                 begin = second[chosen, :used] + share[questions, None]
                 blocks.append(Block(first[chosen, :used], begin, last))
@@ -94,11 +95,11 @@ class RelationSum(nn.Module):
                 scenes_before += len(blocks[-1].first)
             order.append(questions)
         asked = torch.cat(order)
-        if self.injection == 0:
+        if self.question_layer == 0:
             total = sum_over_pairs(blocks, layers[1:], precision)
         else:
             total = sum_over_pairs(
-                blocks, layers[1:], precision, share=share[asked], scene=torch.cat(numbers), joins=self.injection
+                blocks, layers[1:], precision, share=share[asked], scene=torch.cat(numbers), joins=self.question_layer
             )
         return total[asked.argsort()]
 
@@ -118,14 +119,14 @@ class RelationSum(nn.Module):
                 yield questions, n + 1, rows - n
 
     def aggregate(self, objects: Float[Tensor, "scenes objects size"]) -> Float[Tensor, "scenes features"]:
-        """The weighted sum over pairs of what layer `aggregation` of g makes of them, ReLU included.
+        """The weighted sum over pairs of what layer `aggregation_layer` of g makes of them, ReLU included.
 
         Raises ValueError for a preset that does not aggregate inside g.
         """
-        if self.aggregation is None:
+        if self.aggregation_layer is None:
             raise ValueError("this preset sums its pairs behind g, where they depend on a question")
         first, second = self._halves(objects)
-        layers = [(layer.weight, layer.bias) for layer in map(self.linear, range(1, self.aggregation + 1))]
+        layers = [(layer.weight, layer.bias) for layer in map(self.linear, range(1, self.aggregation_layer + 1))]
         blocks = [Block(first, second)]
         return sum_over_pairs(blocks, layers, self._precision(objects), pair_weight=self.pair_weights)
 
@@ -143,10 +144,14 @@ class RelationSum(nn.Module):
         Entry [b, i, j] belongs to the input [o_j, o_i]. Raises ValueError behind the layer that the question joins,
         and behind the aggregation.
         """
-        if layer > self.injection:
-            raise ValueError(f"the question joins g at layer {self.injection}: features behind it depend on a question")
-        if self.aggregation is not None and layer > self.aggregation:
-            raise ValueError(f"pairs are aggregated behind layer {self.aggregation} of g: there are none behind it")
+        if layer > self.question_layer:
+            raise ValueError(
+                f"the question joins g at layer {self.question_layer}: features behind it depend on a question"
+            )
+        if self.aggregation_layer is not None and layer > self.aggregation_layer:
+            raise ValueError(
+                f"pairs are aggregated behind layer {self.aggregation_layer} of g: there are none behind it"
+            )
         if layer == 0:
             n = objects.shape[1]
             first, second = objects[:, None].expand(-1, n, -1, -1), objects[:, :, None].expand(-1, -1, n, -1)
@@ -171,10 +176,10 @@ class RelationSum(nn.Module):
         self, aggregated: Float[Tensor, "batch features"], question: Float[Tensor, "batch hidden"]
     ) -> Float[Tensor, "batch relation"]:
         """The layers of g behind the aggregation, of which one reads the question too."""
-        assert self.aggregation is not None
+        assert self.aggregation_layer is not None
         hidden = aggregated
-        for index in range(self.aggregation + 1, len(self.layers)):
-            if index == self.injection:
+        for index in range(self.aggregation_layer + 1, len(self.layers)):
+            if index == self.question_layer:
                 hidden = torch.cat([hidden, question], 1)
             hidden = torch.relu(self.linear(index)(hidden))
         return hidden

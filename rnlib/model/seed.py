@@ -117,7 +117,7 @@ def _infer_preset(tensors: dict[str, Tensor], path: Path) -> Preset:
             word_embedding=tensors["question.embedding.weight"].shape[1],
             lstm_hidden=hidden,
             g_layers=tuple(len(weight) for weight in g),
-            question_injection=joined[0],
+            question_layer=joined[0],
             f_layers=(len(tensors["answer.layers.0.weight"]), len(tensors["answer.layers.1.weight"])),
             dropout=0.5 if pixels else 0.05,
         )

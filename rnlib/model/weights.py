@@ -164,11 +164,12 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path, preset: 
     network.load_state_dict(tensors)
 
 
-def transfer_convolutions(network: RelationNetwork, path: Path | str) -> None:
+def init_convolutions(network: RelationNetwork, path: Path | str) -> None:
     """Copy the convolutional layers of other weights into `network`: of a relation network, or of a classifier of
-    attributes (`rnlib.retrieval.attributes`). Raises WeightsError where they do not fit.
+    attributes (`rnlib.retrieval.attributes`). `path`: a file or a released name. Raises WeightsError where they do
+    not fit.
     """
-    path = Path(path).expanduser()
+    path = find_weights(path)
     if path.suffix == ".pth":
         source = load_weights(path)
         preset, tensors = source.preset, dict(source.network.state_dict())

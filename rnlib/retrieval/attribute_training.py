@@ -8,9 +8,11 @@ import msgspec
 import numpy as np
 import torch
 from jaxtyping import Integer
+from msgspec import Meta
 
 from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError, DataError
+from rnlib.fields import fields_of
 from rnlib.model.inputs import pictures_of, require_pictures
 from rnlib.model.preset import Preset
 from rnlib.provenance import provenance
@@ -25,26 +27,28 @@ from rnlib.training.augment import augment, draw_augmentations
 from rnlib.training.run import TrainingFolder, check_same, config_digest
 from rnlib.training.state import Position, load_state, restore_state, save_state
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1)]
 
 
 class AttributeRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How the classifier is trained; the defaults are the seed's.
+    """How the classifier is trained; the defaults are the seed's."""
 
-    epochs         passes over the pictures
-    batch_size     pictures a step
-    learning_rate  of Adam
-    weight_decay   an L2 term, as in the seed
-    share          only this share of the pictures, those with the fewest different attribute values; 1: all
-    seed           of the initial weights, the order of pictures and augmentation
-    """
+    epochs: Annotated[Count, Meta(description="passes over the pictures")] = 350
+    batch_size: Annotated[Count, Meta(description="pictures per step")] = 64
+    lr: Annotated[float, Meta(gt=0, description="learning rate of Adam")] = 2.5e-4
+    weight_decay: Annotated[float, Meta(ge=0, description="an L2 term, as in the seed")] = 1e-4
+    share: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="only this share of the pictures, those with the fewest different attribute values; 1: all",
+        ),
+    ] = 0.05
+    seed: Annotated[int, Meta(ge=0, description="of the initial weights, the order of pictures and augmentation")] = 1
 
-    epochs: Count = 350
-    batch_size: Count = 64
-    learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 2.5e-4
-    weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 1e-4
-    share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.05
-    seed: Annotated[int, msgspec.Meta(ge=0)] = 1
+
+ATTRIBUTE_FIELDS = fields_of(AttributeRecipe)
 
 
 def train_attributes(
@@ -67,7 +71,7 @@ def train_attributes(
     average_precision(truth, truth)  # pictures that cannot be judged must show before an epoch, not after it
     torch.manual_seed(recipe.seed)
     network = AttributeClassifier(preset).to(device)
-    optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     config = _config(preset, recipe, train_split, val_split)
     folder = TrainingFolder(out)
     position = _start(folder, config, network, optimizer, show)
@@ -88,7 +92,7 @@ def train_attributes(
             optimizer.step()
             loss_sum += float(loss.detach()) * len(batch)
         if not np.isfinite(loss_sum):
-            raise ConfigError(f"the loss of epoch {epoch} is {loss_sum}: use a lower learning_rate, in another folder.")
+            raise ConfigError(f"the loss of epoch {epoch} is {loss_sum}: use a lower lr, in another folder.")
         found = evaluate_attributes(AttributeWeights(network, preset), val_split, rows[1], device)
         row = {"epoch": epoch, "train_loss": loss_sum / len(order), "val_average_precision": found["mean"]}
         position.history.append({**row, "seconds": time.monotonic() - begin})

@@ -2,7 +2,7 @@
 
 Convolutions as a relation network's, summed over cells, then linear, ReLU, linear: an output for each of the 15 values
 of colour, material, shape and size (the seed's baseline). Its convolutions give features (`conv_features`) and can
-start a relation network (`transfer_convolutions`).
+start a relation network (`init_convolutions`).
 """
 
 from dataclasses import dataclass, field

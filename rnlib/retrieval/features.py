@@ -41,7 +41,7 @@ def all_features(
     for layer in layers:
         pairs = pair_features(weights, split, pictures, layer, device)
         made |= {f"pairs {layer} {name}": values for name, values in pairs.items()}
-    if weights.preset.aggregation is not None:
+    if weights.preset.aggregation_layer is not None:
         made["aggregated"] = aggregated_features(weights, split, pictures, device)
     return made
 
@@ -108,7 +108,7 @@ def aggregated_features(
     Raises as `conv_features`, and ConfigError for a network that aggregates only behind g.
     """
     preset = weights.preset
-    if preset.aggregation is None:
+    if preset.aggregation_layer is None:
         raise ConfigError(
             f"the preset '{preset.name}' sums its pairs behind the last layer of g, where the question has joined: it "
             "has no aggregated features. Use weights of a preset with aggregation inside g, such as avf-fp."
@@ -126,9 +126,9 @@ def random_features(pictures: int, size: int = 24, seed: int = 0) -> Features:
 def check_layer(weights: Weights, layer: int) -> None:
     """Raise ConfigError unless layer `layer` of g reads pairs, and reads them before the question is known."""
     preset = weights.preset
-    last, why = preset.question_injection, "where the question joins it"
-    if preset.aggregation is not None and preset.aggregation < last:
-        last, why = preset.aggregation, "behind which its pairs are aggregated"
+    last, why = preset.question_layer, "where the question joins it"
+    if preset.aggregation_layer is not None and preset.aggregation_layer < last:
+        last, why = preset.aggregation_layer, "behind which its pairs are aggregated"
     if preset.objects == "none":
         raise ConfigError(f"expected weights that read a scene, found the preset '{preset.name}' (question alone).")
     if not 0 <= layer <= last:

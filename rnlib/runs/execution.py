@@ -39,7 +39,8 @@ def execute(notebook: str, run: str, parameters: Mapping[str, Any]) -> Path:
     folder = RunFolder.open(run, source.stem)
     executed = executed_notebook(folder)
     # Only what differs from the defaults is injected, so a reader sees at a glance what was set.
-    changed = {one.name: values[one.name] for one in declared if values[one.name] != one.default}
+    defaults = {one.name: one.default for one in declared}
+    changed = {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
     show_bar = sys.stderr.isatty()
     try:
         with _only_errors_from_papermill(), _Console(sys.stdout) as output, _Console(sys.stderr) as errors:
@@ -122,7 +123,7 @@ def _literal(path: Path) -> str:
 
 @contextmanager
 def _only_errors_from_papermill() -> Iterator[None]:
-    """papermill cannot read types like `str | None` and warns of unknown parameters that were checked here."""
+    """papermill cannot read types like `str | None` and warns of parameters without a line, all checked here."""
     logger = logging.getLogger("papermill")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from rnlib.errors import ConfigError
 from rnlib.files import atomic_write, make_folder, read_json, write_json
 from rnlib.provenance import provenance
-from rnlib.runs.parameters import declared_parameters
+from rnlib.runs.parameters import accepted_fields, declared_parameters
 from rnlib.runs.root import check_run_name, code_fingerprint, notebook_name, notebook_path, outputs_root
 
 
@@ -96,10 +96,11 @@ class RunFolder:
         `parameters` is what `validate_parameters` returned; `data_fingerprint` is
         `Split.fingerprint` of the data; `extra` goes into the provenance.
         """
-        declared = {parameter.name for parameter in declared_parameters(notebook_path(self.notebook))}
-        if set(parameters) != declared:
+        declared = declared_parameters(notebook_path(self.notebook))
+        names = {parameter.name for parameter in declared}
+        if not names <= set(parameters) <= names | set(accepted_fields(declared)):
             raise ConfigError(
-                f"expected the parameters of {self.notebook} ({', '.join(sorted(declared))}), "
+                f"expected the parameters of {self.notebook} ({', '.join(sorted(names))}), "
                 f"found {', '.join(sorted(parameters)) or 'none'}. Give finish() what validate_parameters() returned."
             )
         seconds = round(time.monotonic() - self._began, 3)

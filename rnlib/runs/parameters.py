@@ -6,6 +6,9 @@ The cell tagged `parameters` holds one literal a line and nothing computed:
 
 The next cell calls `validate_parameters`. papermill itself only warns of an unknown name
 and checks no type, and YAML reads `1e-4` as a string.
+
+A notebook that declares `preset` trains a network. It takes every other field of presets and recipes too, whether its
+cell has a line for it or not.
 """
 
 import ast
@@ -22,7 +25,9 @@ import msgspec
 import pandas as pd
 
 from rnlib.errors import ConfigError
+from rnlib.fields import Field, convert_field
 from rnlib.runs.root import notebook_path, read_notebook
+from rnlib.training.recipe import FIELDS, recipe_of
 
 TYPES = ("int", "float", "str", "bool", "list[str]", "list[int]", "list[float]", "dict")
 FORM = "`name: type = literal  # help`"
@@ -53,41 +58,53 @@ def declared_parameters(notebook: Path) -> list[Parameter]:
     return _parse(notebook.name, "".join(tagged[0]["source"]))
 
 
+def accepted_fields(declared: Iterable[Parameter]) -> dict[str, Field]:
+    """The fields of presets and recipes that a notebook takes: all where it declares `preset`, else none."""
+    return FIELDS if any(parameter.name == "preset" for parameter in declared) else {}
+
+
 def check_parameters(declared: Iterable[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
     """All declared parameters with their values: those given, converted to their types, else the defaults.
 
-    Raises ConfigError for a name that is not declared (it names the nearest one that is)
-    and for a value that does not fit its type.
+    Behind them come the undeclared fields that were given (`accepted_fields`). Raises ConfigError for any other name
+    (it names the nearest one), for a value that does not fit its type, and for fields that make no recipe together.
     """
     by_name = {parameter.name: parameter for parameter in declared}
+    fields = accepted_fields(by_name.values())
     for name in given:
-        if name not in by_name:
-            raise _unknown(name, by_name)
-    return {
+        if name not in by_name and name not in fields:
+            raise _unknown(name, {**by_name, **fields})
+    values = {
         name: _converted(name, parameter.type, given[name]) if name in given else parameter.default
         for name, parameter in by_name.items()
     }
+    values |= {name: value for name, value in given.items() if name not in by_name}
+    values |= {name: convert_field(fields[name], value) for name, value in values.items() if name in fields}
+    if fields:
+        recipe_of(values)
+    return values
 
 
 def validate_parameters(notebook: str, namespace: dict[str, Any]) -> dict[str, Any]:
     """For a notebook's second code cell: `validate_parameters("02_train_state_descriptions", globals())`.
 
-    Checks the values that stand in the namespace against the cell of
+    Checks the values in the namespace against the cell of
     `notebooks/<notebook>.ipynb`, writes them back converted, and returns them by name.
     Raises ConfigError as `check_parameters`, also for an undeclared name that papermill injected.
     """
     declared = declared_parameters(notebook_path(notebook))
     names = [parameter.name for parameter in declared]
+    fields = accepted_fields(declared)
     for name in _injected(namespace):
-        if name not in names:
-            raise _unknown(name, names)
+        if name not in names and name not in fields:
+            raise _unknown(name, [*names, *fields])
     for name in names:
         if name not in namespace:
             raise ConfigError(
                 f"expected the parameter {name!r} of {notebook}, found no such variable. "
                 "Run the parameters cell first, and keep all its lines."
             )
-    values = check_parameters(declared, {name: namespace[name] for name in names})
+    values = check_parameters(declared, {name: namespace[name] for name in (*names, *fields) if name in namespace})
     namespace.update(values)
     return values
 

@@ -1,9 +1,11 @@
 """Profiles: params/<profile>/<notebook>.yaml, the values that differ from a notebook's defaults.
 
-The files are plain papermill parameter files, so `papermill -f` reads them too.
+The files are plain papermill parameter files, so `papermill -f` reads them too. A notebook that a profile changes
+nothing of needs none.
 """
 
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -18,7 +20,7 @@ def profiles() -> list[str]:
 
 
 def profile_parameters(profile: str, notebook: str) -> dict[str, Any]:
-    """What a profile sets for a notebook; empty (all defaults) where it has no file for it.
+    """What a profile sets for a notebook. One without a file gets the CLEVR directory that others name, if any.
 
     Raises ConfigError for an unknown profile, for a file whose name is no notebook's, and
     for a file that is not a YAML mapping from names to values.
@@ -38,8 +40,14 @@ def profile_parameters(profile: str, notebook: str) -> dict[str, Any]:
             f"Rename or remove it. The notebooks are: {', '.join(notebook_names())}."
         )
     path = folder / f"{notebook_name(notebook)}.yaml"
-    if not path.exists():
-        return {}
+    if path.exists():
+        return _read(path)
+    named = (_read(other).get("clevr") for other in sorted(folder.glob("*.yaml")))
+    clevr = next(filter(None, named), None)
+    return {"clevr": clevr} if clevr else {}
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -18,7 +18,7 @@ from rnlib.files import make_folder, read_json, write_json
 from rnlib.provenance import provenance
 from rnlib.runs.execution import execute, executed_notebook, export_html
 from rnlib.runs.folder import RunFolder
-from rnlib.runs.parameters import check_parameters, declared_parameters
+from rnlib.runs.parameters import accepted_fields, check_parameters, declared_parameters
 from rnlib.runs.profiles import profile_parameters, profiles
 from rnlib.runs.root import check_run_name, notebook_name, notebook_names, notebook_path, outputs_root, project_root
 
@@ -30,15 +30,15 @@ def run_profile(
     only: Sequence[str] | None = None,
     run: str | None = None,
     parameters: Mapping[str, Any] | None = None,
-    again: bool = False,
+    force: bool = False,
 ) -> Path:
     """Run the notebooks of a profile into `outputs/<run>/`, and return that folder.
 
     `clevr`: a CLEVR directory, given to every notebook that has a parameter of that name.
     `only`: these notebooks (full names or the starts of them, "04"), else all.
     `run`: the run's name, else the profile's. `parameters`: values that override the
-    profile's in every notebook that declares them. Notebooks done with the same code,
-    parameters and inputs are left out; with `again` their folders are emptied and they
+    profile's in every notebook that takes them. Notebooks done with the same code,
+    parameters and inputs are left out; with `force` their folders are emptied and they
     begin anew.
 
     All parameters of all notebooks are checked before the first one starts. Raises
@@ -53,7 +53,7 @@ def run_profile(
     for notebook in sorted(set(chosen)):
         folder = RunFolder(run, notebook)
         executed = executed_notebook(folder)
-        if folder.is_done_with(plan[notebook]) and not again:
+        if folder.is_done_with(plan[notebook]) and not force:
             # A run that was interrupted between a notebook's end and its HTML page catches up here.
             if executed.exists() and not executed.with_suffix(".html").exists():
                 export_html(executed)
@@ -61,7 +61,7 @@ def run_profile(
             continue
         print(f"{notebook}: running", flush=True)
         began = time.monotonic()
-        if again:
+        if force:
             shutil.rmtree(folder.folder, ignore_errors=True)
         execute(notebook, run, plan[notebook])
         print(f"{notebook}: done in {time.monotonic() - began:.0f} s", flush=True)
@@ -110,7 +110,7 @@ def _plan(
     if clevr is not None:
         parameters["clevr"] = str(ClevrDirectory.find(clevr).root)
     declared = {name: declared_parameters(notebook_path(name)) for name in notebook_names()}
-    names = {name: [parameter.name for parameter in declared[name]] for name in declared}
+    names = {name: {one.name for one in declared[name]} | set(accepted_fields(declared[name])) for name in declared}
     for name in parameters:
         if not any(name in names[notebook] for notebook in chosen):
             every = [one for notebook in chosen for one in declared[notebook]]

@@ -31,23 +31,23 @@ def train_in(
     val_split: Split,
     vocabulary: Vocabulary,
     *,
-    transfer: Path | str | None = None,
-    grow_from: Path | str | None = None,
+    init_conv: Path | str | None = None,
+    init_from: Path | str | None = None,
     **options: Any,
 ) -> TrainingFolder:
     """`rnlib.training.train` in outputs/<run>/<notebook>/<name>-<digest>/; other options as there.
 
-    Raises TimeUp where a time budget ended before the last epoch: the notebook stops there, and goes on from there.
+    Raises TimeUp where the time limit came before the end of the last epoch: run again, the notebook goes on there.
     """
-    start: dict[str, Any] = {"transfer": transfer, "grow_from": grow_from}
+    start: dict[str, Any] = {"init_conv": init_conv, "init_from": init_from}
     digest = config_digest(training_config(preset, recipe, vocabulary, train_split, val_split, **start))
     out = folder.path(f"{name}-{digest}")
     trained = train(preset, recipe, train_split, val_split, out, vocabulary=vocabulary, **start, **options)
     done = len(trained.history()) if trained.history_file.is_file() else 0
     if done < recipe.epochs:
         raise TimeUp(
-            f"expected all {recipe.epochs} epochs of '{name}', found {done} when the time budget ended (parameter "
-            "minutes). The state is saved: run the notebook again with the same parameters to go on."
+            f"expected all {recipe.epochs} epochs of '{name}', found {done} when the time limit was reached (parameter "
+            "time_limit). The state is saved: run the notebook again with the same parameters to go on."
         )
     index = folder.path(INDEX)
     folder.save_json(INDEX, {**(read_json(index) if index.is_file() else {}), name: out.name})

@@ -10,10 +10,11 @@ from rnlib.training.curves import (
     reference_curves,
 )
 from rnlib.training.loop import Saving, train
-from rnlib.training.recipe import Recipe, make_recipe, recipe_of
+from rnlib.training.recipe import FIELDS, Recipe, make_recipe, recipe_of
 from rnlib.training.run import TrainingFolder
 
 __all__ = [
+    "FIELDS",
     "Recipe",
     "Saving",
     "TrainingFolder",

@@ -33,7 +33,7 @@ def plot_schedule(recipe: Recipe) -> Figure:
     """Learning rate and batch size of each epoch of a recipe."""
     figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
     epochs = range(1, recipe.epochs + 1)
-    axes.step(epochs, [recipe.rate_at(epoch) for epoch in epochs], where="mid", color=PALETTE[0])
+    axes.step(epochs, [recipe.lr_at(epoch) for epoch in epochs], where="mid", color=PALETTE[0])
     axes.set_yscale("log")
     title = f"Schedule: {recipe.epochs} epochs, batch {recipe.batch_at(1)} to {recipe.batch_at(recipe.epochs)}"
     _label(axes, title, "epoch", "learning rate")

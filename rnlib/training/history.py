@@ -8,10 +8,10 @@ from rnlib.training.state import Position, Row
 
 
 def history_row(position: Position, recipe: Recipe, loss: float, metrics: dict[str, Any]) -> Row:
-    """A line of history.csv: rates, questions asked so far, losses, accuracy and invalid rate overall and by class."""
+    """A line of history.csv: learning rate, questions asked so far, losses, accuracy, invalid rate, by class too."""
     row: Row = {
         "epoch": position.epoch,
-        "learning_rate": recipe.rate_at(position.epoch),
+        "lr": recipe.lr_at(position.epoch),
         "batch_size": recipe.batch_at(position.epoch),
         "questions": position.questions + (position.history[-1]["questions"] if position.history else 0),
         "train_loss": loss,
@@ -31,7 +31,7 @@ def history_row(position: Position, recipe: Recipe, loss: float, metrics: dict[s
 def epoch_line(row: Row, epochs: int) -> str:
     """A history line for a person."""
     return (
-        f"epoch {row['epoch']:>3.0f}/{epochs}  rate {row['learning_rate']:.1e}  train loss {row['train_loss']:.4f}  "
+        f"epoch {row['epoch']:>3.0f}/{epochs}  lr {row['lr']:.1e}  train loss {row['train_loss']:.4f}  "
         f"val loss {row['val_loss']:.4f}  val accuracy {100 * row['val_accuracy']:.2f} %  "
         f"invalid {100 * row['val_invalid']:.2f} %  {row['questions_per_second']:,.0f} questions/s"
     )

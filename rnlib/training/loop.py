@@ -22,12 +22,12 @@ from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError
 from rnlib.evaluation.metrics import compute_metrics
 from rnlib.evaluation.predictions import predict, require_answers
-from rnlib.model import growth
+from rnlib.model import net2net
 from rnlib.model.inputs import NetworkInputs, upload
 from rnlib.model.network import RelationNetwork
 from rnlib.model.precision import choose_precision
 from rnlib.model.preset import Preset
-from rnlib.model.weights import Weights, save_weights, transfer_convolutions
+from rnlib.model.weights import Weights, init_convolutions, save_weights
 from rnlib.provenance import provenance
 from rnlib.training.augment import augment, draw_augmentations, draw_dropout
 from rnlib.training.control import Requests
@@ -47,18 +47,18 @@ class Saving:
 
     keep                "last" (and the best), or "every:N": weights and state of every N-th epoch stay too
     checkpoint_minutes  the state is saved after each epoch, and within one after so many minutes
-    minutes             time budget: the training saves its state and stops by itself so many minutes after this object
-                        was made; 0: no budget
+    time_limit          the training saves its state and stops by itself this many minutes after this object was made;
+                        0: no limit
     """
 
     keep: str = "last"
     checkpoint_minutes: float = 5.0
-    minutes: float = 0.0
+    time_limit: float = 0.0
     begun: float = field(default_factory=time.monotonic, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.minutes < 0:
-            raise ConfigError(f"expected a time budget of 0 minutes (none) or more, found {self.minutes}.")
+        if self.time_limit < 0:
+            raise ConfigError(f"expected a time_limit of 0 minutes (none) or more, found {self.time_limit}.")
         if self.keep != "last" and not re.fullmatch(r"every:[1-9]\d*", self.keep):
             raise ConfigError(f"expected keep 'last' or 'every:N' with N from 1, found '{self.keep}'.")
 
@@ -67,8 +67,8 @@ class Saving:
         return self.keep != "last" and epoch % int(self.keep.removeprefix("every:")) == 0
 
     def used_up(self) -> bool:
-        """Whether the time budget is over."""
-        return self.minutes > 0 and time.monotonic() > self.begun + 60 * self.minutes
+        """Whether the time limit is reached."""
+        return self.time_limit > 0 and time.monotonic() > self.begun + 60 * self.time_limit
 
 
 def train(
@@ -81,8 +81,8 @@ def train(
     vocabulary: Vocabulary | None = None,
     device: torch.device | str = "cpu",
     saving: Saving | None = None,
-    transfer: Path | str | None = None,
-    grow_from: Path | str | None = None,
+    init_conv: Path | str | None = None,
+    init_from: Path | str | None = None,
     resume_from: Path | str | None = None,
     on_epoch: Callable[[Row], None] | None = None,
     show: bool = True,
@@ -90,12 +90,12 @@ def train(
     """Train a network, or go on with a training that stands in `out`.
 
     `vocabulary`: numbers words and answers; by default the training split's own.
-    `transfer`: weights whose convolutions to start from. `grow_from`: weights (a file or a released name) to start
-    as, in a network that may be larger (`rnlib.model.growth`). `resume_from`: weights of a kept
+    `init_conv`: weights whose convolutions to start from. `init_from`: weights to start as, in a network that may be
+    larger (`rnlib.model.net2net`); both a file or a released name. `resume_from`: weights of a kept
     epoch of another training folder to branch off from, in place of new weights.
     `on_epoch` is called with each line of the history. An interrupt (Ctrl-C, SIGTERM) ends
     the step (or the validation) under way, saves the state and raises KeyboardInterrupt;
-    running again goes on. The end of a time budget (`Saving.minutes`) does the same, and returns.
+    running again goes on. The end of `Saving.time_limit` does the same, and returns.
     Raises ConfigError where `out` holds another training or already
     more epochs, DataError on broken input.
     """
@@ -125,16 +125,16 @@ def train(
     network.question.set_forget_bias(recipe.forget_bias)
     if recipe.init == "he" and network.relations:
         network.relations.draw_for_relu()
-    if transfer:
-        transfer_convolutions(network, transfer)
-    if grow_from:
-        growth.grow_from(network, vocabulary, grow_from)
+    if init_conv:
+        init_convolutions(network, init_conv)
+    if init_from:
+        net2net.init_from(network, vocabulary, init_from)
     network.to(device).set_precision(recipe.precision)
     optimizer = _optimizer(network, recipe)
     average = None
     if recipe.ema:
         average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
-    config = training_config(preset, recipe, vocabulary, train_split, val_split, transfer, grow_from)
+    config = training_config(preset, recipe, vocabulary, train_split, val_split, init_conv, init_from)
     show = show and workers.leads
     position = _start(folder, resume_from, config, recipe, network, optimizer, average, workers, show)
 
@@ -222,9 +222,7 @@ def _start(
     position = restore_state(state, network, optimizer, average)
     done = position.epoch - 1
     if done > recipe.epochs or (branch and done == recipe.epochs):
-        raise ConfigError(
-            f"{source} holds {done} epochs, and {recipe.epochs} were asked for. Ask for more with --epochs."
-        )
+        raise ConfigError(f"{source} holds {done} epochs, and {recipe.epochs} were asked for. Ask for more epochs.")
     _claim(folder, config, workers)
     if branch:
         position.best_accuracy = -1.0  # `best` is the best of this folder
@@ -257,7 +255,7 @@ class _Loop:
     show: bool
 
     def train_epoch(self, position: Position, stopped: Requests) -> bool:
-        """Train from `position` to the end of its epoch; False where the time budget ended it before."""
+        """Train from `position` to the end of its epoch; False where the time limit ended it before."""
         recipe, epoch = self.recipe, position.epoch
         size = recipe.batch_at(epoch)
         split = self.inputs.split
@@ -271,13 +269,21 @@ class _Loop:
         recent = torch.tensor(position.recent_loss_sum, dtype=torch.float64, device=self.inputs.device)
         begin = saved = time.monotonic()
         before = position.seconds
-        starts = range(position.step * size, len(order), size)
-        bar = tqdm(starts, f"epoch {epoch}", disable=not (self.show and sys.stderr.isatty()), unit="step", leave=False)
+        starts = range(0, len(order), size)
+        bar = tqdm(
+            starts[position.step :],
+            f"epoch {epoch}",
+            total=len(starts),
+            initial=position.step,
+            disable=not (self.show and sys.stderr.isatty()),
+            unit="step",
+            leave=False,
+        )
         for start in bar:
             questions = order[start : start + size]
-            rate = recipe.rate_at(epoch, min(1.0, (start + size) / len(order)))
+            lr = recipe.lr_at(epoch, min(1.0, (start + size) / len(order)))
             for group in self.optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = lr
             loss = self._step(questions, draws, position)
             loss_sum += loss * len(questions)
             recent += loss * len(questions)
@@ -287,12 +293,12 @@ class _Loop:
             position.questions += len(questions)
             position.seconds = before + time.monotonic() - begin
             if position.total_steps % recipe.log_every == 0:
-                self._log_step(position, float(recent) / position.recent_questions, rate)
+                self._log_step(position, float(recent) / position.recent_questions, lr)
                 recent.zero_()
                 position.recent_questions = 0
             stopped.report(position, len(starts))
             stop = self.workers.any(stopped.is_set(), self.inputs.device)
-            over = self.saving.minutes > 0 and self.workers.any(self.saving.used_up(), self.inputs.device)
+            over = self.saving.time_limit > 0 and self.workers.any(self.saving.used_up(), self.inputs.device)
             late = time.monotonic() - saved > 60 * self.saving.checkpoint_minutes
             if stop or over or stopped.paused or late:
                 position.loss_sum, position.recent_loss_sum = float(loss_sum), float(recent)
@@ -310,10 +316,10 @@ class _Loop:
         return True
 
     def say_used_up(self, position: Position) -> None:
-        """Print that the time budget is over."""
+        """Print that the time limit is reached."""
         if self.show:
             print(
-                f"the time budget of {self.saving.minutes:g} minutes is used up at epoch {position.epoch}, step "
+                f"the time limit of {self.saving.time_limit:g} minutes is reached at epoch {position.epoch}, step "
                 f"{position.step}; the state is saved, run again to continue",
                 flush=True,
             )
@@ -398,13 +404,13 @@ class _Loop:
             self.average.update_parameters(self.network)
         return loss
 
-    def _log_step(self, position: Position, loss: float, rate: float) -> None:
+    def _log_step(self, position: Position, loss: float, lr: float) -> None:
         position.steps.append(
             {
                 "step": position.total_steps,
                 "epoch": position.epoch,
                 "train_loss": loss,
-                "learning_rate": rate,
+                "lr": lr,
             }
         )
 
@@ -417,7 +423,7 @@ class _Loop:
 def _require_finite(loss: float, what: str) -> None:
     if not np.isfinite(loss):
         raise ConfigError(
-            f"{what} is {loss}: training diverged. Use a lower learning_rate or a smaller clip_norm, in another folder."
+            f"{what} is {loss}: training diverged. Use a lower lr or a smaller clip_norm, in another folder."
         )
 
 
@@ -434,7 +440,7 @@ def _wording(preset: Preset, recipe: Recipe, vocabulary: Vocabulary) -> Wording 
 
 def _optimizer(network: RelationNetwork, recipe: Recipe) -> torch.optim.Optimizer:
     kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
-    return kind(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
+    return kind(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
 
 
 @contextmanager

@@ -10,82 +10,120 @@ from itertools import accumulate
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from rnlib.errors import ConfigError
+from rnlib.fields import fields_of
+from rnlib.model.preset import PRESET_FIELDS
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-NotNegative = Annotated[float, msgspec.Meta(ge=0)]
-Growth = Annotated[float, msgspec.Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1)]
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Growth = Annotated[float, Meta(ge=1)]
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How a network is trained.
+    """How a network is trained."""
 
-    epochs           passes over the training questions
-    optimizer        adam (weight decay as an L2 term, as in the seed) or adamw (decoupled)
-    learning_rate    of the first epoch
-    rate_gamma       factor of the rate every rate_step epochs; 1 keeps it constant
-    rate_step        epochs
-    rate_max         cap of a growing rate
-    warmup           epochs (or a part of one) in which the rate rises from 0 to its value
-    decay            none; or cosine: after warm-up and curriculum the rate falls to 0 along half a cosine
-    batch_size       questions a step in the first epoch
-    batch_gamma      factor of the batch size every batch_step epochs; 1 keeps it constant
-    batch_step       epochs
-    batch_max        cap of a growing batch size
-    weight_decay     see optimizer
-    clip_norm        the gradient's norm is clipped to this; 0 leaves it alone
-    ema              validate and save a moving average of the weights with this decay a step; 0: the weights themselves
-    precision        of the products over pairs (and on a CPU of the LSTM): fp32, bf16, or auto (bf16 where it is faster
-                     here: on a CPU as measured)
-    augment          shift (by a sixteenth of the side) and rotate (2.8 degrees) training pictures
-    symmetries       permute the values of each attribute and mirror left and right, at random for each question (with
-                     group_questions: each scene), in scene, question and answer alike; state descriptions only
-    group_questions  keep a picture's questions together in a batch: its convolutions are computed once for all of them
-                     (and they share an augmentation); the seed shuffles single questions
-    train_questions  train on so many questions, drawn once; 0 takes all
-    held_out         validate on so many of the last training scenes, which are not trained on, so that choosing the
-                     best epoch never looks at val; 0 validates on val
-    curriculum       easy questions first: stages "EPOCHS:OBJECTS:STEPS", such as "40:3:6 10:5:8": for so many epochs
-                     only questions on scenes of at most so many objects with programs of at most so many steps
-    init             of g's weights: torch (uniform, the seed's) or he (normal, as large as ReLUs need; He et al.
-                     2015), without which what g knows of a pair is faint by the third layer, where IR presets join
-    forget_bias      what the LSTM's forget gates begin with (the seed: 0, which forgets half with every word)
-    seed             of the initial weights, the order of questions, augmentation and dropout
-    log_every        a line of steps.csv every so many steps
-    """
-
-    epochs: Count = 350
-    optimizer: Literal["adam", "adamw"] = "adam"
-    learning_rate: Positive = 5e-6
-    rate_gamma: Growth = 2.0
-    rate_step: Count = 20
-    rate_max: Positive = 5e-4
-    warmup: NotNegative = 0.0
-    decay: Literal["none", "cosine"] = "none"
-    batch_size: Count = 640
-    batch_gamma: Growth = 1.0
-    batch_step: Count = 20
-    batch_max: Count = 640
-    weight_decay: NotNegative = 1e-4
-    clip_norm: NotNegative = 50.0
-    ema: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
-    precision: Literal["fp32", "bf16", "auto"] = "fp32"
-    augment: bool = True
-    symmetries: bool = False
-    group_questions: bool = False
-    train_questions: Annotated[int, msgspec.Meta(ge=0)] = 0
-    held_out: Annotated[int, msgspec.Meta(ge=0)] = 0
-    curriculum: str = ""
-    init: Literal["torch", "he"] = "torch"
-    forget_bias: float = 0.0
-    seed: Annotated[int, msgspec.Meta(ge=0)] = 42
-    log_every: Count = 100
+    epochs: Annotated[Count, Meta(description="passes over the training questions")] = 350
+    optimizer: Annotated[
+        Literal["adam", "adamw"],
+        Meta(description="adam (weight decay as an L2 term, as in the seed) or adamw (decoupled)"),
+    ] = "adam"
+    lr: Annotated[Positive, Meta(description="learning rate of the first epoch")] = 5e-6
+    lr_gamma: Annotated[
+        Growth, Meta(description="schedule step: factor of the rate every lr_step epochs; 1 keeps it constant")
+    ] = 2.0
+    lr_step: Annotated[Count, Meta(description="schedule step: epochs between two factors of lr_gamma")] = 20
+    lr_max: Annotated[Positive, Meta(description="schedule step: cap of a growing rate")] = 5e-4
+    lr_warmup: Annotated[
+        NotNegative, Meta(description="epochs (or a part of one) in which the rate rises from 0 to its value")
+    ] = 0.0
+    lr_schedule: Annotated[
+        Literal["step", "cosine"],
+        Meta(
+            description="step: the rate grows by lr_gamma every lr_step epochs up to lr_max; cosine: after warm-up and "
+            "curriculum it falls from lr to 0 along half a cosine, and lr_gamma, lr_step and lr_max are not used"
+        ),
+    ] = "step"
+    batch_size: Annotated[Count, Meta(description="questions per step in the first epoch")] = 640
+    batch_gamma: Annotated[
+        Growth, Meta(description="factor of the batch size every batch_step epochs; 1 keeps it constant")
+    ] = 1.0
+    batch_step: Annotated[Count, Meta(description="epochs between two factors of batch_gamma")] = 20
+    batch_max: Annotated[Count, Meta(description="cap of a growing batch size")] = 640
+    weight_decay: Annotated[NotNegative, Meta(description="see optimizer")] = 1e-4
+    clip_norm: Annotated[NotNegative, Meta(description="the gradient's norm is clipped to this; 0 leaves it alone")] = (
+        50.0
+    )
+    ema: Annotated[
+        float,
+        Meta(
+            ge=0,
+            lt=1,
+            description="validate and save a moving average of the weights with this decay per step; 0: the weights "
+            "themselves",
+        ),
+    ] = 0.0
+    precision: Annotated[
+        Literal["fp32", "bf16", "auto"],
+        Meta(
+            description="of the products over pairs (and on a CPU of the LSTM); auto: bf16 where it is faster here (on "
+            "a CPU as measured)"
+        ),
+    ] = "fp32"
+    augment: Annotated[
+        bool, Meta(description="shift (by a sixteenth of the side) and rotate (2.8 degrees) training pictures")
+    ] = True
+    symmetries: Annotated[
+        bool,
+        Meta(
+            description="permute the values of each attribute and mirror left and right, at random for each question "
+            "(with group_questions: each scene), in scene, question and answer alike; state descriptions only"
+        ),
+    ] = False
+    group_questions: Annotated[
+        bool,
+        Meta(
+            description="keep a picture's questions together in a batch: its convolutions are computed once for all of "
+            "them (and they share an augmentation); the seed shuffles single questions"
+        ),
+    ] = False
+    train_questions: Annotated[int, Meta(ge=0, description="train on this many questions, drawn once; 0 takes all")] = 0
+    held_out: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="validate on this many of the last training scenes, which are not trained on, so that choosing "
+            "the best epoch never looks at val; 0 validates on val",
+        ),
+    ] = 0
+    curriculum: Annotated[
+        str,
+        Meta(
+            description="easy questions first: stages EPOCHS:OBJECTS:STEPS, such as '40:3:6 10:5:8': for so many "
+            "epochs only questions on scenes of at most so many objects with programs of at most so many steps"
+        ),
+    ] = ""
+    init: Annotated[
+        Literal["torch", "he"],
+        Meta(
+            description="of g's weights: torch (uniform, the seed's) or he (normal, as large as ReLUs need; He et al. "
+            "2015), without which what g knows of a pair is faint by the third layer, where IR presets join"
+        ),
+    ] = "torch"
+    forget_bias: Annotated[
+        float,
+        Meta(description="what the LSTM's forget gates begin with (the seed: 0, which forgets half with every word)"),
+    ] = 0.0
+    seed: Annotated[
+        int, Meta(ge=0, description="of the initial weights, the order of questions, augmentation and dropout")
+    ] = 42
+    log_every: Annotated[Count, Meta(description="steps between two lines of steps.csv")] = 100
 
     def __post_init__(self) -> None:
         for name, gamma, start, cap in (
-            ("rate", self.rate_gamma, self.learning_rate, self.rate_max),
+            ("lr", self.lr_gamma if self.lr_schedule == "step" else 1, self.lr, self.lr_max),
             ("batch", self.batch_gamma, self.batch_size, self.batch_max),
         ):
             if gamma > 1 and start > cap:
@@ -123,30 +161,35 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                 return objects, steps
         return None
 
-    def rate_at(self, epoch: int, done: float = 1.0) -> float:
+    def lr_at(self, epoch: int, done: float = 1.0) -> float:
         """The learning rate of epoch 1, 2, … when a part of it (0 to 1) is done.
 
-        learning_rate * rate_gamma ** ((epoch + 1) // rate_step), capped, times warm-up and decay.
-        The `+ 1` is the seed's. Its cap is checked before it doubles, so its nominal 5e-4
-        ends at 6.4e-4: give rate_max that value to repeat it.
+        Schedule "step": lr * lr_gamma ** ((epoch + 1) // lr_step), capped, times the warm-up. The `+ 1` is the seed's.
+        Its cap is checked before it doubles, so its nominal 5e-4 ends at 6.4e-4: give lr_max that value to repeat it.
+        Schedule "cosine": lr, times the warm-up and half a cosine.
         """
-        rate = self.learning_rate
-        if self.rate_gamma != 1:
-            rate = min(rate * self.rate_gamma ** ((epoch + 1) // self.rate_step), self.rate_max)
+        lr = self.lr
+        if self.lr_schedule == "step" and self.lr_gamma != 1:
+            lr = min(lr * self.lr_gamma ** ((epoch + 1) // self.lr_step), self.lr_max)
         past = epoch - 1 + done
-        if past < self.warmup:
-            return rate * past / self.warmup
-        if self.decay == "cosine":
-            begin = max(self.warmup, self.stage_starts()[-1] - 1)
+        if past < self.lr_warmup:
+            return lr * past / self.lr_warmup
+        if self.lr_schedule == "cosine":
+            begin = max(self.lr_warmup, self.stage_starts()[-1] - 1)
             if past > begin:
-                rate *= 0.5 + 0.5 * math.cos(math.pi * (past - begin) / (self.epochs - begin))
-        return rate
+                lr *= 0.5 + 0.5 * math.cos(math.pi * (past - begin) / (self.epochs - begin))
+        return lr
 
     def batch_at(self, epoch: int) -> int:
         """The batch size of epoch 1, 2, …, which grows like the learning rate."""
         if self.batch_gamma == 1:
             return self.batch_size
         return min(int(self.batch_size * self.batch_gamma ** ((epoch + 1) // self.batch_step)), self.batch_max)
+
+
+RECIPE_FIELDS = fields_of(Recipe)
+# What may be set for a training, each by its one name in files, notebooks and on the command line.
+FIELDS = {**RECIPE_FIELDS, **PRESET_FIELDS}
 
 
 def make_recipe(fields: Mapping[str, object]) -> Recipe:
@@ -159,14 +202,5 @@ def make_recipe(fields: Mapping[str, object]) -> Recipe:
 
 
 def recipe_of(parameters: Mapping[str, object]) -> Recipe:
-    """The recipe among a notebook's parameters, whose other names are left alone.
-
-    The parameter `further` holds fields that have no line of their own. ConfigError for a wrong or a repeated one.
-    """
-    fields = {name: value for name, value in parameters.items() if name in Recipe.__struct_fields__}
-    further = parameters.get("further", {})
-    assert isinstance(further, Mapping)
-    for name in further:
-        if name in fields:
-            raise ConfigError(f"parameter 'further': expected fields without a parameter of their own, found '{name}'.")
-    return make_recipe({**fields, **further})
+    """The recipe among a training's parameters, whose other names are left alone. ConfigError names a wrong field."""
+    return make_recipe({name: value for name, value in parameters.items() if name in RECIPE_FIELDS})

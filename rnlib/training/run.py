@@ -23,7 +23,7 @@ from rnlib.model.released import find_weights
 from rnlib.training.recipe import Recipe
 from rnlib.training.state import Row
 
-STEP_COLUMNS = ["step", "epoch", "train_loss", "learning_rate"]
+STEP_COLUMNS = ["step", "epoch", "train_loss", "lr"]
 
 
 class TrainingFolder:
@@ -86,8 +86,8 @@ def training_config(
     vocabulary: Vocabulary,
     train: Split,
     val: Split,
-    transfer: Path | str | None = None,
-    grow_from: Path | str | None = None,
+    init_conv: Path | str | None = None,
+    init_from: Path | str | None = None,
 ) -> dict[str, Any]:
     """What run.json holds: all that decides what a training computes."""
     config: dict[str, Any] = msgspec.to_builtins(
@@ -97,8 +97,8 @@ def training_config(
     if preset.objects == "pixels":
         config["data"] |= {"train pictures": train.image_fingerprint, "val pictures": val.image_fingerprint}
     config["start"] = {
-        "convolutions": sha256(transfer) if transfer else "",
-        "network": sha256(find_weights(grow_from)) if grow_from else "",
+        "init_conv": sha256(find_weights(init_conv)) if init_conv else "",
+        "init_from": sha256(find_weights(init_from)) if init_from else "",
     }
     return msgspec.json.decode(msgspec.json.encode(config))  # tuples become lists, as they come back from a file
 
@@ -131,7 +131,7 @@ def resume_source(weights: Path) -> Path:
 
 def _may_change(recipe: Mapping[str, Any]) -> set[str]:
     """Fields of a recipe that may change when a training goes on: they do not touch the steps already done."""
-    return {"log_every"} if recipe.get("decay") == "cosine" else {"epochs", "log_every"}
+    return {"log_every"} if recipe.get("lr_schedule") == "cosine" else {"epochs", "log_every"}
 
 
 def _short(value: object) -> str:

@@ -50,7 +50,7 @@ def save_state(
     position: Position,
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
-    average: nn.Module | None,
+    ema: nn.Module | None,
     config: dict[str, Any],
 ) -> None:
     """Write the state, atomically. `config` says what is trained, so that nothing else goes on from it."""
@@ -60,7 +60,7 @@ def save_state(
         "position": vars(position),
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "average": average.state_dict() if average else {},
+        "ema": ema.state_dict() if ema else {},
     }
     with atomic_write(path) as file:
         torch.save(state, file)
@@ -83,11 +83,11 @@ def load_state(path: Path) -> dict[str, Any]:
 
 
 def restore_state(
-    state: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module | None
+    state: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer, ema: nn.Module | None
 ) -> Position:
-    """Put a state into a network, an optimiser and the average of the weights; returns where it was."""
+    """Put a state into a network, an optimiser and the moving average of the weights; returns where it was."""
     network.load_state_dict(state["network"])
     optimizer.load_state_dict(state["optimizer"])
-    if average:
-        average.load_state_dict(state["average"])
+    if ema:
+        ema.load_state_dict(state["ema"])
     return Position(**state["position"])

@@ -104,7 +104,8 @@ class Monitoring:
     def start(self, epochs: int) -> None:
         """Train on in a thread for so many more epochs than are done.
 
-        Raises ConfigError where it trains already, for less than one epoch, and where it can only be watched.
+        Raises ConfigError where it trains already, for less than one epoch, where it can only be watched, and where
+        its cosine schedule fixes another number of epochs.
         """
         if self._train_on is None or self._recipe is None:
             raise ConfigError("expected a way to train on, found none: this monitor can only watch, pause and stop.")
@@ -114,7 +115,14 @@ class Monitoring:
             raise ConfigError("expected a training that has ended, found one that is going on. Stop it first.")
         if epochs < 1:
             raise ConfigError(f"expected at least 1 epoch to train on, found {epochs}.")
-        recipe = msgspec.structs.replace(self._recipe, epochs=len(self.history()) + epochs)
+        done, whole = len(self.history()), self._recipe.epochs
+        if self._recipe.lr_schedule == "cosine" and done + epochs != whole:
+            rest = f"the other {whole - done}" if done < whole else "no more"
+            raise ConfigError(
+                f"expected {rest} of the {whole} epochs that this training's cosine schedule was made for, found "
+                f"{epochs} epochs. For a longer training start another one from its weights (init_from)."
+            )
+        recipe = msgspec.structs.replace(self._recipe, epochs=done + epochs)
         self.outcome = ""
         self._thread = threading.Thread(target=self._train, args=(recipe,), name="training", daemon=True)
         self._thread.start()

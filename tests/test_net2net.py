@@ -10,8 +10,8 @@ from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.vocabulary import Vocabulary, clevr_v1
 from rnlib.errors import WeightsError
 from rnlib.model import RelationNetwork, load_preset, load_weights, save_weights
-from rnlib.model.growth import grow_from
 from rnlib.model.inputs import NetworkInputs
+from rnlib.model.net2net import init_from
 from rnlib.training import make_recipe, train
 
 SMALL = {"g_layers": [16, 12, 8], "f_layers": [10, 9], "lstm_hidden": 7, "word_embedding": 5}
@@ -36,8 +36,8 @@ def answers(network: RelationNetwork, split: Split) -> torch.Tensor:
     [
         ("medium-sd", {}),
         ("medium-sd", {"g_layers": [20, 18, 16], "f_layers": [11, 30]}),
-        ("medium-sd", {"g_layers": [80, 75, 20, 14, 9], "question_injection": 2, "f_layers": [11, 9]}),
-        ("original-sd", {"g_layers": [60, 16, 12, 8], "question_injection": 1}),
+        ("medium-sd", {"g_layers": [80, 75, 20, 14, 9], "question_layer": 2, "f_layers": [11, 9]}),
+        ("original-sd", {"g_layers": [60, 16, 12, 8], "question_layer": 1}),
         ("ir-sd", {"g_layers": [16, 12, 30]}),
         ("question-only", {"f_layers": [20, 20]}),
     ],
@@ -51,10 +51,24 @@ def test_it_gives_the_same_answers(
     path = save_weights(tmp_path / "small.safetensors", small, vocabulary)
     large = RelationNetwork(load_preset(preset, {**SMALL, **larger}), vocabulary)
     before = answers(large, splits[1])
-    grow_from(large, vocabulary, path)
+    init_from(large, vocabulary, path)
     expected = answers(small, splits[1])
     torch.testing.assert_close(answers(large, splits[1]), expected, rtol=1e-5, atol=1e-6)
     assert not torch.allclose(before, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("larger", [{}, {"g_layers": [9, 8, 9, 12, 10]}])
+def test_learned_weights_of_pairs_come_along(larger: dict[str, object], tiny_clevr: Path, tmp_path: Path) -> None:
+    val = open_split(tiny_clevr, "val", images=32, show=False)
+    sizes = {**SMALL, "g_layers": [8, 7, 9, 6, 5], "question_layer": 3, "aggregation_layer": 2, "image_size": 32}
+    torch.manual_seed(3)
+    small = RelationNetwork(load_preset("avf-fp", sizes), val.vocabulary)
+    assert small.relations is not None
+    torch.nn.init.uniform_(small.relations.pair_weights, -1, 1)
+    path = save_weights(tmp_path / "small.safetensors", small, val.vocabulary)
+    large = RelationNetwork(load_preset("avf-fp", {**sizes, **larger}), val.vocabulary)
+    init_from(large, val.vocabulary, path)
+    torch.testing.assert_close(answers(large, val), answers(small, val), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +76,7 @@ def test_it_gives_the_same_answers(
     [
         ({"g_layers": [16, 12]}, "3 layers of g"),
         ({"g_layers": [80, 16, 12, 8]}, "layers can be added before the question only"),
-        ({"g_layers": [40, 16, 12, 8], "question_injection": 1}, "72 units to carry a pair"),
+        ({"g_layers": [40, 16, 12, 8], "question_layer": 1}, "72 units to carry a pair"),
         ({"g_layers": [16, 11, 8]}, "a layer of 12 units"),
         ({"f_layers": [10, 8]}, "a layer of 9 units"),
         ({"lstm_hidden": 8}, "lstm_hidden 7"),
@@ -77,7 +91,7 @@ def test_a_network_without_room_is_refused(
     path = save_weights(tmp_path / "small.safetensors", small, vocabulary)
     large = RelationNetwork(load_preset("medium-sd", {**SMALL, **larger}), vocabulary)
     with pytest.raises(WeightsError, match=found):
-        grow_from(large, vocabulary, path)
+        init_from(large, vocabulary, path)
 
 
 def test_another_vocabulary_is_refused(splits: tuple[Split, Split], tmp_path: Path) -> None:
@@ -85,7 +99,7 @@ def test_another_vocabulary_is_refused(splits: tuple[Split, Split], tmp_path: Pa
     small = RelationNetwork(load_preset("medium-sd", SMALL), vocabulary)
     path = save_weights(tmp_path / "small.safetensors", small, vocabulary)
     with pytest.raises(WeightsError, match="another one"):
-        grow_from(small, Vocabulary(words=vocabulary.words[::-1], answers=vocabulary.answers), path)
+        init_from(small, Vocabulary(words=vocabulary.words[::-1], answers=vocabulary.answers), path)
 
 
 def test_a_training_starts_as_the_weights_and_learns_with_the_new_units(
@@ -94,13 +108,13 @@ def test_a_training_starts_as_the_weights_and_learns_with_the_new_units(
     preset = load_preset("medium-sd", {**SMALL, "dropout": 0})
     vocabulary = clevr_v1()
     start = train(preset, make_recipe({"epochs": 1}), *splits, tmp_path / "small", vocabulary=vocabulary, show=False)
-    larger = load_preset("medium-sd", {**SMALL, "dropout": 0, "g_layers": [80, 75, 20, 14, 9], "question_injection": 2})
-    recipe = make_recipe({"epochs": 1, "learning_rate": 1e-9, "rate_gamma": 1, "weight_decay": 0})
-    options: dict[str, Any] = {"vocabulary": vocabulary, "grow_from": start.weights("best"), "show": False}
+    larger = load_preset("medium-sd", {**SMALL, "dropout": 0, "g_layers": [80, 75, 20, 14, 9], "question_layer": 2})
+    recipe = make_recipe({"epochs": 1, "lr": 1e-9, "lr_gamma": 1, "weight_decay": 0})
+    options: dict[str, Any] = {"vocabulary": vocabulary, "init_from": start.weights("best"), "show": False}
     grown = train(larger, recipe, *splits, tmp_path / "large", **options)
     assert grown.history()["val_loss"][0] == pytest.approx(start.history()["val_loss"][0], rel=1e-4)
     assert grown.metrics()["accuracy"] == start.metrics()["accuracy"]
-    recipe = make_recipe({"epochs": 1, "learning_rate": 1e-3, "rate_gamma": 1})
+    recipe = make_recipe({"epochs": 1, "lr": 1e-3, "lr_gamma": 1})
     trained = train(larger, recipe, *splits, tmp_path / "trained", **options)
     joined = [load_weights(run.weights("last")).network.relations.layers[2].weight for run in (grown, trained)]
     reads_new_units = [weight[:16, 72:75].abs().max().item() for weight in joined]  # 72 units carry a pair

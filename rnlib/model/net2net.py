@@ -27,12 +27,12 @@ SAME = (
     "lstm_hidden",
     "question_length",
     "reverse_question",
-    "aggregation",
+    "aggregation_layer",
 )
 
 
 @torch.no_grad()
-def grow_from(network: RelationNetwork, vocabulary: Vocabulary, path: Path | str) -> None:
+def init_from(network: RelationNetwork, vocabulary: Vocabulary, path: Path | str) -> None:
     """Give `network`, which is of this vocabulary, the function of trained weights.
 
     What the weights do not fill stays as it is: units of the network that are more than theirs, which nothing reads
@@ -48,23 +48,25 @@ def grow_from(network: RelationNetwork, vocabulary: Vocabulary, path: Path | str
     network.question.load_state_dict(weights.network.question.state_dict())
     network.objects.load_state_dict(weights.network.objects.state_dict())
     if network.relations and weights.network.relations:
-        _grow_relations(network.relations, weights.network.relations, path)
+        _fill_relations(network.relations, weights.network.relations, path)
     for before, after in zip(weights.network.answer.layers, network.answer.layers, strict=True):
         assert isinstance(before, nn.Linear) and isinstance(after, nn.Linear)
         _require_room(before, after, path)
         _put(before.weight, before.bias, after)
 
 
-def _grow_relations(large: RelationSum, small: RelationSum, path: Path | str) -> None:
+def _fill_relations(large: RelationSum, small: RelationSum, path: Path | str) -> None:
     more = len(large.layers) - len(small.layers)
-    if more < 0 or large.injection != small.injection + more or (more and small.injection):
+    if more < 0 or large.question_layer != small.question_layer + more or (more and small.question_layer):
         raise _cannot(
             path,
-            f"{len(small.layers)} layers of g with the question at {small.injection}",
-            f"{len(large.layers)} with it at {large.injection} (layers can be added before the question only)",
+            f"{len(small.layers)} layers of g with the question at {small.question_layer}",
+            f"{len(large.layers)} with it at {large.question_layer} (layers can be added before the question only)",
         )
+    if small.aggregation_layer is not None:
+        large.pair_weights.copy_(small.pair_weights)
     first = small.linear(0).weight
-    inputs = first.shape[1] - (small.question_size if small.injection == 0 else 0)
+    inputs = first.shape[1] - (small.question_size if small.question_layer == 0 else 0)
     if more:
         identity = torch.eye(inputs)
         carry = torch.cat([identity, -identity])  # a ReLU lets both halves of a number through: x and -x
@@ -79,7 +81,7 @@ def _grow_relations(large: RelationSum, small: RelationSum, path: Path | str) ->
     for index in range(len(small.layers)):
         before, after = small.linear(index), large.linear(index + more)
         weight = before.weight
-        asks = index == small.injection
+        asks = index == small.question_layer
         reads = weight[:, : -small.question_size] if asks else weight
         if more and index == 0:
             reads = torch.cat([reads, -reads], 1)
@@ -105,5 +107,5 @@ def _require_room(before: nn.Linear, after: nn.Linear, path: Path | str) -> None
 def _cannot(path: Path | str, small: str, large: str) -> WeightsError:
     return WeightsError(
         f"expected a network that can begin as {path}, which has {small}; found {large}. Choose a preset that has "
-        "room for it (rnlib.model.growth), or start without --grow-from."
+        "room for it (rnlib.model.net2net), or start without init_from."
     )
