@@ -48,7 +48,7 @@ def convert_field(field: Field, value: Any) -> Any:
             f"parameter {field.name!r}: expected {field.type}, found {value!r} ({type(value).__name__}): {error}. "
             "Correct it in the YAML file, on the command line or in the parameters cell."
         ) from None
-    return list(converted) if isinstance(converted, tuple) else converted
+    return msgspec.json.decode(msgspec.json.encode(converted))
 
 
 def check_names(given: Iterable[str], known: Iterable[str], what: str) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from rnlib.clevr import check_directory, clevr_v1, detokenize, open_split, tokenize
 from rnlib.clevr import images as images_module
 from rnlib.clevr.catalogue import CLASS_OF_ANSWER, QUESTION_TYPES
-from rnlib.clevr.split import part_of
+from rnlib.clevr.subsets import part_of
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError, DataError
 

@@ -85,7 +85,7 @@ def test_a_profiles_file_gives_preset_and_recipe_and_options_override_it(
         "vocabulary: clevr-v1.0\nlr: 2e-3\nweight_decay: 0\nforget_bias: 1.5\nheld_out: 4\nlstm_hidden: 16\n"
     )
     data = ["--clevr", str(tiny_clevr), "--device", "cpu"]
-    fields = ["--set", "epochs=1", "lstm_hidden=8", "lr_schedule=cosine", "curriculum=1:9:20"]
+    fields = ["--set", "epochs=1", "lstm_hidden=8", "lr_schedule=cosine", "curriculum=[{objects: 9, epochs: 1}]"]
     assert main(["train", *fields, "--params", str(params), *data, "--out", str(tmp_path / "run")]) == 0
     config = json.loads((tmp_path / "run/run.json").read_text())
     assert config["preset"]["name"] == "small-sd" and config["preset"]["g_layers"] == [8, 8]
@@ -93,7 +93,8 @@ def test_a_profiles_file_gives_preset_and_recipe_and_options_override_it(
     assert TrainingFolder(tmp_path / "run").weights("epoch_0001").is_file()
     recipe = config["recipe"]
     assert (recipe["epochs"], recipe["lr"], recipe["forget_bias"], recipe["held_out"]) == (1, 2e-3, 1.5, 4)
-    assert (recipe["lr_schedule"], recipe["curriculum"]) == ("cosine", "1:9:20")
+    assert recipe["lr_schedule"] == "cosine"
+    assert [(stage["objects"], stage["epochs"], stage["patience"]) for stage in recipe["curriculum"]] == [(9, 1, 3)]
     assert recipe["lr_gamma"] == 1 and recipe["batch_size"] == 64  # the notebook's defaults
     capsys.readouterr()
     out = ("--out", tmp_path / "other")
@@ -262,8 +263,22 @@ def test_every_field_has_a_meaning_and_a_name_of_its_own(recipe: type[msgspec.St
 
 
 def test_values_of_set_are_read_as_in_yaml() -> None:
-    given = ["lr=1e-3", "g_layers=[8, 8]", "curriculum=28:4:6", "keep=every:2", "held_out=", "augment=no", "x=a=b"]
-    read = {"lr": "1e-3", "g_layers": [8, 8], "curriculum": "28:4:6", "keep": "every:2", "held_out": ""}
+    given = [
+        "lr=1e-3",
+        "g_layers=[8, 8]",
+        "curriculum=[{objects: 4, steps: 6}]",
+        "keep=every:2",
+        "held_out=",
+        "augment=no",
+        "x=a=b",
+    ]
+    read = {
+        "lr": "1e-3",
+        "g_layers": [8, 8],
+        "curriculum": [{"objects": 4, "steps": 6}],
+        "keep": "every:2",
+        "held_out": "",
+    }
     assert parse_set(given) == read | {"augment": False, "x": "a=b"}
 
 

@@ -186,7 +186,12 @@ def test_profile_clevr_runs_on_a_directory_in_v1_form(
     trained: dict[str, Any] = {"epochs": 1}
     trained["vocabulary"] = "clevr-v1.0"  # 24 pictures' questions do not have all answers
     trained |= {"g_layers": [8, 8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8}
-    states = {**trained, "train_questions": 60, "curriculum": "1:10:20", "held_out": 4}  # of 24 pictures
+    states = {
+        **trained,
+        "train_questions": 60,
+        "curriculum": [{"objects": 10, "steps": 20, "epochs": 1}],
+        "held_out": 4,
+    }  # of 24 pictures
     retrieval = {"database": 12, "judged": 6, "neighbours": 3, "recall_at": [2, 5]}
     retrieval |= {"attribute_epochs": 1, "attribute_share": 1.0}
     run_profile("clevr", clevr=tiny_clevr, run="v1", parameters=states, only=["02"])

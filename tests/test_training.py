@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,7 +19,7 @@ from hypothesis import strategies as st
 from torchvision.transforms import v2
 
 from rnlib.clevr import Split, clevr_v1, open_split
-from rnlib.clevr.split import part_of
+from rnlib.clevr.subsets import part_of
 from rnlib.errors import ConfigError, DataError, WeightsError
 from rnlib.model import load_preset, load_weights
 from rnlib.model.inputs import NetworkInputs
@@ -36,7 +35,7 @@ from rnlib.training import (
 )
 from rnlib.training import loop as loop_module
 from rnlib.training.augment import MAX_ANGLE, augment, draw_augmentations, padding
-from rnlib.training.order import epoch_order
+from rnlib.training.order import chosen_questions, epoch_order
 
 SMALL = {"g_layers": [8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8, "word_embedding": 4, "image_size": 32}
 RECIPE = {"epochs": 3, "batch_size": 40, "lr": 1e-3, "lr_gamma": 1, "log_every": 2, "seed": 3}
@@ -127,12 +126,11 @@ def test_an_epoch_asks_every_question_once_in_an_order_of_its_own() -> None:
     assert sorted(first) == sorted(second) == list(range(100))
     assert (first != second).any() and (first == epoch_order(recipe, 1, images)).all()
     some = make_recipe({"train_questions": 30})
-    assert (
-        set(epoch_order(some, 1, images)) == set(epoch_order(some, 2, images))
-        and len(epoch_order(some, 1, images)) == 30
-    )
+    chosen = chosen_questions(some, np.arange(100))
+    assert len(set(chosen)) == 30 and (chosen == chosen_questions(some, np.arange(100))).all()
+    assert sorted(epoch_order(some, 1, images, chosen)) == list(chosen)
     with pytest.raises(DataError, match="at least 30 training questions, found 20"):
-        epoch_order(some, 1, images[:20])
+        chosen_questions(some, np.arange(20))
 
 
 def test_grouping_keeps_a_pictures_questions_together() -> None:
@@ -143,29 +141,16 @@ def test_grouping_keeps_a_pictures_questions_together() -> None:
     assert (images[order] != images[epoch_order(make_recipe({"group_questions": True}), 2, images)]).any()
 
 
-def test_a_curriculum_asks_easy_questions_first() -> None:
-    recipe = make_recipe({"curriculum": "2:3:6 1:5:8"})
-    generator = np.random.default_rng(0)
-    images, objects, steps = np.arange(400), generator.integers(3, 11, 400), generator.integers(2, 20, 400)
-    for epoch, (most_objects, most_steps) in {1: (3, 6), 2: (3, 6), 3: (5, 8), 4: (10, 20), 9: (10, 20)}.items():
-        easy = np.flatnonzero((objects <= most_objects) & (steps <= most_steps))
-        assert sorted(epoch_order(recipe, epoch, images, objects, steps)) == list(easy)
-    assert recipe.stage_starts() == [1, 3, 4]
-    with pytest.raises(DataError, match="found none"):
-        epoch_order(make_recipe({"curriculum": "1:2:1"}), 1, images, objects, steps)
-    with pytest.raises(DataError, match="needs scenes and programs"):
-        epoch_order(recipe, 1, images)
-
-
 def test_warm_up_and_cosine() -> None:
     recipe = make_recipe({"lr": 1e-3, "lr_warmup": 0.5, "lr_schedule": "cosine", "epochs": 4})
     assert recipe.lr_at(1, 0.25) == pytest.approx(5e-4)
     assert recipe.lr_at(1, 0.5) == pytest.approx(1e-3)
     assert recipe.lr_at(3, 0.25) == pytest.approx(5e-4)  # the middle between 0.5 and 4
     assert recipe.lr_at(4, 1.0) == pytest.approx(0, abs=1e-9)
-    staged = make_recipe({**msgspec.to_builtins(recipe), "curriculum": "2:3:6"})
-    assert staged.lr_at(2, 1.0) == pytest.approx(1e-3)
-    assert staged.lr_at(3, 1.0) == pytest.approx(5e-4)
+    assert recipe.lr_at(9, 1.0, None) == pytest.approx(1e-3)  # a curriculum lasts
+    assert recipe.lr_at(2, 1.0, 2) == pytest.approx(1e-3)
+    assert recipe.lr_at(4, 1.0, 2) == pytest.approx(5e-4)
+    assert recipe.lr_at(6, 1.0, 2) == pytest.approx(0, abs=1e-9)
 
 
 def test_a_cosine_does_not_grow() -> None:
@@ -194,7 +179,6 @@ def test_forget_gates_begin_where_they_are_told(splits: tuple[Split, Split], tmp
     [
         {"ema": 0.9},
         {"lr_warmup": 1.5, "lr_schedule": "cosine"},
-        {"curriculum": "1:4:8 1:6:12"},
         {"symmetries": True},
         {"symmetries": True, "group_questions": True},
     ],

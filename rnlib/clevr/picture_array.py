@@ -1,6 +1,8 @@
 """A split's pictures in one file: images/CLEVR_{split}_{side}.npy, as synthetic sets may have instead of PNG files."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,3 +27,27 @@ def open_picture_array(path: Path, side: int, pictures: int, *, more: bool = Fal
     if len(array) < pictures or (len(array) > pictures and not more):
         raise DataError(f"{expected}, found {len(array):,}. {advice}")
     return array
+
+
+class JoinedPictures:
+    """Picture arrays of one size, one after another, as one: read where they are, not copied.
+
+    Takes rows as an integer array, as a network asks for them: `joined[rows]` is uint8 (rows, 3, side, side).
+    """
+
+    def __init__(self, arrays: Sequence[np.ndarray]) -> None:
+        self._arrays = arrays
+        self._begins = np.cumsum([0, *map(len, arrays)])
+        self.shape = (int(self._begins[-1]), *arrays[0].shape[1:])
+        self.nbytes = sum(array.nbytes for array in arrays)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        pictures = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        source = np.searchsorted(self._begins, rows, side="right") - 1
+        for number in np.unique(source):
+            chosen = source == number
+            pictures[chosen] = self._arrays[number][rows[chosen] - self._begins[number]]
+        return pictures
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.concatenate(self._arrays)

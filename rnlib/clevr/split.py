@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from rnlib.clevr.cache import cache_folder, digest, locked, open_arrays, replace
 from rnlib.clevr.catalogue import QUESTION_TYPES
 from rnlib.clevr.images import open_picture, prepare_images
 from rnlib.clevr.layout import ClevrDirectory
-from rnlib.clevr.picture_array import open_picture_array
+from rnlib.clevr.picture_array import JoinedPictures, open_picture_array
 from rnlib.clevr.tables import UNKNOWN, write_tables
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError, DataError
@@ -36,7 +36,7 @@ class Split:
     fingerprint: str
     image_fingerprint: str
     arrays: dict[str, np.ndarray] = field(repr=False)
-    images: np.ndarray | None = field(repr=False, default=None)
+    images: np.ndarray | JoinedPictures | None = field(repr=False, default=None)
 
     def __getattr__(self, name: str) -> np.ndarray:
         arrays: dict[str, np.ndarray] = self.__dict__.get("arrays", {})
@@ -89,30 +89,6 @@ class Split:
         side, path = list(arrays.items())[-1]
         pictures = open_picture_array(path, side, self.image_indices[-1] + 1, more=not self.has_scenes)
         return np.ascontiguousarray(pictures[self.image_indices[row]].transpose(1, 2, 0))
-
-
-def part_of(split: Split, begin: int, end: int) -> Split:
-    """The pictures number `begin` to `end` (not included) of a split, with their questions. Pictures are not copied.
-
-    Raises ConfigError for a part that is empty or not within the split.
-    """
-    if not 0 <= begin < end <= split.n_images:
-        raise ConfigError(
-            f"expected a part of the {split.n_images:,} pictures of {split.name}, found {begin} to {end}."
-        )
-    of_picture = {"codes", "coordinates", "n_objects", "pixel_coords", "rotations", "relationships"}
-    asked = (split.image_of_question >= begin) & (split.image_of_question < end)
-    arrays = {name: array[begin:end] if name in of_picture else array[asked] for name, array in split.arrays.items()}
-    arrays["image_of_question"] = arrays["image_of_question"] - np.array(begin, split.image_of_question.dtype)
-    return replace(
-        split,
-        image_indices=split.image_indices[begin:end],
-        image_filenames=split.image_filenames[begin:end],
-        fingerprint=f"{split.fingerprint}[{begin}:{end}]",
-        image_fingerprint=f"{split.image_fingerprint}[{begin}:{end}]" if split.image_fingerprint else "",
-        arrays=arrays,
-        images=None if split.images is None else split.images[begin:end],
-    )
 
 
 def open_split(

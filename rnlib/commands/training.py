@@ -154,7 +154,7 @@ def _train(options: argparse.Namespace) -> None:
     history = folder.history()
     best = folder.weights("best")
     print(f"best validation accuracy {100 * history['val_accuracy'].max():.2f} %; weights in {best}")
-    if recipe.held_out and len(history) == recipe.epochs:
+    if recipe.held_out and folder.epochs_done(recipe) == recipe.epochs:
         metrics = _answer_val(folder.root / "val", load_weights(best), val_split, device)
         print(metrics_text(metrics))
         print(f"accuracy on val {100 * metrics['accuracy']:.2f} %; details in {folder.root / 'val'}")

@@ -43,7 +43,7 @@ def train_in(
     digest = config_digest(training_config(preset, recipe, vocabulary, train_split, val_split, **start))
     out = folder.path(f"{name}-{digest}")
     trained = train(preset, recipe, train_split, val_split, out, vocabulary=vocabulary, **start, **options)
-    done = len(trained.history()) if trained.history_file.is_file() else 0
+    done = trained.epochs_done(recipe)
     if done < recipe.epochs:
         raise TimeUp(
             f"expected all {recipe.epochs} epochs of '{name}', found {done} when the time limit was reached (parameter "

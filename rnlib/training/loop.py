@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +17,8 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
-from rnlib.clevr.split import Split, part_of
+from rnlib.clevr.split import Split
+from rnlib.clevr.subsets import part_of
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError
 from rnlib.evaluation.metrics import compute_metrics
@@ -31,9 +32,10 @@ from rnlib.model.weights import Weights, init_convolutions, save_weights
 from rnlib.provenance import provenance
 from rnlib.training.augment import augment, draw_augmentations, draw_dropout
 from rnlib.training.control import Requests
+from rnlib.training.curriculum import Pool, lay_out
 from rnlib.training.history import epoch_line, history_row
 from rnlib.training.memory import step_memory
-from rnlib.training.order import order_of
+from rnlib.training.order import chosen_questions, epoch_order
 from rnlib.training.recipe import Recipe
 from rnlib.training.run import TrainingFolder, check_same, resume_source, training_config
 from rnlib.training.state import Position, Row, load_state, restore_state, save_state
@@ -114,11 +116,12 @@ def train(
     workers = Workers.join(device)
     folder = TrainingFolder(out)
     recipe = msgspec.structs.replace(recipe, precision=_precision(recipe, folder, resume_from, device, workers))
-    inputs = NetworkInputs.of(train_split, preset, vocabulary, device, resident=True)
     wording = _wording(preset, recipe, vocabulary)
-    NetworkInputs.of(val_split, preset, vocabulary)  # a wrong val split must show before an epoch, not after it
-    for epoch in recipe.stage_starts():  # and so must too few questions
-        order_of(recipe, epoch, train_split)
+    for split in (train_split, val_split):  # what is wrong must show before anything is made, not after an epoch
+        NetworkInputs.of(split, preset, vocabulary)
+    config = training_config(preset, recipe, vocabulary, train_split, val_split, init_conv, init_from)
+    questions, pools = _lay_out(recipe, preset, train_split, val_split, vocabulary, folder, workers, show)
+    inputs = NetworkInputs.of(questions, preset, vocabulary, device, resident=True)
 
     torch.manual_seed(recipe.seed)
     network = RelationNetwork(preset, vocabulary)
@@ -134,7 +137,6 @@ def train(
     average = None
     if recipe.ema:
         average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
-    config = training_config(preset, recipe, vocabulary, train_split, val_split, init_conv, init_from)
     show = show and workers.leads
     position = _start(folder, resume_from, config, recipe, network, optimizer, average, workers, show)
 
@@ -152,7 +154,7 @@ def train(
         average,
         inputs,
         wording,
-        val_split,
+        pools,
         vocabulary,
         recipe,
         folder,
@@ -162,7 +164,7 @@ def train(
         show,
     )
     with _requests(folder, workers.leads) as stopped:
-        while position.epoch <= recipe.epochs:
+        while position.epochs_done(recipe.curriculum) < recipe.epochs:
             if not loop.train_epoch(position, stopped):
                 break
             row = loop.finish_epoch(position)
@@ -170,7 +172,8 @@ def train(
                 on_epoch(row)
             if workers.any(stopped.is_set(), device):
                 raise KeyboardInterrupt(f"stopped after epoch {row['epoch']}; the state is saved")
-            if workers.any(saving.used_up(), device) and position.epoch <= recipe.epochs:
+            finished = position.epochs_done(recipe.curriculum) == recipe.epochs
+            if workers.any(saving.used_up(), device) and not finished:
                 loop.say_used_up(position)
                 break
     workers.wait()
@@ -191,6 +194,41 @@ def _precision(
         return begun
     chosen = choose_precision("auto", device) if workers.leads else ""
     return "bf16" if workers.any(chosen == "bf16", device) else "fp32"
+
+
+def _lay_out(
+    recipe: Recipe,
+    preset: Preset,
+    train_split: Split,
+    val_split: Split,
+    vocabulary: Vocabulary,
+    folder: TrainingFolder,
+    workers: Workers,
+    show: bool,
+) -> tuple[Split, list[Pool]]:
+    """The questions of all stages, whose own scenes the first process makes while the others wait."""
+    if not workers.leads:
+        workers.wait()
+    images = preset.image_size if preset.objects == "pixels" else None
+    joined, pools = lay_out(
+        recipe.curriculum,
+        train_split,
+        val_split,
+        vocabulary,
+        seed=recipe.seed,
+        images=images,
+        folder=folder.root / "stages",
+        show=show and workers.leads,
+    )
+    if workers.leads:
+        workers.wait()
+    chosen = chosen_questions(recipe, pools[-1].questions)
+    if recipe.train_questions:  # stages with scenes of their own keep all of these
+        pools = [
+            pool if own else replace(pool, questions=np.intersect1d(pool.questions, chosen))
+            for own, pool in zip([*(bool(stage.scenes) for stage in recipe.curriculum), False], pools, strict=True)
+        ]
+    return joined, pools
 
 
 def _start(
@@ -220,7 +258,7 @@ def _start(
     state = load_state(source)
     check_same(state["config"], config, source)
     position = restore_state(state, network, optimizer, average)
-    done = position.epoch - 1
+    done = position.epochs_done(recipe.curriculum)
     if done > recipe.epochs or (branch and done == recipe.epochs):
         raise ConfigError(f"{source} holds {done} epochs, and {recipe.epochs} were asked for. Ask for more epochs.")
     _claim(folder, config, workers)
@@ -245,7 +283,7 @@ class _Loop:
     average: AveragedModel | None
     inputs: NetworkInputs
     wording: Wording | None
-    val_split: Split
+    pools: list[Pool]
     vocabulary: Vocabulary
     recipe: Recipe
     folder: TrainingFolder
@@ -259,7 +297,9 @@ class _Loop:
         recipe, epoch = self.recipe, position.epoch
         size = recipe.batch_at(epoch)
         split = self.inputs.split
-        order = order_of(recipe, epoch, split)
+        pools = [pool.questions for pool in self.pools]
+        order = epoch_order(recipe, epoch, split.image_of_question, pools[position.stage], pools[: position.stage])
+        curriculum = position.curriculum_epochs(recipe.curriculum)
         draws = None
         if recipe.augment and self.inputs.preset.objects == "pixels":
             keys = split.n_images if recipe.group_questions else split.n_questions
@@ -281,7 +321,7 @@ class _Loop:
         )
         for start in bar:
             questions = order[start : start + size]
-            lr = recipe.lr_at(epoch, min(1.0, (start + size) / len(order)))
+            lr = recipe.lr_at(epoch, min(1.0, (start + size) / len(order)), curriculum)
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
             loss = self._step(questions, draws, position)
@@ -334,9 +374,13 @@ class _Loop:
             network = cast(RelationNetwork, self.average.module)
         weights = Weights(network, self.inputs.preset, self.vocabulary)
         device, workers = self.inputs.device, self.workers
-        metrics = compute_metrics(predict(weights, self.val_split, device=device, show=False, workers=workers))
+        every, own = self.pools[-1].held_out, self.pools[position.stage].held_out
+        metrics = compute_metrics(predict(weights, every, device=device, show=False, workers=workers))
+        of_stage = metrics
+        if own is not every:
+            of_stage = compute_metrics(predict(weights, own, device=device, show=False, workers=workers))
         _require_finite(metrics["loss"], f"the validation loss of epoch {epoch}")
-        row = history_row(position, self.recipe, loss, metrics)
+        row = history_row(position, self.recipe, loss, metrics, of_stage)
         position.history.append(row)
         best = row["val_accuracy"] > position.best_accuracy
         position.best_accuracy = max(position.best_accuracy, row["val_accuracy"])
@@ -358,11 +402,16 @@ class _Loop:
                     provenance=origin,
                 )
             self.folder.write_tables(position.history, position.steps)
+        ends = position.judge(row["stage_accuracy"], self.recipe.curriculum)
         position.next_epoch()
+        if ends:
+            position.next_stage()
         for name in [*kept, "last"]:
             self._save_state(name, position)
         if self.show:
-            print(epoch_line(row, self.recipe.epochs), flush=True)
+            print(epoch_line(row, self.recipe), flush=True)
+            if ends:
+                print(f"stage {row['stage']} ends after {epoch} epochs and {row['questions']:,} questions", flush=True)
         return row
 
     def _step(self, batch: np.ndarray, draws: np.ndarray | None, position: Position) -> torch.Tensor:

@@ -4,9 +4,7 @@ The defaults are the seed's.
 """
 
 import math
-import re
 from collections.abc import Mapping
-from itertools import accumulate
 from typing import Annotated, Literal
 
 import msgspec
@@ -15,6 +13,7 @@ from msgspec import Meta
 from rnlib.errors import ConfigError
 from rnlib.fields import fields_of
 from rnlib.model.preset import PRESET_FIELDS
+from rnlib.training.curriculum import Stage
 
 Count = Annotated[int, Meta(ge=1)]
 Positive = Annotated[float, Meta(gt=0)]
@@ -25,7 +24,7 @@ Growth = Annotated[float, Meta(ge=1)]
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a network is trained."""
 
-    epochs: Annotated[Count, Meta(description="passes over the training questions")] = 350
+    epochs: Annotated[Count, Meta(description="passes over the training questions (after the curriculum)")] = 350
     optimizer: Annotated[
         Literal["adam", "adamw"],
         Meta(description="adam (weight decay as an L2 term, as in the seed) or adamw (decoupled)"),
@@ -99,12 +98,15 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         ),
     ] = 0
     curriculum: Annotated[
-        str,
+        tuple[Stage, ...],
         Meta(
-            description="easy questions first: stages EPOCHS:OBJECTS:STEPS, such as '40:3:6 10:5:8': for so many "
-            "epochs only questions on scenes of at most so many objects with programs of at most so many steps"
+            description="easy questions first: stages such as {objects: 3, families: [zero_hop], scenes: 20000}, each "
+            "until its held-out questions are answered; after them come `epochs` epochs of all questions"
         ),
-    ] = ""
+    ] = ()
+    replay: Annotated[
+        float, Meta(ge=0, lt=1, description="fraction of an epoch's questions that are of the stages before")
+    ] = 0.0
     init: Annotated[
         Literal["torch", "he"],
         Meta(
@@ -132,37 +134,10 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                     f"found {start}. Raise {name}_max, or set {name}_gamma to 1 to keep it constant."
                 )
 
-        self.stages()
-
-    def stages(self) -> list[tuple[int, int, int]]:
-        """The curriculum as (epochs, objects, steps). ConfigError for another form."""
-        stages = []
-        for stage in self.curriculum.split():
-            numbers = re.fullmatch(r"([1-9]\d*):([1-9]\d*):([1-9]\d*)", stage)
-            if not numbers:
-                raise ConfigError(
-                    "recipe: expected stages EPOCHS:OBJECTS:STEPS in curriculum, such as '40:3:6 10:5:8', "
-                    f"found '{stage}'."
-                )
-            epochs, objects, steps = map(int, numbers.groups())
-            stages.append((epochs, objects, steps))
-        return stages
-
-    def stage_starts(self) -> list[int]:
-        """The first epoch of each stage, and of what comes behind them."""
-        return [1 + epoch for epoch in accumulate((epochs for epochs, _, _ in self.stages()), initial=0)]
-
-    def stage_at(self, epoch: int) -> tuple[int, int] | None:
-        """Most objects and most steps of programs in epoch 1, 2, …; None: all."""
-        end = 0
-        for epochs, objects, steps in self.stages():
-            end += epochs
-            if epoch <= end:
-                return objects, steps
-        return None
-
-    def lr_at(self, epoch: int, done: float = 1.0) -> float:
+    def lr_at(self, epoch: int, done: float = 1.0, curriculum: int | None = 0) -> float:
         """The learning rate of epoch 1, 2, … when a part of it (0 to 1) is done.
+
+        curriculum: epochs that the curriculum took; None while it lasts, when the rate does not fall yet.
 
         Schedule "step": lr * lr_gamma ** ((epoch + 1) // lr_step), capped, times the warm-up. The `+ 1` is the seed's.
         Its cap is checked before it doubles, so its nominal 5e-4 ends at 6.4e-4: give lr_max that value to repeat it.
@@ -174,10 +149,10 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         past = epoch - 1 + done
         if past < self.lr_warmup:
             return lr * past / self.lr_warmup
-        if self.lr_schedule == "cosine":
-            begin = max(self.lr_warmup, self.stage_starts()[-1] - 1)
+        if self.lr_schedule == "cosine" and curriculum is not None:
+            begin, end = max(self.lr_warmup, curriculum), curriculum + self.epochs
             if past > begin:
-                lr *= 0.5 + 0.5 * math.cos(math.pi * (past - begin) / (self.epochs - begin))
+                lr *= 0.5 + 0.5 * math.cos(math.pi * (past - begin) / (end - begin))
         return lr
 
     def batch_at(self, epoch: int) -> int:

@@ -20,6 +20,7 @@ from rnlib.errors import ConfigError, DataError
 from rnlib.files import atomic_write, make_folder, read_json, sha256, write_json
 from rnlib.model.preset import Preset
 from rnlib.model.released import find_weights
+from rnlib.synthesis.settings import VERSION
 from rnlib.training.recipe import Recipe
 from rnlib.training.state import Row
 
@@ -61,6 +62,12 @@ class TrainingFolder:
         """steps.csv as a table, a row every `log_every` steps."""
         return _read_table(self.steps_file)
 
+    def epochs_done(self, recipe: Recipe) -> int:
+        """Finished epochs behind the curriculum; 0 where nothing has been recorded."""
+        if not self.history_file.is_file():
+            return 0
+        return int((self.history()["stage"] > len(recipe.curriculum)).sum())
+
     def write_tables(self, history: list[Row], steps: list[Row]) -> None:
         """Write history.csv and steps.csv."""
         with atomic_write(self.history_file, "w") as file:
@@ -94,6 +101,8 @@ def training_config(
         {"preset": preset, "recipe": recipe, "vocabulary": vocabulary}, str_keys=True
     )
     config["data"] = {"train": train.fingerprint, "val": val.fingerprint}
+    if any(stage.scenes for stage in recipe.curriculum):
+        config["data"]["stages"] = f"synthetic, version {VERSION}"
     if preset.objects == "pixels":
         config["data"] |= {"train pictures": train.image_fingerprint, "val pictures": val.image_fingerprint}
     config["start"] = {

@@ -1,6 +1,7 @@
 """The state of a training at a step: enough to go on from it, bit for bit on the CPU."""
 
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from torch import nn
 
 from rnlib.errors import DataError
 from rnlib.files import atomic_write
+from rnlib.training.curriculum import GAIN, Stage
 
 FORMAT = "rnlib-training-state-1"
 
@@ -21,13 +23,19 @@ Row = dict[str, int | float]
 class Position:
     """Where a training is, and what it has recorded so far.
 
-    `epoch` counts from 1 and is the one under way; `step` steps of it are done. `loss_sum`
+    `epoch` counts from 1 and is the one under way; `step` steps of it are done. `stage` is that of the curriculum,
+    from 0 (as many as it has: behind it), `stage_epoch` the epoch within it; `stage_accuracy` its best held-out
+    accuracy so far and `without_gain` the epochs since. `loss_sum`
     and `questions` are sums over these steps, `seconds` their time; the `recent_` ones are
     sums since the last line of steps.csv.
     """
 
     epoch: int = 1
     step: int = 0
+    stage: int = 0
+    stage_epoch: int = 1
+    stage_accuracy: float = -1.0
+    without_gain: int = 0
     loss_sum: float = 0.0
     questions: int = 0
     seconds: float = 0.0
@@ -41,8 +49,32 @@ class Position:
     def next_epoch(self) -> None:
         """Go to the beginning of the next epoch."""
         self.epoch += 1
+        self.stage_epoch += 1
         self.step = self.questions = 0
         self.loss_sum = self.seconds = 0.0
+
+    def judge(self, accuracy: float, curriculum: Sequence[Stage]) -> bool:
+        """Take in the held-out accuracy of the epoch that has just ended; whether it ends its stage."""
+        if self.stage == len(curriculum):
+            return False
+        if accuracy >= self.stage_accuracy + GAIN:
+            self.stage_accuracy, self.without_gain = accuracy, 0
+        else:
+            self.without_gain += 1
+        return curriculum[self.stage].is_over(self.stage_epoch, accuracy, self.without_gain)
+
+    def next_stage(self) -> None:
+        """Go to the first epoch of the next stage."""
+        self.stage += 1
+        self.stage_epoch, self.stage_accuracy, self.without_gain = 1, -1.0, 0
+
+    def curriculum_epochs(self, curriculum: Sequence[Stage]) -> int | None:
+        """Epochs that the curriculum took, None while it lasts."""
+        return self.epoch - self.stage_epoch if self.stage == len(curriculum) else None
+
+    def epochs_done(self, curriculum: Sequence[Stage]) -> int:
+        """Finished epochs behind the curriculum."""
+        return self.stage_epoch - 1 if self.stage == len(curriculum) else 0
 
 
 def save_state(

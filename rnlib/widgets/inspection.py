@@ -11,7 +11,8 @@ from jaxtyping import Float
 from rnlib.clevr.catalogue import QUESTION_TYPES
 from rnlib.clevr.plots import picture
 from rnlib.clevr.programs import Programs
-from rnlib.clevr.split import Split, open_split, part_of
+from rnlib.clevr.split import Split, open_split
+from rnlib.clevr.subsets import part_of
 from rnlib.errors import ConfigError
 from rnlib.evaluation.answers import OUTCOMES, Answer, answer_of, outcomes
 from rnlib.evaluation.contributions import PairMap, leave_one_out, pair_map

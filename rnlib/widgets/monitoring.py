@@ -115,7 +115,7 @@ class Monitoring:
             raise ConfigError("expected a training that has ended, found one that is going on. Stop it first.")
         if epochs < 1:
             raise ConfigError(f"expected at least 1 epoch to train on, found {epochs}.")
-        done, whole = len(self.history()), self._recipe.epochs
+        done, whole = self.folder.epochs_done(self._recipe), self._recipe.epochs
         if self._recipe.lr_schedule == "cosine" and done + epochs != whole:
             rest = f"the other {whole - done}" if done < whole else "no more"
             raise ConfigError(

@@ -1,0 +1,93 @@
+"""Splits made out of splits: some of the pictures, some of the questions, or several splits as one."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Integer
+
+from rnlib.clevr.picture_array import JoinedPictures
+from rnlib.clevr.split import Split
+from rnlib.clevr.vocabulary import Vocabulary
+from rnlib.errors import ConfigError, DataError
+
+OF_PICTURE = {"codes", "coordinates", "n_objects", "pixel_coords", "rotations", "relationships"}
+
+
+def part_of(split: Split, begin: int, end: int) -> Split:
+    """The pictures number `begin` to `end` (not included) of a split, with their questions. Pictures are not copied.
+
+    Raises ConfigError for a part that is empty or not within the split.
+    """
+    if not 0 <= begin < end <= split.n_images:
+        raise ConfigError(
+            f"expected a part of the {split.n_images:,} pictures of {split.name}, found {begin} to {end}."
+        )
+    assert not isinstance(split.images, JoinedPictures)
+    asked = (split.image_of_question >= begin) & (split.image_of_question < end)
+    arrays = {name: array[begin:end] if name in OF_PICTURE else array[asked] for name, array in split.arrays.items()}
+    arrays["image_of_question"] = arrays["image_of_question"] - np.array(begin, split.image_of_question.dtype)
+    return replace(
+        split,
+        image_indices=split.image_indices[begin:end],
+        image_filenames=split.image_filenames[begin:end],
+        fingerprint=f"{split.fingerprint}[{begin}:{end}]",
+        image_fingerprint=f"{split.image_fingerprint}[{begin}:{end}]" if split.image_fingerprint else "",
+        arrays=arrays,
+        images=None if split.images is None else split.images[begin:end],
+    )
+
+
+def with_questions(split: Split, questions: Integer[np.ndarray, " chosen"]) -> Split:
+    """The split with these of its questions only, in this order; all pictures stay."""
+    arrays = {name: array if name in OF_PICTURE else array[questions] for name, array in split.arrays.items()}
+    chosen = hashlib.blake2b(np.ascontiguousarray(questions, np.int64).data, digest_size=8).hexdigest()
+    return replace(split, fingerprint=f"{split.fingerprint}({chosen})", arrays=arrays)
+
+
+def join(splits: Sequence[Split], vocabulary: Vocabulary) -> Split:
+    """Splits one after another as one, numbered by `vocabulary`; its name and directory are those of the first.
+
+    Arrays that not all of them have are left out. Raises DataError for pictures of different sizes.
+    """
+    if len(splits) == 1:
+        return splits[0]
+    arrays: dict[str, list[np.ndarray]] = {name: [] for name in splits[0].arrays}
+    begin = 0
+    for split in splits:
+        own = dict(split.arrays)
+        words, answers = vocabulary.word_table_from(split.vocabulary), vocabulary.answer_table_from(split.vocabulary)
+        own["tokens"] = words[split.tokens]
+        own["answers"] = answers[split.answers]
+        own["image_of_question"] = split.image_of_question.astype(np.int64) + begin
+        for name in list(arrays):
+            if name in own:
+                arrays[name].append(own[name])
+            else:
+                del arrays[name]
+        begin += split.n_images
+    pictures = [split.images for split in splits if split.images is not None]
+    if len({array.shape[1:] for array in pictures}) > 1 or len(pictures) not in (0, len(splits)):
+        raise DataError("expected pictures of one size in all sets of a training, found several. Make them alike.")
+    return replace(
+        splits[0],
+        vocabulary=vocabulary,
+        image_indices=list(range(begin)),
+        image_filenames=[name for split in splits for name in split.image_filenames],
+        fingerprint="+".join(split.fingerprint for split in splits),
+        image_fingerprint="+".join(split.image_fingerprint for split in splits) if pictures else "",
+        arrays={name: _padded(parts) for name, parts in arrays.items()},
+        images=JoinedPictures([np.asarray(array) for array in pictures]) if pictures else None,
+    )
+
+
+def _padded(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Arrays one after another, each padded with zeros to the longest questions and the most objects of them."""
+    shape = np.max([part.shape[1:] for part in parts], axis=0).astype(int).tolist()
+    whole = np.zeros((sum(map(len, parts)), *shape), np.result_type(*parts))
+    begin = 0
+    for part in parts:
+        whole[(slice(begin, begin + len(part)), *map(slice, part.shape[1:]))] = part
+        begin += len(part)
+    return whole

@@ -1,0 +1,151 @@
+"""A curriculum: stages from easy to hard, each with questions of its own and a held-out accuracy that ends it.
+
+A stage may have synthetic scenes of its own (few objects, some question families), which cost little; or it takes the
+easy part of the training split. It is judged by held-out questions *of the stage*: the training loss alone does not
+tell learning from memorising (docs/log.md), and the accuracy over all questions hides what happens in one stage. After
+the last stage come all questions of the training split.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from rnlib.clevr.catalogue import FAMILY_GROUPS
+from rnlib.clevr.split import Split, open_split
+from rnlib.clevr.subsets import join, with_questions
+from rnlib.clevr.vocabulary import Vocabulary
+from rnlib.errors import ConfigError, DataError
+from rnlib.model.inputs import translate_answers, translate_tokens
+from rnlib.synthesis import synthesize
+from rnlib.synthesis.settings import VERSION
+
+GAIN = 0.002  # a held-out accuracy that is higher by less than this is no gain
+HELD_OUT = 20  # of a stage's own scenes so many times fewer are held out, in addition
+FIRST_SEED = 1_000_000  # of the stages' scenes: far from the seeds that people give to their sets
+
+
+class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One stage of a curriculum. It ends after `epochs`, at `target` or for lack of `patience`, what comes first."""
+
+    objects: Annotated[int, Meta(ge=1, le=10, description="most objects in a scene")]
+    fewest: Annotated[int, Meta(ge=1, le=10, description="fewest objects in a scene")] = 1
+    families: Annotated[
+        tuple[str, ...], Meta(description=f"groups of question families ({', '.join(FAMILY_GROUPS)}); none: all")
+    ] = ()
+    steps: Annotated[int, Meta(ge=1, description="most steps in a question's program; null: any number")] | None = None
+    scenes: Annotated[
+        int, Meta(ge=0, le=10**6, description="synthetic scenes made for the stage; 0: those of the training split")
+    ] = 0
+    target: (
+        Annotated[float, Meta(gt=0, le=1, description="held-out accuracy that ends the stage; null: none")] | None
+    ) = 0.95
+    patience: Annotated[int, Meta(ge=1, description="epochs without a gain that end it; null: any number")] | None = 3
+    epochs: Annotated[int, Meta(ge=1, description="most epochs; null: any number")] | None = None
+
+    def __post_init__(self) -> None:
+        if self.fewest > self.objects:
+            raise ConfigError(
+                f"curriculum: expected a stage's fewest objects to be at most its objects ({self.objects}), found "
+                f"{self.fewest}."
+            )
+        for family in self.families:
+            if family not in FAMILY_GROUPS:
+                raise ConfigError(f"curriculum: expected families out of {', '.join(FAMILY_GROUPS)}, found '{family}'.")
+        if self.target is None and self.patience is None and self.epochs is None:
+            raise ConfigError("curriculum: expected a target, patience or epochs that end a stage, found none of them.")
+
+    def is_over(self, epochs: int, accuracy: float, without_gain: int) -> bool:
+        """Whether the stage ends after so many of its epochs, with this held-out accuracy."""
+        return (
+            (self.epochs is not None and epochs >= self.epochs)
+            or (self.target is not None and accuracy >= self.target)
+            or (self.patience is not None and without_gain >= self.patience)
+        )
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The questions of a stage: those to train on, by their number in the joined training split, and held-out ones."""
+
+    questions: np.ndarray
+    held_out: Split
+
+
+def lay_out(
+    stages: Sequence[Stage],
+    train: Split,
+    held_out: Split,
+    vocabulary: Vocabulary,
+    *,
+    seed: int,
+    images: int | None,
+    folder: Path,
+    show: bool = True,
+) -> tuple[Split, list[Pool]]:
+    """The scenes of all stages and of the training split as one split, and a pool for each stage and for what follows.
+
+    held_out: what the whole training is validated on. images: side of the pictures, None for state descriptions.
+    folder: where the stages' own sets are made; what is there already is used. Raises ConfigError or DataError where a
+    stage finds no questions, or the training split lacks what tells its easy questions.
+    """
+    splits = [train]
+    pools = []
+    begin = train.n_questions
+    for number, stage in enumerate(stages, 1):
+        what = f"stage {number} of the curriculum"
+        if not stage.scenes:
+            pools.append(Pool(easy_questions(stage, train, what), _held_out(stage, held_out, what)))
+            continue
+        described = hashlib.blake2b(repr((VERSION, stage, seed, images)).encode(), digest_size=4).hexdigest()
+        made = synthesize(
+            folder / f"stage-{number}-{described}",
+            train=stage.scenes,
+            val=-(-stage.scenes // HELD_OUT),
+            seed=FIRST_SEED + 1000 * seed + number,
+            families=stage.families or None,
+            objects=(stage.fewest, stage.objects),
+            images=images,
+            progress=show,
+        )
+        own, own_held_out = (open_split(made, name, images=images, show=show) for name in ("train", "val"))
+        for split in (own, own_held_out):
+            translate_tokens(split, vocabulary)  # says which word is unknown; joining would not
+            translate_answers(split, vocabulary)
+        pools.append(Pool(begin + easy_questions(stage, own, what), _held_out(stage, own_held_out, what)))
+        splits.append(own)
+        begin += own.n_questions
+    pools.append(Pool(np.arange(train.n_questions), held_out))
+    return join(splits, vocabulary), pools
+
+
+def easy_questions(stage: Stage, split: Split, what: str) -> np.ndarray:
+    """The numbers of the questions of a split that belong to a stage. DataError, naming `what`, if there are none."""
+    easy = np.ones(split.n_questions, bool)
+    if not split.has_scenes:
+        raise DataError(f"expected scenes for {what}, found a split without. Train without a curriculum.")
+    objects = (split.codes[:, :, 0] != 0).sum(1)[split.image_of_question]
+    easy &= (objects >= stage.fewest) & (objects <= stage.objects)
+    if stage.steps is not None:
+        if not split.program_lengths.any():
+            raise DataError(f"expected programs for the steps of {what}, found a split without. Leave steps out.")
+        easy &= split.program_lengths <= stage.steps
+    if stage.families:
+        numbers = [number for family in stage.families for number in FAMILY_GROUPS[family]]
+        easy &= np.isin(split.families, numbers)
+    if not easy.any():
+        raise DataError(
+            f"expected questions for {what} ({stage.fewest} to {stage.objects} objects, steps {stage.steps}, families "
+            f"{', '.join(stage.families) or 'all'}) among {split.n_questions:,} of {split.name}, found none. Change "
+            "the stage, or give it scenes of its own."
+        )
+    return np.flatnonzero(easy)
+
+
+def _held_out(stage: Stage, split: Split, what: str) -> Split:
+    return with_questions(split, easy_questions(stage, split, f"held-out questions of {what}"))
