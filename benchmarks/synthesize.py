@@ -25,7 +25,9 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=7000, metavar="N", help="default 7000")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="default: one a CPU")
     parser.add_argument("--images", default="none", metavar="SIDE|none", help="side of the array (default none)")
-    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="what draws pictures (default cpu)")
+    parser.add_argument(
+        "--objects", type=int, nargs=2, default=(3, 10), metavar="N", help="fewest, most (default 3 10)"
+    )
     parser.add_argument("--folder", type=Path, help="where to make the set for a while (default: the temporary folder)")
     options = parser.parse_args()
 
@@ -36,8 +38,8 @@ def main() -> None:
             out,
             train=options.scenes,
             val=0,
+            objects=tuple(options.objects),
             images=None if options.images == "none" else int(options.images),
-            device=options.device,
             workers=options.workers,
             progress=False,
         )

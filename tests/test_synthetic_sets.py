@@ -12,17 +12,16 @@ from threading import Thread
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from rnlib.__main__ import main
 from rnlib.errors import ConfigError, DataError
 from rnlib.synthesis import synthesize, write
-from rnlib.synthesis.settings import CHUNKS
+from rnlib.synthesis.settings import CHUNK
 
 SIZE = (48, 32)
 KINDS = {"png": SIZE, "array": 32, "none": None}
-SOME = {"train": 2 * CHUNKS["cpu"] + 5, "val": 3, "test": 2, "questions_per_scene": 3, "progress": False}
+SOME = {"train": 2 * CHUNK + 5, "val": 3, "test": 2, "questions_per_scene": 3, "progress": False}
 
 
 def bytes_of(out: Path) -> dict[str, bytes]:
@@ -72,14 +71,6 @@ def test_the_same_bytes_with_any_number_of_processes(made, tmp_path, kind, worke
     assert bytes_of(out) == bytes_of(made[kind])
 
 
-@pytest.mark.parametrize(("kind", "workers"), [("png", 1), ("array", 2)])
-def test_drawing_in_the_main_process_gives_the_same_bytes(made, tmp_path, monkeypatch, kind, workers):
-    """The path of a GPU, with the CPU as the device."""
-    monkeypatch.setattr(write, "_draws_here", lambda _: True)
-    out = synthesize(tmp_path / "set", images=KINDS[kind], workers=workers, **SOME)
-    assert bytes_of(out) == bytes_of(made[kind])
-
-
 def test_another_seed_gives_other_bytes_in_the_same_files(made, tmp_path):
     other = bytes_of(synthesize(tmp_path / "other", images=SIZE, seed=1, **SOME))
     first = bytes_of(made["png"])
@@ -111,7 +102,7 @@ def drawn(monkeypatch) -> list[int]:
 @pytest.mark.parametrize("kind", ["png", "array"])
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path, drawn, kind):
     """The process gets a SIGKILL while its workers draw; the same call gives the bytes of an uninterrupted run."""
-    arguments = {"train": 8 * CHUNKS["cpu"], "val": 1, "images": KINDS[kind], "seed": 5, "objects": (3, 4)}
+    arguments = {"train": 8 * CHUNK, "val": 1, "images": KINDS[kind], "seed": 5, "objects": (3, 4)}
     arguments |= {"families": ["zero_hop"], "questions_per_scene": 1}
     whole = bytes_of(synthesize(tmp_path / "whole", workers=1, progress=False, **arguments))
     drawn.clear()
@@ -140,11 +131,11 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path, drawn, kind):
             file.write("6")  # a line that was cut short
     else:
         numbers = {int(path.stem[-6:]) for path in out.rglob("CLEVR_train_*.png")}
-        starts = range(0, arguments["train"], CHUNKS["cpu"])
-        done = {start for start in starts if numbers >= set(range(start, start + CHUNKS["cpu"]))}
+        starts = range(0, arguments["train"], CHUNK)
+        done = {start for start in starts if numbers >= set(range(start, start + CHUNK))}
     assert 2 <= len(done) < 8
     synthesize(out, workers=1, progress=False, **arguments)
-    assert sorted(drawn) == sorted([*(set(range(0, arguments["train"], CHUNKS["cpu"])) - done), 0])  # 0: that of val
+    assert sorted(drawn) == sorted([*(set(range(0, arguments["train"], CHUNK)) - done), 0])  # 0: that of val
     assert bytes_of(out) == whole
 
 
@@ -204,7 +195,6 @@ def test_another_set_is_not_overwritten(tmp_path):
         ({"images": (480, 0)}, "images"),
         ({"images": 8}, "images"),
         ({"images": 5000}, "images"),
-        ({"device": "tpu"}, "device.*cpu or cuda"),
         ({"questions_per_scene": 0}, "questions_per_scene"),
         ({"workers": 0}, "workers"),
     ],
@@ -213,14 +203,6 @@ def test_wrong_arguments_are_refused_before_anything_is_written(tmp_path, argume
     with pytest.raises(ConfigError, match=message):
         synthesize(tmp_path / "set", **(SOME | {"images": SIZE} | arguments))
     assert not (tmp_path / "set").exists()
-
-
-def test_cuda_is_refused_where_there_is_none_and_not_missed_without_pictures(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ConfigError, match=r"expected a CUDA device.*--device cpu"):
-        synthesize(tmp_path / "set", images=SIZE, device="cuda", **SOME)
-    assert not (tmp_path / "set").exists()
-    assert bytes_of(synthesize(tmp_path / "set", images=None, device="cuda", **SOME)) == bytes_of(made["none"])
 
 
 def test_no_possible_question_is_an_error(tmp_path):
@@ -286,7 +268,7 @@ def test_a_disk_that_fills_while_the_array_is_written(made, tmp_path, monkeypatc
 
 
 def test_a_worker_that_dies_is_one_error_and_the_run_can_go_on(tmp_path):
-    arguments = {"train": 30 * CHUNKS["cpu"], "val": 0, "images": None, "families": ["zero_hop"], "progress": False}
+    arguments = {"train": 30 * CHUNK, "val": 0, "images": None, "families": ["zero_hop"], "progress": False}
     out, killed = tmp_path / "set", []
 
     def kill_one_at_work() -> None:
@@ -307,12 +289,13 @@ def test_a_worker_that_dies_is_one_error_and_the_run_can_go_on(tmp_path):
     assert json.loads((out / "synthesis.json").read_text())["complete"]
 
 
-def test_torch_is_not_loaded_where_nothing_is_drawn(tmp_path):
-    """It costs each worker process seconds and hundreds of megabytes."""
+@pytest.mark.parametrize(("kind", "absent"), [("none", {"torch", "matplotlib", "numba"}), ("array", {"torch"})])
+def test_no_process_loads_what_it_does_not_need(tmp_path, kind, absent):
+    """torch costs each worker process seconds and hundreds of megabytes, numba a second."""
     code = (
         "import sys; from pathlib import Path; from rnlib.synthesis import synthesize\n"
-        f"synthesize(Path({str(tmp_path / 'set')!r}), train=2, val=0, images=None)\n"
-        "assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
+        f"synthesize(Path({str(tmp_path / 'set')!r}), train=2, val=0, images={KINDS[kind]!r})\n"
+        f"assert not {absent!r} & set(sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

@@ -11,7 +11,7 @@ from rnlib.clevr.split import open_split
 from rnlib.commands.options import add_clevr
 from rnlib.errors import ConfigError
 from rnlib.synthesis import synthesize
-from rnlib.synthesis.settings import CHUNKS, parse_images
+from rnlib.synthesis.settings import parse_images
 
 
 def add_commands(commands: Any) -> None:
@@ -40,7 +40,6 @@ def add_commands(commands: Any) -> None:
         help="480x320 (default): PNG files of that size; 128: one array a split of squares of 128 pixels, which saves "
         "big sets the detour over PNG files; none: scenes and questions only",
     )
-    make.add_argument("--device", default="cpu", choices=CHUNKS, help="what draws the pictures (default cpu)")
     make.add_argument("--workers", type=int, metavar="N", help="processes (default: one a CPU)")
     make.set_defaults(run=_synthesize)
 
@@ -72,7 +71,6 @@ def _synthesize(options: argparse.Namespace) -> None:
         families=options.families,
         objects=_pair(options.objects, "-", "--objects", "3-10"),
         images=parse_images(options.images),
-        device=options.device,
         workers=options.workers,
     )
     print(f"synthetic CLEVR is in {folder}")

@@ -180,4 +180,4 @@ def _data(options: argparse.Namespace, size: int | None, device: str) -> Path:
     if not numbers:
         raise ConfigError(f"expected --synthetic TRAIN:VAL:SEED, such as 70000:15000:1, found '{options.synthetic}'.")
     train_scenes, val_scenes, seed = map(int, numbers.groups())
-    return synthesize(options.out / "data", train=train_scenes, val=val_scenes, seed=seed, images=size, device=device)
+    return synthesize(options.out / "data", train=train_scenes, val=val_scenes, seed=seed, images=size)

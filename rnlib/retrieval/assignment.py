@@ -10,11 +10,11 @@ A scene is given as `codes` (most, 4), its number of objects, and `sides` (most,
 The functions are machine code (numba), since they run millions of times; numba's cache keeps them between runs.
 """
 
-from collections.abc import Callable
-from typing import Any, no_type_check
+from typing import no_type_check
 
 import numpy as np
-from numba import njit
+
+from rnlib.compiled import kept
 
 MOST = 16  # objects in a scene, as rnlib.clevr.tables allows
 FORBIDDEN = 20  # the paper's 5, in quarters
@@ -24,18 +24,7 @@ _SIGNS = np.array([(right, front) for right in (-1, 0, 1) for front in (-1, 0, 1
 TURNED = (_SIGNS[:, None] * _SIGNS[None] < 0).sum(2)
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Machine code of `function`, kept for later runs where there is a folder to keep it in.
-
-    Such functions are @no_type_check: the run-time checks of the tests would wrap them; their callers are checked.
-    """
-    try:
-        return njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # neither this folder nor the user's cache can be written
-        return njit(nogil=True)(function)
-
-
-@_compiled
+@kept
 @no_type_check
 def exchange_costs(first, n, second, m, hard, cost):
     """Fill cost[:n, :m] with the quarters that exchanging each object for each costs."""
@@ -47,7 +36,7 @@ def exchange_costs(first, n, second, m, hard, cost):
             cost[x, y] = 4 if hard and differing else differing
 
 
-@_compiled
+@kept
 @no_type_check
 def assign(cost, rows, columns, column_of_row, row_of_column, u, v):
     """The cheapest assignment of rows to columns (rows <= columns), by shortest augmenting paths (Crouse 2016).
@@ -117,7 +106,7 @@ def assign(cost, rows, columns, column_of_row, row_of_column, u, v):
     return total
 
 
-@_compiled
+@kept
 @no_type_check
 def fewest_inversions(cost, u, v, n, m, column_of_row, sides, others):
     """The fewest inversions among the cheapest assignments of n objects to m (n <= m).
@@ -146,7 +135,7 @@ def fewest_inversions(cost, u, v, n, m, column_of_row, sides, others):
     return _search(n, m, n, start, needed.sum(), best, maps, marks)
 
 
-@_compiled
+@kept
 @no_type_check
 def _search(n, m, left, done, missing, best, maps, marks):
     """Branch and bound: `left` objects are not yet assigned, the others turn round `done` relations among themselves.
@@ -204,7 +193,7 @@ def _search(n, m, left, done, missing, best, maps, marks):
     return best
 
 
-@_compiled
+@kept
 @no_type_check
 def distances_to_scenes(query, codes, counts, sides, hard, variant, quarters, inversions):
     """From scene `query` to every scene: the cost A in `quarters`, the relations turned round in `inversions`.
@@ -244,7 +233,7 @@ def distances_to_scenes(query, codes, counts, sides, hard, variant, quarters, in
             inversions[other] = fewest_inversions(cost, u, v, few, many, column_of_row, sides[small], sides[large])
 
 
-@_compiled
+@kept
 @no_type_check
 def cheapest_assignment(small, large, codes, counts, sides, hard):
     """For each object of scene `small` its counterpart in `large`, by the rule of variant 0."""

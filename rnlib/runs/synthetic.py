@@ -22,7 +22,6 @@ def synthetic_set(
     families: Sequence[str],
     objects: tuple[int, int],
     image_size: tuple[int, int] | int | None,
-    device: str = "cpu",
 ) -> Path:
     """Make (or find) the set in outputs/<run>/data/clevr-<digest of the arguments> and return its folder.
 
@@ -30,7 +29,7 @@ def synthetic_set(
     (ConfigError); no families: all of them. Other arguments give another folder, so that earlier
     results keep their data.
     """
-    described = json.dumps([VERSION, train, val, test, seed, *families, *objects, image_size, device])
+    described = json.dumps([VERSION, train, val, test, seed, *families, *objects, image_size])
     name = "clevr-" + hashlib.blake2b(described.encode(), digest_size=4).hexdigest()
     return synthesize(
         folder.root / "data" / name,
@@ -41,6 +40,5 @@ def synthetic_set(
         families=list(families) or None,
         objects=objects,
         images=image_size,
-        device=device,
         progress=train + val + test >= WORTH_A_WORD,
     )

@@ -3,10 +3,12 @@
 camera.py     where the camera and the lamps stand, and where on the picture a point is seen
 scenes.py     objects on a table, seen by a camera: who stands where, what is left of what
 visibility.py how many pixels show each object
-pictures.py   scenes -> the pictures that their cameras take, in batches, by ray casting
-bodies.py     the objects of a batch as tensors, and how rays meet them
+pictures.py   scenes -> the pictures that their cameras take
+tracing.py    one picture, by ray casting
+bodies.py     the objects of a scene as an array, and how rays meet them
 light.py      lamps, sun and shadows
 surfaces.py   what ground, rubber and metal send to the camera
+canvas.py     from light to the bytes of a picture
 replay.py     any scene file drawn again: how faithful the pictures are
 families.py   the 90 question families: what each asks, of what
 answers.py    how often each family is asked, with which answer

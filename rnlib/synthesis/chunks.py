@@ -1,7 +1,7 @@
 """A chunk: a fixed range of a split's scenes with their questions, as the lines of their JSON files.
 
-Scene number i of a split depends on (seed, split, i) only. A chunk is the unit of work and of
-resumption, and its pictures are drawn in one batch: so no byte depends on the number of processes.
+Scene number i of a split, and its picture, depend on (seed, split, i) only: so no byte depends on the number of
+processes. A chunk is the unit of work and of resumption.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from rnlib.clevr.catalogue import SPLITS
 from rnlib.synthesis.camera import View
 from rnlib.synthesis.questions import ask, select_families
 from rnlib.synthesis.scenes import Scene, sample_scene
-from rnlib.synthesis.settings import Arguments
+from rnlib.synthesis.settings import CHUNK, Arguments
 
 
 @dataclass
@@ -34,7 +34,7 @@ def make_chunk(arguments: Arguments, split: str, start: int) -> Chunk:
     families = select_families(arguments.families)
     hidden = ("answer", "program", "question_family_index") if split == "test" else ()
     encode = msgspec.json.encode
-    for index in range(start, min(start + arguments.chunk, arguments.scenes(split))):
+    for index in range(start, min(start + CHUNK, arguments.scenes(split))):
         rng = np.random.default_rng([arguments.seed, SPLITS.index(split), index])
         content, view = sample_scene(rng, arguments.objects, arguments.coordinates_size)
         # Python's generator, seeded by numpy's: it draws single numbers several times faster.

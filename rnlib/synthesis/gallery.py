@@ -20,7 +20,7 @@ from rnlib.clevr.layout import ClevrDirectory
 from rnlib.clevr.picture_array import open_picture_array
 from rnlib.errors import DataError
 from rnlib.files import atomic_write, make_folder
-from rnlib.synthesis.settings import Arguments
+from rnlib.synthesis.settings import CHUNK, Arguments
 
 PNG_COMPRESSION = 1  # a quarter larger than the default, and twice as fast
 
@@ -163,9 +163,9 @@ Gallery = PngGallery | ArrayGallery
 
 def gallery_of(out: Path, arguments: Arguments, split: str) -> Gallery | None:
     """The gallery of a split of the set in `out`; None for a set without pictures."""
-    pictures, chunk, directory = arguments.scenes(split), arguments.chunk, ClevrDirectory(out)
+    pictures, directory = arguments.scenes(split), ClevrDirectory(out)
     if arguments.images is None:
         return None
     if isinstance(arguments.images, int):
-        return ArrayGallery(directory.picture_array(split, arguments.images), pictures, arguments.images, chunk)
-    return PngGallery(directory.images(split), split, pictures, chunk)
+        return ArrayGallery(directory.picture_array(split, arguments.images), pictures, arguments.images, CHUNK)
+    return PngGallery(directory.images(split), split, pictures, CHUNK)

@@ -14,7 +14,6 @@ from scipy.optimize import least_squares
 from rnlib.clevr.catalogue import VIEW
 from rnlib.errors import DataError
 from rnlib.synthesis.camera import CAMERA, LAMPS, Camera, View
-from rnlib.synthesis.pictures import draw
 from rnlib.synthesis.scenes import Scene
 
 DEPTH_WEIGHT = 200.0  # pixel_coords' x and y are rounded to whole pixels, the depth is exact
@@ -52,4 +51,6 @@ def fit_views(scenes: Sequence[Scene], size: tuple[int, int] = VIEW) -> list[Vie
 
 def replay(scenes: Sequence[Scene], size: tuple[int, int] = VIEW) -> UInt8[np.ndarray, "scenes height width 3"]:
     """Pictures of scenes whose pixel_coords speak of pictures of `size`, drawn again in that size."""
+    from rnlib.synthesis.pictures import draw  # loads numba, which fitting cameras can do without
+
     return draw(scenes, fit_views(scenes, size), size)

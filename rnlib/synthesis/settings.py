@@ -12,9 +12,9 @@ from rnlib.synthesis.questions import select_families
 from rnlib.synthesis.scenes import MOST_OBJECTS
 
 # Raise it with any change that alters a byte of what is made; the date (of that change) stands in every file.
-VERSION, DATE = 3, "11/24/2026"
+VERSION, DATE = 4, "11/25/2026"
 MARKER = "synthesis.json"
-CHUNKS = {"cpu": 16, "cuda": 256}  # scenes that are made, drawn and noted as done together, by device
+CHUNK = 16  # scenes that are made, drawn and noted as done together
 SIDES = (16, 4096)  # least and most pixels of a picture's side
 
 
@@ -30,7 +30,6 @@ class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     objects: tuple[int, int]
     questions_per_scene: int
     images: tuple[int, int] | int | None
-    device: str  # "cpu" where there are no pictures
 
     def scenes(self, split: str) -> int:
         """Number of scenes of a split."""
@@ -46,11 +45,6 @@ class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     def coordinates_size(self) -> tuple[int, int]:
         """Width and height of the picture that pixel_coords speak of: CLEVR's own, but for PNG files of another."""
         return self.images if isinstance(self.images, tuple) else VIEW
-
-    @property
-    def chunk(self) -> int:
-        """Scenes to a chunk."""
-        return CHUNKS[self.device]
 
     def check(self) -> None:
         """Raise ConfigError naming the first argument that is wrong."""
@@ -75,7 +69,6 @@ class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
                 f"(width, height) of PNG files or one side of an array, {SIDES[0]} to {SIDES[1]} pixels, or None",
                 self.images,
             ),
-            (self.device in CHUNKS, "device", " or ".join(CHUNKS), self.device),
         )
         for kept, name, expected, found in rules:
             if not kept:

@@ -3,25 +3,25 @@
 Rubber is diffuse, with a trace of white gloss. Metal is a coloured mirror: of the ground, of the other objects,
 of the lit backdrop behind the scene and the dark room elsewhere, and of the lamps, blurred. The
 constants were fitted with those of `light`: for metal, to the light that genuine spheres mirror in
-each direction. All light is linear RGB, (3, rows).
+each direction. All light is linear RGB, a tuple; `shaders` are those of `light.falling`.
 """
 
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from math import exp, inf, sqrt
+from typing import no_type_check
+
+import numpy as np
 
 from rnlib.clevr.catalogue import DIRECTIONS
-from rnlib.synthesis.bodies import Bodies, Rows, Vectors, unit
-from rnlib.synthesis.light import AMBIENT, POWERS, falling, near_rays
-
-Lamps = Float[Tensor, "scenes lamps 3"]
+from rnlib.compiled import compiled
+from rnlib.synthesis.bodies import MISSES, ahead, aim, dot, enter, minus, normal_at, own_frame, relative, unit
+from rnlib.synthesis.light import AMBIENT, EVERYTHING, POWERS, falling
 
 # Near an object, within NEAR of its radii, the ground sees it instead of the open: NEARNESS of its view right at it.
 NEAR, NEARNESS = 2.5, 0.8
 BLEED = 0.12  # light that an object throws back on the ground which sees nothing else, in units of its colour
 # An object's foot keeps the lamps away from the ground under it: none at so many radii of its middle (of spheres,
 # cubes, cylinders), all at CREVICE of that.
-FEET = (0.6, 1.2, 1.05)
+FEET = np.array([0.6, 1.2, 1.05])
 CREVICE = 0.6
 DIFFUSE, DIFFUSE_SUN = 1.28, 1.25  # of rubber, in units of its colour
 FROM_BELOW, FROM_AROUND = 0.147, 0.052  # light that the ground, and everything, sends to rubber
@@ -29,102 +29,148 @@ GLOSS = 0.026
 
 MIRROR = 0.98  # of the light that metal mirrors, in units of its colour
 BLUR = 0.03  # how far mirrored rays are spread
+FARTHEST = 40.0  # of mirrored ground: beyond, nothing changes
 BACKDROP, ROOM = 0.14, 0.025
-# Images of key, fill and back lamp in metal: strengths, and the width as 1 - cos of the angle.
-LOBES = (((45.0, 20.0, 35.0), 0.003), ((0.22, 0.18, 0.22), 0.03), ((0.20, 0.02, 0.04), 0.2))
+# Images of key, fill and back lamp (columns) in metal, as lobes: strengths, and widths as 1 - cos of the angle.
+LOBES = np.array([(45.0, 20.0, 35.0), (0.22, 0.18, 0.22), (0.20, 0.02, 0.04)])
+WIDTHS = np.array([0.003, 0.03, 0.2])
+FADED = 20.0  # widths from its middle a lobe has less than 1e-7 of its light left
 METAL_IN_METAL = 0.2  # light of a metal object seen in another, in units of its colour
 
-
-def ground(bodies: Bodies, lamps: Lamps, rows: Rows, points: Vectors) -> Vectors:
-    """The ground at `points` (z = 0), with shadows of the lamps, and what near objects take and throw back."""
-    up = torch.zeros_like(points)
-    up[2] = 1
-    light = falling(bodies, lamps, rows, points, up)
-    foot = torch.ones_like(points[0])
-    around = torch.full_like(points, AMBIENT)
-    radius = bodies.radius[bodies.slots].masked_fill(bodies.slots < 0, 1e-3)
-    feet = points.new_tensor(FEET)[bodies.shape[bodies.slots]]
-    for slot in range(len(bodies.slots)):
-        which = bodies.slots[slot]
-        x, y = rows.of(bodies.centre[:2, which]) - points[:2]
-        level = (x * x + y * y) * rows.of(radius[slot] ** -2)
-        part = (1 - level / NEAR**2).clamp(min=0)
-        around += NEARNESS * part**4 * (BLEED * rows.of(bodies.color[:, which]) - around)
-        under = level * rows.of(feet[slot] ** -2)
-        foot *= ((under - CREVICE**2) / (1 - CREVICE**2)).clamp(0, 1)
-    return foot * (light.lamps + light.sun) + around
+_TINTS = POWERS * (3 / POWERS.sum(1, keepdims=True))  # of the lamps: their light, its mean 1
+_UP = (0.0, 0.0, 1.0)
+_BACK_X, _BACK_Y, _ = DIRECTIONS["behind"]
 
 
-def rubber(bodies: Bodies, lamps: Lamps, own: Int[Tensor, " rows"], points: Vectors, normal: Vectors) -> Vectors:
-    """Points on the rubber objects `own`."""
-    light = falling(bodies, lamps, Rows(bodies.scene[own]), points, normal, own)
-    around = FROM_BELOW * (1 - normal[2]) / 2 + FROM_AROUND
-    body = DIFFUSE * light.lamps + DIFFUSE_SUN * light.sun + around
-    return bodies.color[:, own] * body + GLOSS * light.lamps
+@compiled
+@no_type_check
+def ground(scene, x, y, shaders):
+    """The ground at (x, y), with shadows of the lamps, and what near objects take and throw back."""
+    red, green, blue, sun = falling(scene, (x, y, 0.0), _UP, -1, shaders)
+    foot = 1.0
+    near_red, near_green, near_blue = AMBIENT, AMBIENT, AMBIENT
+    for i in range(scene.count):
+        body = scene.bodies[i]
+        radius = body.radius
+        right, back = body.centre[0] - x, body.centre[1] - y
+        level = (right * right + back * back) / (radius * radius)
+        if level < NEAR * NEAR:
+            part = NEARNESS * (1 - level / NEAR**2) ** 4
+            near_red += part * (BLEED * body.color[0] - near_red)
+            near_green += part * (BLEED * body.color[1] - near_green)
+            near_blue += part * (BLEED * body.color[2] - near_blue)
+            under = level / FEET[body.shape] ** 2
+            foot *= min(max((under - CREVICE**2) / (1 - CREVICE**2), 0.0), 1.0)
+    return foot * (red + sun) + near_red, foot * (green + sun) + near_green, foot * (blue + sun) + near_blue
 
 
-def metal(
-    bodies: Bodies,
-    lamps: Lamps,
-    own: Int[Tensor, " rows"],
-    points: Vectors,
-    normal: Vectors,
-    view: Vectors,
-    spread: Float[Tensor, "2 rows"],
-) -> Vectors:
-    """Points on the metal objects `own`.
+@compiled
+@no_type_check
+def rubber(scene, own, point, normal, shaders):
+    """A point on the rubber object `own`."""
+    red, green, blue, sun = falling(scene, point, normal, own, shaders)
+    around = FROM_BELOW * (1 - normal[2]) / 2 + FROM_AROUND + DIFFUSE_SUN * sun
+    color = scene.bodies[own].color
+    return (
+        color[0] * (DIFFUSE * red + around) + GLOSS * red,
+        color[1] * (DIFFUSE * green + around) + GLOSS * green,
+        color[2] * (DIFFUSE * blue + around) + GLOSS * blue,
+    )
 
-    view: from the camera to the points, any length. spread: -1..1, where in its blur each ray is mirrored.
+
+@compiled
+@no_type_check
+def shaders_of(shaders, body):
+    """The row of a body in `shaders`, int64 (bodies, 4), as `falling` takes it."""
+    return shaders[body, 0], shaders[body, 1], shaders[body, 2], shaders[body, 3]
+
+
+@compiled
+@no_type_check
+def metal(scene, own, point, normal, view, spread, shaders):
+    """A point on the metal object `own`.
+
+    view: from the camera to the point, any length. spread: two numbers in -1..1, where in its blur the ray is
+    mirrored. shaders: of points on each body, int64 (bodies, 4).
     """
-    rows = Rows(bodies.scene[own])
     view = unit(view)
-    ray = view - 2 * (view * normal).sum(0) * normal
-    shine = torch.zeros_like(points)
-    for number, power in enumerate(POWERS):
-        to = unit(rows.of(lamps[:, number].T) - points)
-        beside = 1 - (to * ray).sum(0)
-        strength = sum(lobe[number] * torch.exp(-beside / width) for lobe, width in LOBES)
-        tint = points.new_tensor(power) * (3 / sum(power))
-        shine += strength * tint[:, None]
-
-    side = unit(torch.stack([-ray[1], ray[0], torch.zeros_like(ray[0])]))
-    over = torch.linalg.cross(ray, side, dim=0)
-    ray = unit(ray + BLUR * (spread[0] * side + spread[1] * over))
-
-    light = shine + _surroundings(ray)
-    down = torch.nonzero(ray[2] < 0)[:, 0]
-    reach = (points[2, down] / -ray[2, down].clamp(max=-1e-3)).clamp(max=40.0)
-    at = points[:, down] + reach * ray[:, down]
-    at[2] = 0
-    light[:, down] = ground(bodies, lamps, Rows(rows.scene[down]), at) * _fading(ray[:, down])
-
-    other, which = near_rays(bodies, rows, points, ray, own)
-    t = bodies.meet(which, points[:, other], ray[:, other])
-    nearest = torch.full_like(points[0], torch.inf).scatter_reduce(0, other, t, "amin")
-    first = torch.nonzero(t.isfinite() & (t == nearest[other]))[:, 0]
-    other, which, t = other[first], which[first], t[first]
-    hit = points[:, other] + t * ray[:, other]
-    seen = MIRROR * rubber(bodies, lamps, which, hit, bodies.normal(which, hit))
-    light[:, other] = torch.where(bodies.metal[which], METAL_IN_METAL * bodies.color[:, which], seen)
-    return bodies.color[:, own] * light
+    ray = ahead(view, -2 * dot(view, normal), normal)
+    side = unit((-ray[1], ray[0], 0.0))
+    over = (-ray[2] * side[1], ray[2] * side[0], ray[0] * side[1] - ray[1] * side[0])  # at right angles to both
+    spread_ray = unit(ahead(ahead(ray, BLUR * spread[0], side), BLUR * spread[1], over))
+    red, green, blue = _mirrored(scene, own, point, ray, spread_ray, shaders)
+    color = scene.bodies[own].color
+    return color[0] * red, color[1] * green, color[2] * blue
 
 
-def _surroundings(ray: Vectors) -> Vectors:
-    """The room that upward unit rays meet: a lit backdrop behind the scene, near darkness elsewhere."""
-    up = ray[2].clamp(min=0)
-    backdrop = BACKDROP * (1 - 0.75 * up**1.5)
-    room = ROOM + 0.03 * torch.exp(-up / 0.06)
-    return torch.lerp(room, backdrop, _behind(ray)).expand(3, -1).clone()
+@compiled
+@no_type_check
+def _mirrored(scene, own, point, ray, spread_ray, shaders):
+    """The light that a mirror at `point` sends on: of another object, else of the ground, else of room and lamps."""
+    first, nearest = -1, inf
+    for i in range(scene.count):
+        body = scene.bodies[i]
+        if i != own and aim(body, point, spread_ray, 0.0) != MISSES:
+            t = enter(body.shape, relative(body, point), own_frame(body, spread_ray))
+            if 0 < t < nearest:
+                first, nearest = i, t
+    if first >= 0 and scene.bodies[first].metal:
+        color = scene.bodies[first].color
+        return METAL_IN_METAL * color[0], METAL_IN_METAL * color[1], METAL_IN_METAL * color[2]
+    if first >= 0:
+        at = ahead(point, nearest, spread_ray)
+        red, green, blue = rubber(scene, first, at, normal_at(scene.bodies[first], at), shaders_of(shaders, first))
+        return MIRROR * red, MIRROR * green, MIRROR * blue
+    if spread_ray[2] < 0:
+        x, y, _ = ahead(point, min(point[2] / max(-spread_ray[2], 1e-3), FARTHEST), spread_ray)
+        red, green, blue = ground(scene, x, y, EVERYTHING)
+        left = _fading(spread_ray)
+        return left * red, left * green, left * blue
+    red, green, blue = _lamps(scene, point, ray)
+    around = _surroundings(spread_ray)
+    return red + around, green + around, blue + around
 
 
-def _fading(ray: Vectors) -> Tensor:
+@compiled
+@no_type_check
+def _lamps(scene, point, ray):
+    """The blurred images of the lamps around a mirrored unit ray."""
+    red, green, blue = 0.0, 0.0, 0.0
+    for lamp in range(len(POWERS)):
+        to = unit(minus(scene.lights[lamp].place, point))
+        beside = 1 - dot(to, ray)
+        strength = 0.0
+        for lobe in range(len(WIDTHS)):
+            if beside < FADED * WIDTHS[lobe]:
+                strength += LOBES[lobe, lamp] * exp(-beside / WIDTHS[lobe])
+        red += strength * _TINTS[lamp, 0]
+        green += strength * _TINTS[lamp, 1]
+        blue += strength * _TINTS[lamp, 2]
+    return red, green, blue
+
+
+@compiled
+@no_type_check
+def _surroundings(ray):
+    """The room that an upward unit ray meets, grey: a lit backdrop behind the scene, near darkness elsewhere."""
+    up = max(ray[2], 0.0)
+    backdrop = BACKDROP * (1 - 0.75 * up * sqrt(up))
+    room = ROOM + 0.03 * exp(-up / 0.06)
+    return room + _behind(ray) * (backdrop - room)
+
+
+@compiled
+@no_type_check
+def _fading(ray):
     """Part of the ground's light that metal mirrors: towards the horizon the ground ends, but for the backdrop."""
-    return MIRROR - 0.35 * torch.exp(ray[2] / 0.05) * (1 - _behind(ray)) + 0.15 * torch.exp(ray[2] / 0.1) * _behind(ray)
+    behind = _behind(ray)
+    return MIRROR - 0.35 * exp(ray[2] / 0.05) * (1 - behind) + 0.15 * exp(ray[2] / 0.1) * behind
 
 
-def _behind(ray: Vectors) -> Tensor:
+@compiled
+@no_type_check
+def _behind(ray):
     """1 where a ray goes to the back of the scene, 0 where it does not, smooth between."""
-    back_x, back_y, _ = DIRECTIONS["behind"]
-    level = (ray[0] ** 2 + ray[1] ** 2).sqrt().clamp(min=1e-4)
-    part = (((back_x * ray[0] + back_y * ray[1]) / level - 0.4) / 0.35).clamp(0, 1)
+    level = max(sqrt(ray[0] * ray[0] + ray[1] * ray[1]), 1e-4)
+    part = min(max(((_BACK_X * ray[0] + _BACK_Y * ray[1]) / level - 0.4) / 0.35, 0.0), 1.0)
     return part * part * (3 - 2 * part)

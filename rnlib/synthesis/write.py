@@ -32,7 +32,7 @@ from rnlib.errors import ConfigError, DataError
 from rnlib.files import atomic_write, make_folder
 from rnlib.synthesis.chunks import Chunk, make_chunk
 from rnlib.synthesis.gallery import Gallery, gallery_of
-from rnlib.synthesis.settings import DATE, VERSION, Arguments, is_marked_complete, write_marker
+from rnlib.synthesis.settings import CHUNK, DATE, VERSION, Arguments, is_marked_complete, write_marker
 
 LICENSE = "CC0 1.0 (made by rnlib.synthesis)"
 FEW_SCENES = 200  # below this, starting processes takes longer than they save
@@ -52,7 +52,6 @@ def synthesize(
     objects: tuple[int, int] = (3, 10),
     questions_per_scene: int = 10,
     images: tuple[int, int] | int | None = (480, 320),
-    device: str = "cpu",
     workers: int | None = None,
     progress: bool = True,
 ) -> Path:
@@ -62,7 +61,7 @@ def synthesize(
     families: names of catalogue.FAMILY_GROUPS among questions.SUPPORTED; None: all of those.
     objects: fewest and most objects of a scene, within 1..10. questions_per_scene: at most so many.
     images: (width, height) in pixels: PNG files; one side, such as 128: a uint8 array a split, which a
-    network reads as it is; None: no pictures. device: "cpu" or "cuda", which draws the pictures.
+    network reads as it is; None: no pictures.
     workers: processes; None: one below FEW_SCENES scenes, else one a CPU. No byte depends on it.
 
     Raises ConfigError on a wrong argument; DataError where `out` holds a CLEVR set made otherwise,
@@ -78,7 +77,6 @@ def synthesize(
         objects=objects,
         questions_per_scene=questions_per_scene,
         images=images,
-        device="cpu" if images is None else device,
     )
     arguments.check()
     if workers is not None and workers < 1:
@@ -86,8 +84,6 @@ def synthesize(
     splits = [split for split in SPLITS if arguments.scenes(split)]
     if is_marked_complete(out, arguments) and all(_is_whole(out, arguments, split) for split in splits):
         return out
-    if arguments.device == "cuda":
-        _require_cuda()
     make_folder(out, "a synthetic CLEVR set")
     write_marker(out, arguments, complete=False)
     for leftover in out.rglob(".*.part"):  # of a run that was killed
@@ -97,7 +93,9 @@ def synthesize(
     with ExitStack() as stack:
         pool = None
         if workers > 1:
-            # spawn: a forked child of a process that uses torch's threads can hang.
+            if images is not None:
+                _load_renderer()
+            # spawn: a forked child of a process that uses threads, as torch does, can hang.
             pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
             stack.callback(pool.shutdown, cancel_futures=True)  # an error must not wait for the scenes still to come
         for split in splits:
@@ -108,14 +106,11 @@ def synthesize(
     return out
 
 
-def _require_cuda() -> None:
-    import torch
+def _load_renderer() -> None:
+    """On a machine that never drew, make the machine code before the processes start, which would each make it."""
+    from rnlib.synthesis.pictures import load
 
-    if not torch.cuda.is_available():
-        raise ConfigError(
-            "expected a CUDA device to draw the pictures on (device 'cuda'), found none that torch can use. "
-            "Use --device cpu, or --images none for a set without pictures."
-        )
+    load()
 
 
 def _end_with_parent() -> None:
@@ -142,24 +137,16 @@ def _is_whole(out: Path, arguments: Arguments, split: str) -> bool:
     return all(path.exists() for path in _json_paths(out, split).values()) and (gallery is None or gallery.whole())
 
 
-def _draws_here(arguments: Arguments) -> bool:
-    """Whether the pictures are drawn in this process, while the others make scenes: one process has the GPU."""
-    return arguments.device != "cpu"
-
-
 def _pieces(
     out: Path, arguments: Arguments, split: str, pool: ProcessPoolExecutor | None, ahead: int
 ) -> Iterator[Piece]:
     """The scenes of a split with their questions, in order; their pictures are in the gallery when the last is out."""
     gallery = gallery_of(out, arguments, split)
-    starts = range(0, arguments.scenes(split), arguments.chunk)
+    starts = range(0, arguments.scenes(split), CHUNK)
     there = set(starts) if gallery is None else gallery.prepare()
-    here = _draws_here(arguments)
-    make = partial(_make, arguments, split, None if here else gallery, frozenset(there))
+    make = partial(_make, arguments, split, gallery, frozenset(there))
     for chunk in map(make, starts) if pool is None else _in_order(pool, make, starts, ahead):
         if gallery is not None and chunk.start not in there:
-            if here:
-                _draw(arguments, gallery, chunk)
             gallery.note(chunk.start)
         yield from zip(chunk.scenes, chunk.questions, strict=True)
     if gallery is not None:
@@ -167,28 +154,19 @@ def _pieces(
 
 
 def _make(arguments: Arguments, split: str, gallery: Gallery | None, there: frozenset[int], start: int) -> Chunk:
-    """Make a chunk and draw its pictures into `gallery`; without one, the chunk keeps what is needed to draw them."""
+    """Make a chunk and draw its pictures into `gallery`, those that are not there."""
     chunk = make_chunk(arguments, split, start)
     if gallery is not None and start not in there:
         _draw(arguments, gallery, chunk)
-    if gallery is not None or start in there:
-        chunk.contents, chunk.views = [], []  # spares sending them to the process that writes
+    chunk.contents, chunk.views = [], []  # spares sending them to the process that writes
     return chunk
 
 
 def _draw(arguments: Arguments, gallery: Gallery, chunk: Chunk) -> None:
-    """Draw the pictures of a chunk, all in one batch and on one thread: their bytes may depend on both."""
-    import torch
+    """Draw the pictures of a chunk."""
+    from rnlib.synthesis.pictures import draw  # loads numba, which a set without pictures can do without
 
-    from rnlib.synthesis.pictures import draw
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        pictures = draw(chunk.contents, chunk.views, arguments.picture_size, arguments.device)
-    finally:
-        torch.set_num_threads(threads)
-    gallery.write(chunk.start, pictures)
+    gallery.write(chunk.start, draw(chunk.contents, chunk.views, arguments.picture_size))
 
 
 def _in_order(
