@@ -333,7 +333,9 @@ class _Loop:
             position.questions += len(questions)
             position.seconds = before + time.monotonic() - begin
             if position.total_steps % recipe.log_every == 0:
-                self._log_step(position, float(recent) / position.recent_questions, lr)
+                mean = float(recent) / position.recent_questions
+                _require_finite(mean, f"the training loss of epoch {epoch}")
+                self._log_step(position, mean, lr)
                 recent.zero_()
                 position.recent_questions = 0
             stopped.report(position, len(starts))
