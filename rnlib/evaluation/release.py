@@ -96,7 +96,7 @@ def learning_curve(curve: str, trained_on: str, history: pd.DataFrame, start: St
 def model_card(name: str, info: Mapping[str, Any], curve: pd.DataFrame, about: str, start: Start | None = None) -> str:
     """The card of released weights, as Markdown."""
     recipe, preset = info["provenance"]["recipe"], info["preset"]
-    settings = ", ".join(f"{key} {value}" for key, value in recipe.items() if value not in ("", 0, False))
+    settings = ", ".join(f"{key} {_setting(value)}" for key, value in recipe.items() if value not in ("", 0, False, []))
     network = ", ".join(f"{key} {value}" for key, value in preset.items() if key != "name")
     lines = [
         f"# {name}",
@@ -117,6 +117,14 @@ def model_card(name: str, info: Mapping[str, Any], curve: pd.DataFrame, about: s
         "",
     ]
     return "\n".join(lines + accuracy_rows(info["metrics"])) + "\n"
+
+
+def _setting(value: Any) -> str:
+    """A value of a recipe for people; of a curriculum, what each stage sets."""
+    if not isinstance(value, list):
+        return str(value)
+    stages = ["{" + ", ".join(f"{key}: {part}" for key, part in stage.items() if part) + "}" for stage in value]
+    return f"[{', '.join(stages)}]"
 
 
 def _start_line(start: Start | None) -> list[str]:
