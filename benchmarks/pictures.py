@@ -38,9 +38,9 @@ def main() -> None:
                 by_clock.append(BATCH / (time.perf_counter() - clock))
                 by_processor.append(BATCH / (time.process_time() - processor))
             print(
-                f"{size[0]}x{size[1]}, {objects[0]} to {objects[1]} objects: {statistics.median(by_clock):.0f} pictures/s "
-                f"({min(by_clock):.0f} to {max(by_clock):.0f}); {statistics.median(by_processor):.0f} a second of the "
-                "processor's time"
+                f"{size[0]}x{size[1]}, {objects[0]} to {objects[1]} objects: "
+                f"{statistics.median(by_clock):.0f} pictures/s ({min(by_clock):.0f} to {max(by_clock):.0f}); "
+                f"{statistics.median(by_processor):.0f} a second of the processor's time"
             )
 
 

@@ -1,7 +1,8 @@
 """What synthetic sets are made of stays the same as long as their VERSION does.
 
-Scenes and questions to the ninth digit of every number; pictures within what machines round differently. Where this fails,
-raise VERSION and DATE in rnlib/synthesis/settings.py and keep what the new version makes: python tests/test_version.py
+Scenes and questions to the ninth digit of every number; pictures within what machines round differently.
+Where this fails, raise VERSION and DATE in rnlib/synthesis/settings.py and keep what the new version makes:
+python tests/test_version.py
 """
 
 import hashlib
