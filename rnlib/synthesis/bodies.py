@@ -18,8 +18,10 @@ from rnlib.synthesis.scenes import Scene
 SPHERE, CUBE, CYLINDER = (SHAPES.index(name) for name in ("sphere", "cube", "cylinder"))
 BOUNDS = np.array([1.0, 3**0.5, 2**0.5])  # radii of the balls that hold the unit shapes; all hold the unit ball
 BEVELS = np.array([0.0, 0.2, 0.08])  # radii of the rounded edges, in radii of the object, by shape
-THERE = 0.001  # radii of the object from the rounded shape at which a ray is as good as there
-EDGE_STEPS = 65  # most steps of sphere tracing from the sharp shape to the rounded one; most rays need one
+BEVEL_STEPS = 5  # of sphere tracing from the sharp shape to the rounded one
+THERE = 0.005  # radii of the object from the rounded shape at which a ray is then as good as there
+EDGE_STEPS = 60  # more of them for rays that are not there by then
+ARRIVED = 1e-6  # so near, no step changes anything: on faces, which are not rounded, the first
 NEAR = 0.02  # how near to the rounded shape a ray must come to meet it, in radii of the object
 MISSES, UNSURE, COVERED = range(3)
 CORNERS = np.array([[i, j, k] for i in (-1.0, 1.0) for j in (-1.0, 1.0) for k in (-1.0, 1.0)])
@@ -156,7 +158,7 @@ def enter_rounded(shape, start, ray, t):
     core = 1 - bevel
     speed = sqrt(dot(ray, ray))
     gap = 0.0
-    for _ in range(EDGE_STEPS):  # along an edge the steps are short
+    for step in range(BEVEL_STEPS + EDGE_STEPS):  # along an edge the steps are short
         x, y, z = start[0] + t * ray[0], start[1] + t * ray[1], start[2] + t * ray[2]
         above = max(abs(z) - core, 0.0)
         if shape == CUBE:
@@ -166,7 +168,7 @@ def enter_rounded(shape, start, ray, t):
             beside = max(sqrt(x * x + y * y) - core, 0.0)
             gap = sqrt(beside * beside + above * above) - bevel
         t += max(gap, 0.0) / speed
-        if gap < THERE:
+        if gap < ARRIVED or (step == BEVEL_STEPS - 1 and gap < THERE):
             return t
     return t if gap < NEAR else inf
 
