@@ -137,8 +137,8 @@ def _light_bodies(scene, owner, depth, canvas):
 @no_type_check
 def _ray(eye, row, column, rows, columns):
     """The direction of depth 1 through the middle of a pixel, seen as `eye` (EYE or SIGHT) sees it."""
-    u = ((column + 0.5) / columns - 0.5) * _WIDE
-    v = ((row + 0.5) / rows - 0.5) * _HIGH
+    u = (column + 0.5) * (_WIDE / columns) - _WIDE / 2
+    v = (row + 0.5) * (_HIGH / rows) - _HIGH / 2
     axes = eye.axes
     return (
         axes[2, 0] + u * axes[0, 0] + v * axes[1, 0],
