@@ -23,6 +23,7 @@ from rnlib.synthesis.bodies import (
     MISSES,
     aim,
     bodies_of,
+    dot,
     enter,
     enter_rounded,
     normal_at,
@@ -61,7 +62,7 @@ def aims(bodies, body, starts, rays, slack):
     found = np.empty(len(rays), np.int64)
     for i in range(len(rays)):
         ray = (rays[i, 0], rays[i, 1], rays[i, 2])
-        found[i] = aim(bodies[body], (starts[i, 0], starts[i, 1], starts[i, 2]), ray, slack)
+        found[i] = aim(bodies[body], (starts[i, 0], starts[i, 1], starts[i, 2]), ray, dot(ray, ray), slack)
     return found
 
 

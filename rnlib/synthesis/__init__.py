@@ -4,7 +4,7 @@ camera.py     where the camera and the lamps stand, and where on the picture a p
 scenes.py     objects on a table, seen by a camera: who stands where, what is left of what
 visibility.py how many pixels show each object
 pictures.py   scenes -> the pictures that their cameras take
-tracing.py    one picture, by ray casting
+tracing.py    picture by picture, by ray casting
 bodies.py     the objects of a scene as an array, and how rays meet them
 light.py      lamps, sun and shadows
 surfaces.py   what ground, rubber and metal send to the camera

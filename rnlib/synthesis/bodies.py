@@ -92,18 +92,22 @@ def relative(body, point):
 
 @compiled
 @no_type_check
-def aim(body, point, ray, slack):
+def aim(body, point, ray, square, slack):
     """How a bundle of rays is aimed at a body: MISSES it, COVERED by it all, or UNSURE.
 
-    The bundle starts at a point and widens by `slack` to all sides over the length of its middle `ray`.
+    The bundle starts at a point and widens by `slack` to all sides over the length of its middle `ray`, whose
+    square is given.
     """
     x, y, z = minus(body.centre, point)
-    square = dot(ray, ray)
-    along = (x * ray[0] + y * ray[1] + z * ray[2]) / square
-    distance = x * x + y * y + z * z
-    aside = distance - along * along * square  # squared, of the body's centre from the middle of the bundle
-    wide = slack * min(max(along, 0.0), 1.0)
     bound = body.bound
+    level, distance = x * ray[0] + y * ray[1] + z * ray[2], x * x + y * y + z * z
+    # Most rays pass further off than the bundle is ever wide: seen without dividing. aside: squared, of the body's
+    # centre from the middle of the bundle, times square.
+    aside = distance * square - level * level
+    if aside >= (bound + slack) * (bound + slack) * square:
+        return MISSES
+    along, aside = level / square, aside / square
+    wide = slack * min(max(along, 0.0), 1.0)
     # Rays that start within the ball around a body may meet it although its centre lies behind.
     if aside >= (bound + wide) ** 2 or (along <= 0 and distance >= (bound + wide) ** 2):
         return MISSES

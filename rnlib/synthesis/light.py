@@ -107,10 +107,10 @@ def unshaded(scene, light, point, to, own, shaders):
 
     The parts that several objects leave are multiplied, as if independent.
     """
-    seen = 1.0
+    seen, square = 1.0, dot(to, to)
     for i in range(scene.count):
         if shaders >> min(i, LAST_BIT) & 1 and i != own:
-            aimed = aim(scene.bodies[i], point, to, scene.lights[light].slack)
+            aimed = aim(scene.bodies[i], point, to, square, scene.lights[light].slack)
             if aimed == UNSURE:
                 seen *= _left(scene.bodies[i], light, point)
             if aimed == COVERED or seen == 0:

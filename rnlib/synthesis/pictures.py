@@ -38,7 +38,7 @@ def load() -> None:
 
 @cache
 def _kernel() -> Callable[..., Any]:
-    """`tracing.trace` for batches as machine code, made by the first process on a machine and loaded by later ones."""
+    """`tracing.trace` as machine code, made by the first process on a machine and loaded by later ones."""
     sources = hashlib.sha256(b"".join(Path(str(module.__file__)).read_bytes() for module in _MODULES))
     trace = _trace(int(sources.hexdigest()[:8], 16))
     nothing = tracing.describe([], [], (1, 1)), np.empty((0, 1, 1, 3), np.uint8)
@@ -50,13 +50,12 @@ def _kernel() -> Callable[..., Any]:
 
 
 def _trace(version: int) -> Callable[..., Any]:
-    """`tracing.trace` for batches, a function that is another one for each `version`."""
+    """`tracing.trace`, a function that is another one for each `version`."""
 
     @compiled.kept
     @no_type_check
     def trace(scenes: Any, pictures: Any) -> int:
-        for i in range(len(scenes)):
-            tracing.trace(scenes[i], pictures[i])
+        tracing.trace(scenes, pictures)
         return version  # what a function closes over decides whether machine code kept earlier is its own
 
     return trace

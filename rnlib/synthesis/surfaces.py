@@ -110,7 +110,7 @@ def _mirrored(scene, own, point, ray, spread_ray, shaders):
     first, nearest = -1, inf
     for i in range(scene.count):
         body = scene.bodies[i]
-        if i != own and aim(body, point, spread_ray, 0.0) != MISSES:
+        if i != own and aim(body, point, spread_ray, 1.0, 0.0) != MISSES:
             t = enter(body.shape, relative(body, point), own_frame(body, spread_ray))
             if 0 < t < nearest:
                 first, nearest = i, t

@@ -1,4 +1,4 @@
-"""One picture: which object each ray of the camera meets, and what light it sends back.
+"""Pictures, one by one: which object each ray of the camera meets, and what light it sends back.
 
 Of each object only the rays within its own rectangle are cast, and the nearest hit of each ray stays. Objects are
 cast at OVERSAMPLING times the picture's resolution, the smooth ground on a grid of its own, and there only where it is
@@ -88,20 +88,22 @@ def sights_of(bodies: np.ndarray, camera: Camera, size: tuple[int, int]) -> np.n
 
 @compiled
 @no_type_check
-def trace(scene, picture):
-    """Draw a scene into `picture`, uint8 (height, width, 3) of sRGB."""
-    height, width, _ = picture.shape
-    canvas = np.empty((height * OVERSAMPLING, width * OVERSAMPLING, 3), np.float32)
-    owner = np.full(canvas.shape[:2], -1)
-    depth = np.full(canvas.shape[:2], inf)
-    _cast(scene, owner, depth)
-
+def trace(scenes, pictures):
+    """Draw scenes as `describe` has them into `pictures`, uint8 (scenes, height, width, 3) of sRGB."""
+    _, height, width, _ = pictures.shape
     cell = -(-width // GROUND_CELLS)
-    coarse = np.zeros((-(-height // cell), -(-width // cell), 3), np.float32)
-    _lay_ground(scene, owner, coarse)
-    spread(coarse, owner, canvas)
-    _light_bodies(scene, owner, depth, canvas)
-    reduce(canvas, picture)
+    # For all pictures once: fresh memory comes in pages that the system clears one by one.
+    canvas = np.empty((height * OVERSAMPLING, width * OVERSAMPLING, 3), np.float32)
+    owner = np.empty(canvas.shape[:2], np.int16)
+    depth = np.empty(canvas.shape[:2])
+    coarse = np.empty((-(-height // cell), -(-width // cell), 3), np.float32)
+    for i in range(len(scenes)):
+        _cast(scenes[i], owner, depth)
+        coarse[:] = 0.0
+        _lay_ground(scenes[i], owner, coarse)
+        spread(coarse, owner, canvas)
+        _light_bodies(scenes[i], owner, depth, canvas)
+        reduce(canvas, pictures[i])
 
 
 @compiled
@@ -137,8 +139,8 @@ def _light_bodies(scene, owner, depth, canvas):
 @no_type_check
 def _ray(eye, row, column, rows, columns):
     """The direction of depth 1 through the middle of a pixel, seen as `eye` (EYE or SIGHT) sees it."""
-    u = ((column + 0.5) / columns - 0.5) * _WIDE
-    v = ((row + 0.5) / rows - 0.5) * _HIGH
+    u = (column + 0.5) * (_WIDE / columns) - _WIDE / 2
+    v = (row + 0.5) * (_HIGH / rows) - _HIGH / 2
     axes = eye.axes
     return (
         axes[2, 0] + u * axes[0, 0] + v * axes[1, 0],
@@ -152,6 +154,8 @@ def _ray(eye, row, column, rows, columns):
 def _cast(scene, owner, depth):
     """Fill `owner` with the body that each ray meets first, -1: none, and `depth` with how far off that is."""
     rows, columns = owner.shape
+    owner[:] = -1
+    depth[:] = inf
     for i in range(scene.count):
         sight = scene.sights[i]
         shape = scene.bodies[sight.body].shape
