@@ -1,10 +1,12 @@
 """Does computing a training in another way cost accuracy? Final accuracies over several seeds.
 
     python benchmarks/equivalence.py                     3 seeds, about 10 minutes on one core
+    python benchmarks/equivalence.py --preset small-fp --scenes 6000 --epochs 4
 
 Trains small-sd on one set (4,000 synthetic scenes of 2 to 4 objects, zero_hop questions) in float32 with single
-questions shuffled, with products of pairs in bfloat16, and with a picture's questions kept together, and prints mean
-and standard deviation over the seeds.
+questions shuffled, with products in bfloat16, and with a picture's questions kept together, and prints mean
+and standard deviation over the seeds. From pixels (convolutions in bfloat16 too): scenes of 1 or 2 objects, questions
+kept together, a moving average of the weights.
 """
 
 import argparse
@@ -21,18 +23,24 @@ from rnlib.training import make_recipe, train
 
 WAYS = {
     "float32": {"precision": "fp32"},
-    "bfloat16 products": {"precision": "bf16"},
+    "bfloat16": {"precision": "bf16"},
     "questions grouped": {"precision": "fp32", "group_questions": True},
 }
+FROM_PIXELS = {"group_questions": True, "ema": 0.99, "clip_norm": 5}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", default="small-sd", choices=("small-sd", "small-fp"))
     parser.add_argument("--seeds", type=int, default=3, metavar="N")
     parser.add_argument("--epochs", type=int, default=6, metavar="N")
     parser.add_argument("--scenes", type=int, default=4000, metavar="N")
     options = parser.parse_args()
+    preset = load_preset(options.preset)
+    pixels = preset.objects == "pixels"
+    images = preset.image_size if pixels else None
     recipe = {"epochs": options.epochs, "batch_size": 64, "lr": 1e-3, "lr_gamma": 1, "weight_decay": 0}
+    ways = {name: {**fields, **FROM_PIXELS} for name, fields in list(WAYS.items())[:2]} if pixels else WAYS
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         clevr = synthesize(
@@ -40,17 +48,17 @@ def main() -> None:
             train=options.scenes,
             val=500,
             families=["zero_hop"],
-            objects=(2, 4),
-            images=None,
+            objects=(1, 2) if pixels else (2, 4),
+            images=images,
             progress=False,
         )
-        splits = [open_split(clevr, name, images=None, cache=root / "cache", show=False) for name in ("train", "val")]
-        for name, fields in WAYS.items():
+        splits = [open_split(clevr, name, images=images, cache=root / "cache", show=False) for name in ("train", "val")]
+        for name, fields in ways.items():
             accuracies = []
             for seed in range(options.seeds):
                 out = root / f"{name} {seed}"
                 run = train(
-                    load_preset("small-sd"),
+                    preset,
                     make_recipe({**recipe, **fields, "seed": seed}),
                     *splits,
                     out,

@@ -67,8 +67,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     precision: Annotated[
         Literal["fp32", "bf16", "auto"],
         Meta(
-            description="of the products over pairs (and on a CPU of the LSTM); auto: bf16 where it is faster here (on "
-            "a CPU as measured)"
+            description="of the convolutions and the products over pairs (and on a CPU of the LSTM); auto: bf16 where "
+            "it is faster here (on a CPU as measured, when the training begins)"
         ),
     ] = "fp32"
     augment: Annotated[
