@@ -154,7 +154,7 @@ def _train(options: argparse.Namespace) -> None:
     workers = Workers.join(device)
     if not workers.leads:
         workers.wait()  # until the first process has made and prepared the splits
-    directory = _data(options, size, device.type)
+    directory = _data(options, size)
     train_split, val_split = (
         open_split(directory, name, images=size, cache=options.cache, show=workers.leads) for name in ("train", "val")
     )
@@ -196,7 +196,7 @@ def _answer_val(out: Path, weights: Weights, split: Split, device: torch.device)
     return evaluate_into(out, weights, split, device=device)
 
 
-def _data(options: argparse.Namespace, size: int | None, device: str) -> Path:
+def _data(options: argparse.Namespace, size: int | None) -> Path:
     """The CLEVR directory that was named, or the synthetic set of the training's own."""
     if bool(options.clevr) == bool(options.synthetic):
         raise ConfigError("expected either --clevr DIR or --synthetic TRAIN:VAL:SEED, found both or none of them.")
