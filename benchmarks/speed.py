@@ -32,6 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rnlib.clevr.catalogue import VIEW
 from rnlib.clevr.split import open_split
 from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.model.inputs import NetworkInputs
@@ -41,10 +42,13 @@ from rnlib.model.objects import PixelObjects
 from rnlib.model.precision import PRECISIONS, choose_precision, product_rates, timed_product
 from rnlib.model.preset import Preset, load_preset
 from rnlib.synthesis import synthesize
+from rnlib.synthesis.pictures import draw
+from rnlib.synthesis.scenes import sample_scene
 from rnlib.training.augment import augment, draw_augmentations
 
 PRESETS = ("original-fp", "ir-fp", "medium-fp", "original-sd", "ir-sd")
 PRODUCTS = 5  # plain products timed before and after each step
+DRAWN = 32  # pictures of a turn
 TRUNKS = ((24,) * 4, (32, 64, 64, 64, 64), (32, 64, 96, 128, 128))
 KINDS = {
     "products": ("mm", "addmm", "_addmm_activation", "bmm"),
@@ -83,12 +87,8 @@ def main() -> None:
         time_convolutions(channels, options)
     with tempfile.TemporaryDirectory() as folder:
         scenes = (max(options.batch, options.naive_batch or 0) + 9) // 10
-        begin = time.perf_counter()
+        time_drawing(options.runs)
         clevr = synthesize(Path(folder) / "clevr", train=scenes, val=0, images=128, workers=1, progress=False)
-        print(
-            f"data synthesize, 128 x 128, one process: {scenes / (time.perf_counter() - begin):.1f} scenes/s",
-            flush=True,
-        )
         for preset in map(load_preset, options.presets):
             images = 128 if preset.objects == "pixels" else None
             split = open_split(clevr, "train", images=images, cache=Path(folder) / "cache", show=False)
@@ -139,6 +139,18 @@ def time_convolutions(channels: tuple[int, ...], options: argparse.Namespace) ->
     print(f"convolutions {'-'.join(map(str, channels))}, pictures/s forward and backward: {shown}", flush=True)
 
 
+def time_drawing(runs: int) -> None:
+    """Pictures of 128 x 128 drawn a second by one process, of fresh scenes (benchmarks/pictures.py has more)."""
+    rng, speeds = np.random.default_rng(0), []
+    for run in range(runs + 1):
+        scenes, views = zip(*(sample_scene(rng, (3, 10), VIEW) for _ in range(DRAWN)), strict=True)
+        begin = time.perf_counter()
+        draw(scenes, views, (128, 128))
+        if run:  # the first loads or makes the machine code
+            speeds.append(DRAWN / (time.perf_counter() - begin))
+    print(f"drawing, pictures/s of 128 x 128 in one process: {spread(speeds)}", flush=True)
+
+
 def compare(preset: Preset, inputs: NetworkInputs, work: str, options: argparse.Namespace) -> None:
     """Time each method in turns and print questions a second, ratios and shares of the product rate."""
     torch.manual_seed(0)
@@ -177,7 +189,8 @@ def compare(preset: Preset, inputs: NetworkInputs, work: str, options: argparse.
         feeding = 100 * seconds_to_feed(inputs, options.batch, options.runs) / shortest
         network.set_precision(fastest)
         print(
-            f"    feeding {feeding:.1f} % of a step in {fastest}, which goes into {where(steps[fastest])}", flush=True
+            f"    feeding {feeding:.1f} % of a step in {fastest}, which divides into {where(steps[fastest])}",
+            flush=True,
         )
 
 
