@@ -108,8 +108,10 @@ def aim(body, point, ray, square, slack):
         return MISSES
     along, aside = level / square, aside / square
     wide = slack * min(max(along, 0.0), 1.0)
+    # A bundle leans outwards: its side comes nearer to a ball than it is wide beside the ball's centre.
+    reach = bound * sqrt(1 + slack * slack / square)
     # Rays that start within the ball around a body may meet it although its centre lies behind.
-    if aside >= (bound + wide) ** 2 or (along <= 0 and distance >= (bound + wide) ** 2):
+    if aside >= (reach + wide) ** 2 or (along <= 0 and distance >= reach * reach):
         return MISSES
     inner = body.radius - wide  # each shape holds a ball of its radius
     if inner > 0 and aside < inner * inner and 0 < along < 1 and distance > bound * bound:
