@@ -73,9 +73,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    options.precisions = (
-        options.precisions or ["fp32", "bf16"][: 1 + (choose_precision("auto", options.device) == "bf16")]
-    )
+    if not options.precisions:
+        options.precisions = ["fp32"] if choose_precision("auto", options.device) == "fp32" else ["fp32", "bf16"]
     name = torch.cuda.get_device_name() if options.device == "cuda" else torch.backends.cpu.get_cpu_capability()
     print(f"{name}, torch {torch.__version__}, batch {options.batch}, medians of {options.runs} turns (least to most)")
     print(f"{torch.get_num_threads()} threads; {os.cpu_count()} processors, load {load()}", flush=True)

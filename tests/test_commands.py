@@ -18,6 +18,7 @@ from rnlib.fields import fields_of
 from rnlib.model import Preset, RelationNetwork, load_preset, save_weights
 from rnlib.retrieval import AttributeRecipe
 from rnlib.training import Recipe, TrainingFolder
+from rnlib.training.curriculum import Stage
 
 SMALL = ["--set", "g_layers=[8,8,8]", "f_layers=[8,8]", "lstm_hidden=8", "image_size=32"]
 QUICK = ["--set", "epochs=1", "lr=1e-3", "lr_gamma=1", "--vocabulary", "clevr-v1.0", "--device", "cpu"]
@@ -256,7 +257,7 @@ def test_help_lists_every_field_with_type_default_and_meaning(capsys: pytest.Cap
 
 @pytest.mark.parametrize("recipe", [Recipe, AttributeRecipe])
 def test_every_field_has_a_meaning_and_a_name_of_its_own(recipe: type[msgspec.Struct]) -> None:
-    assert all(field.meaning for struct in (recipe, Preset) for field in fields_of(struct).values())
+    assert all(field.meaning for struct in (recipe, Preset, Stage) for field in fields_of(struct).values())
     assert not set(recipe.__struct_fields__) & set(Preset.__struct_fields__)
     options = {"preset", "params", "set", "vocabulary", "keep", "time_limit", "init_from", "init_conv", "device", "out"}
     assert not options & set(recipe.__struct_fields__ + Preset.__struct_fields__)

@@ -72,5 +72,4 @@ def _value(assignment: str, text: str) -> Any:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise ConfigError(f"expected a value as in a YAML file, found --set '{assignment}'. Quote it.") from None
-    # An empty value is the empty text, and 28:4:6 is no number, which YAML reads in base 60.
-    return text if not text or (isinstance(value, int | float) and ":" in text) else value
+    return value if text else text  # YAML would make nothing of an empty value

@@ -14,6 +14,7 @@ from rnlib.commands.options import add_clevr, add_device, add_set, set_fields
 from rnlib.errors import ConfigError
 from rnlib.evaluation import metrics_text
 from rnlib.evaluation.folder import evaluate_into
+from rnlib.fields import fields_of
 from rnlib.files import read_json
 from rnlib.model.inputs import choose_device
 from rnlib.model.preset import PRESET_FIELDS, preset_of, shipped_presets
@@ -21,6 +22,7 @@ from rnlib.model.weights import Weights, load_weights
 from rnlib.runs.parameters import check_parameters, declared_parameters
 from rnlib.runs.root import notebook_path
 from rnlib.synthesis import synthesize
+from rnlib.training.curriculum import Stage
 from rnlib.training.loop import Saving, train
 from rnlib.training.recipe import FIELDS, RECIPE_FIELDS, recipe_of
 from rnlib.workers import Workers
@@ -51,6 +53,7 @@ def add_commands(commands: Any) -> None:
         parser,
         {
             "fields of the recipe": RECIPE_FIELDS,
+            "fields of a stage of the curriculum": fields_of(Stage),
             "fields of the preset (default: of a preset that leaves it out)": PRESET_FIELDS,
         },
     )

@@ -30,6 +30,10 @@ HELD_OUT = 20  # of a stage's own scenes so many times fewer are held out, in ad
 FIRST_SEED = 1_000_000  # of the stages' scenes: far from the seeds that people give to their sets
 
 
+Count = Annotated[int, Meta(ge=1)]
+Accuracy = Annotated[float, Meta(gt=0, le=1)]
+
+
 class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One stage of a curriculum. It ends after `epochs`, at `target` or for lack of `patience`, what comes first."""
 
@@ -38,15 +42,13 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     families: Annotated[
         tuple[str, ...], Meta(description=f"groups of question families ({', '.join(FAMILY_GROUPS)}); none: all")
     ] = ()
-    steps: Annotated[int, Meta(ge=1, description="most steps in a question's program; null: any number")] | None = None
+    steps: Annotated[Count | None, Meta(description="most steps in a question's program; null: any number")] = None
     scenes: Annotated[
         int, Meta(ge=0, le=10**6, description="synthetic scenes made for the stage; 0: those of the training split")
     ] = 0
-    target: (
-        Annotated[float, Meta(gt=0, le=1, description="held-out accuracy that ends the stage; null: none")] | None
-    ) = 0.95
-    patience: Annotated[int, Meta(ge=1, description="epochs without a gain that end it; null: any number")] | None = 3
-    epochs: Annotated[int, Meta(ge=1, description="most epochs; null: any number")] | None = None
+    target: Annotated[Accuracy | None, Meta(description="held-out accuracy that ends it; null: none")] = 0.95
+    patience: Annotated[Count | None, Meta(description="epochs without a gain that end it; null: any number")] = 3
+    epochs: Annotated[Count | None, Meta(description="most epochs; null: any number")] = None
 
     def __post_init__(self) -> None:
         if self.fewest > self.objects:

@@ -117,8 +117,9 @@ def train(
     folder = TrainingFolder(out)
     recipe = msgspec.structs.replace(recipe, precision=_precision(recipe, folder, resume_from, device, workers))
     wording = _wording(preset, recipe, vocabulary)
-    for split in (train_split, val_split):  # what is wrong must show before anything is made, not after an epoch
-        NetworkInputs.of(split, preset, vocabulary)
+    NetworkInputs.of(val_split, preset, vocabulary)  # a wrong val split must show before an epoch, not after it
+    if any(stage.scenes for stage in recipe.curriculum):  # and a wrong train split before scenes are made for stages
+        NetworkInputs.of(train_split, preset, vocabulary)
     config = training_config(preset, recipe, vocabulary, train_split, val_split, init_conv, init_from)
     questions, pools = _lay_out(recipe, preset, train_split, val_split, vocabulary, folder, workers, show)
     inputs = NetworkInputs.of(questions, preset, vocabulary, device, resident=True)
