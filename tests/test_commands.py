@@ -250,6 +250,8 @@ def test_help_lists_every_field_with_type_default_and_meaning(capsys: pytest.Cap
             rows = [line for line in lines if line.startswith(f"  {field} ")]
             assert len(rows) == (0 if field in ("name", "objects") else 1), field
             assert all(len(row.split(maxsplit=3)) == 4 for row in rows)
+        stage_rows = [sum(line.startswith(f"    {field} ") for line in lines) for field in Stage.__struct_fields__]
+        assert stage_rows == [1 if command == "train" else 0] * len(stage_rows)
     assert fields_of(Recipe)["lr_schedule"][:3] == ("lr_schedule", "step or cosine", '"step"')
     assert fields_of(Preset)["aggregation_layer"][:3] == ("aggregation_layer", "int or null", "null")
     assert fields_of(Preset)["f_layers"][:3] == ("f_layers", "list of 2 int", "[256, 256]")

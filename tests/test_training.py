@@ -16,6 +16,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.optim.swa_utils import AveragedModel
 from torchvision.transforms import v2
 
 from rnlib.clevr import Split, clevr_v1, open_split
@@ -201,6 +202,23 @@ def test_every_option_of_a_recipe_survives_an_interruption(
     with pytest.raises(KeyboardInterrupt):
         run(splits, tmp_path / "cut", recipe=options)
     assert_same(whole, run(splits, tmp_path / "cut", recipe=options))
+
+
+def test_a_moving_average_follows_quickly_at_first_and_slowly_later() -> None:
+    layer = torch.nn.Linear(1, 1)
+    torch.nn.init.zeros_(layer.weight)
+    average = AveragedModel(layer, multi_avg_fn=loop_module._moving_average(0.99))
+    average.update_parameters(layer)
+    torch.nn.init.ones_(layer.weight)
+    followed = []
+    for _ in range(2000):
+        average.update_parameters(layer)
+        followed.append(1 - float(average.module.weight.detach()))
+    assert followed[0] == pytest.approx(2 / 11)
+    assert followed[19] < 1e-4
+    average.module.weight.data.zero_()
+    average.update_parameters(layer)
+    assert float(average.module.weight.detach()) == pytest.approx(0.01)
 
 
 def test_symmetries_are_those_of_state_descriptions(splits: tuple[Split, Split], tmp_path: Path) -> None:

@@ -35,7 +35,10 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def add_set(parser: argparse.ArgumentParser, tables: Mapping[str, Mapping[str, Field]]) -> None:
-    """--set FIELD=VALUE, with a table of the fields below the command's help. `tables`: fields by a heading."""
+    """--set FIELD=VALUE, with a table of the fields below the command's help.
+
+    tables: fields by a heading; one that begins with spaces, and its fields, belong to a field of the table before.
+    """
     parser.add_argument(
         "--set",
         nargs="+",
@@ -46,7 +49,10 @@ def add_set(parser: argparse.ArgumentParser, tables: Mapping[str, Mapping[str, F
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = "\n".join(textwrap.wrap(parser.description or "", 100))
-    parser.epilog = "\n\n".join(f"{heading}:\n{fields_text(fields)}" for heading, fields in tables.items())
+    parser.epilog = "\n\n".join(
+        f"{heading}:\n{fields_text(fields, 2 + len(heading) - len(heading.lstrip()))}"
+        for heading, fields in tables.items()
+    )
 
 
 def parse_set(assignments: Iterable[str]) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def add_commands(commands: Any) -> None:
         parser,
         {
             "fields of the recipe": RECIPE_FIELDS,
-            "fields of a stage of the curriculum": fields_of(Stage),
+            "  fields of a stage of the curriculum": fields_of(Stage),
             "fields of the preset (default: of a preset that leaves it out)": PRESET_FIELDS,
         },
     )

@@ -104,7 +104,8 @@ def lay_out(
         if not stage.scenes:
             pools.append(Pool(easy_questions(stage, train, what), _held_out(stage, held_out, what)))
             continue
-        described = hashlib.blake2b(repr((VERSION, stage, seed, images)).encode(), digest_size=4).hexdigest()
+        scenes = (VERSION, stage.scenes, stage.fewest, stage.objects, stage.families, seed, images)
+        described = hashlib.blake2b(repr(scenes).encode(), digest_size=4).hexdigest()
         made = synthesize(
             folder / f"stage-{number}-{described}",
             train=stage.scenes,

@@ -14,7 +14,8 @@ from typing import Any, cast
 import msgspec
 import numpy as np
 import torch
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from rnlib.clevr.split import Split
@@ -41,6 +42,8 @@ from rnlib.training.run import TrainingFolder, check_same, resume_source, traini
 from rnlib.training.state import Position, Row, load_state, restore_state, save_state
 from rnlib.training.symmetries import Wording, draw_symmetries, moved_inputs
 from rnlib.workers import Workers
+
+Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def train(
     optimizer = _optimizer(network, recipe)
     average = None
     if recipe.ema:
-        average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
+        average = AveragedModel(network, multi_avg_fn=_moving_average(recipe.ema), use_buffers=True)
     show = show and workers.leads
     position = _start(folder, resume_from, config, recipe, network, optimizer, average, workers, show)
 
@@ -493,6 +496,20 @@ def _wording(preset: Preset, recipe: Recipe, vocabulary: Vocabulary) -> Wording 
 def _optimizer(network: RelationNetwork, recipe: Recipe) -> torch.optim.Optimizer:
     kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
     return kind(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+
+
+def _moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """An update of AveragedModel. At step t the decay is at most (1 + t) / (10 + t).
+
+    So the average follows quickly at first. At a fixed 0.998 the initial weights are 15 % of it after 940 steps.
+    """
+
+    def update(averages: Tensors, values: Tensors, steps: Tensor | int) -> None:
+        kept = min(decay, (1 + float(steps)) / (10 + float(steps)))
+        for average, value in zip(averages, values, strict=True):
+            average.copy_(average.lerp(value, 1 - kept) if average.is_floating_point() else value)
+
+    return update
 
 
 @contextmanager

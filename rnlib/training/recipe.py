@@ -60,8 +60,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Meta(
             ge=0,
             lt=1,
-            description="validate and save a moving average of the weights with this decay per step; 0: the weights "
-            "themselves",
+            description="validate and save a moving average of the weights with this decay per step (less at first); "
+            "0: the weights themselves",
         ),
     ] = 0.0
     precision: Annotated[
