@@ -22,14 +22,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from rnlib.clevr.catalogue import VIEW
+from rnlib.clevr.constants import VIEW
 from rnlib.clevr.images import open_picture
 from rnlib.clevr.split import Split, open_split
 from rnlib.evaluation.predictions import predict
-from rnlib.model.weights import load_weights
+from rnlib.model.checkpoint import load_weights
 from rnlib.synthesis import synthesize
 from rnlib.synthesis.pictures import draw
-from rnlib.synthesis.replay import fit_views
+from rnlib.synthesis.rerender import fit_views
 
 FITTED = 50  # scenes to which the renderer's constants were fitted
 

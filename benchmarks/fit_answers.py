@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from questions import make_questions, make_scenes
 
-from rnlib.synthesis.answers import ANY, SHARES, WEIGHTS
+from rnlib.synthesis.answer_balance import ANY, SHARES, WEIGHTS
 
 ANSWERS_FILE = Path(__file__).parents[1] / "rnlib" / "synthesis" / "answers.json"
 SEED = 1_000_000  # far from those of benchmarks/questions.py: other scenes

@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from rnlib.clevr.catalogue import VIEW
+from rnlib.clevr.constants import VIEW
 from rnlib.synthesis.pictures import draw, load
 from rnlib.synthesis.scenes import sample_scene
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from rnlib.clevr.catalogue import TYPE_GROUPS
+from rnlib.clevr.constants import TYPE_GROUPS
 from rnlib.clevr.vocabulary import tokenize
 from rnlib.synthesis.families import FAMILIES
 from rnlib.synthesis.questions import ask
@@ -117,9 +117,9 @@ def train_lstm(train: int, val: int, epochs: int) -> None:
     from rnlib.clevr.vocabulary import clevr_v1
     from rnlib.evaluation.metrics import compute_metrics
     from rnlib.evaluation.predictions import predict
+    from rnlib.model.checkpoint import load_weights
     from rnlib.model.preset import load_preset
-    from rnlib.model.weights import load_weights
-    from rnlib.synthesis.write import synthesize
+    from rnlib.synthesis.generate import synthesize
     from rnlib.training.loop import train as train_network
     from rnlib.training.recipe import Recipe
 

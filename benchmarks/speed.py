@@ -5,7 +5,7 @@
     python benchmarks/speed.py --presets medium-fp --batch 128 --threads 1       a step of 128 questions on 13 pictures
     python benchmarks/speed.py --device cuda --batch 640
 
-Naive means `rnlib.model.naive`: float32, every pair written out, all padding read, the convolutions once a
+Naive means `rnlib.model.reference`: float32, every pair written out, all padding read, the convolutions once a
 question. Ours: the same function in float32, and in bfloat16 where that is faster here (or with --precisions). Batches
 are ten questions on each picture of a synthetic set (3 to 10 objects). The methods take turns; medians over `--runs`
 turns are compared, and their spread is printed.
@@ -32,15 +32,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnlib.clevr.catalogue import VIEW
+from rnlib.clevr.constants import VIEW
 from rnlib.clevr.split import open_split
 from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.model.inputs import NetworkInputs
-from rnlib.model.naive import naive_forward
 from rnlib.model.network import RelationNetwork
 from rnlib.model.objects import PixelObjects
 from rnlib.model.precision import PRECISIONS, choose_precision, product_rates, timed_product
 from rnlib.model.preset import Preset, load_preset
+from rnlib.model.reference import naive_forward
 from rnlib.synthesis import synthesize
 from rnlib.synthesis.pictures import draw
 from rnlib.synthesis.scenes import sample_scene

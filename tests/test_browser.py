@@ -196,8 +196,8 @@ def test_the_training_monitor(lab: Lab) -> None:
 
 WATCH = """
 from rnlib.training import TrainingFolder
-from rnlib.widgets.monitor import Monitor
-from rnlib.widgets.monitoring import Monitoring
+from rnlib.widgets.monitor.view import Monitor
+from rnlib.widgets.monitor.state import Monitoring
 Monitor(Monitoring(TrainingFolder("{}")), "state descriptions")
 """
 

@@ -9,7 +9,7 @@ import torch
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 
-from rnlib.clevr.catalogue import FAMILY_GROUPS
+from rnlib.clevr.constants import FAMILY_GROUPS
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.evaluation.calibration import (

@@ -13,7 +13,7 @@ from PIL import Image
 
 from rnlib.clevr import check_directory, clevr_v1, detokenize, open_split, tokenize
 from rnlib.clevr import images as images_module
-from rnlib.clevr.catalogue import CLASS_OF_ANSWER, QUESTION_TYPES
+from rnlib.clevr.constants import CLASS_OF_ANSWER, QUESTION_TYPES
 from rnlib.clevr.subsets import part_of
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError, DataError
@@ -313,7 +313,7 @@ def test_a_full_disk_leaves_nothing_half_written(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("rnlib.clevr.tables.np.save", full)
+        patch.setattr("rnlib.clevr.arrays.np.save", full)
         with pytest.raises(DataError, match="No space left on device"):
             open_split(files.root, "val", images=None, cache=cache)
     assert open_split(files.root, "val", images=None, cache=cache).n_questions == 4

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from sklearn import metrics
 
-from rnlib.clevr.catalogue import ANSWER_CLASSES, CLASS_OF_ANSWER
+from rnlib.clevr.constants import ANSWER_CLASSES, CLASS_OF_ANSWER
 from rnlib.evaluation import confusion, plots_confusion
 
 pairs = st.lists(st.tuples(*[st.sampled_from(confusion.ANSWERS)] * 2), min_size=1, max_size=60)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from rnlib.clevr import open_split
-from rnlib.clevr.catalogue import SHAPES, VIEW
-from rnlib.clevr.records import read_questions, read_scenes
+from rnlib.clevr.constants import SHAPES, VIEW
+from rnlib.clevr.schema import read_questions, read_scenes
 from rnlib.clevr.split import Split
 from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.errors import ConfigError

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from rnlib.clevr import Split, clevr_v1, open_split
-from rnlib.clevr.catalogue import FAMILY_GROUPS
+from rnlib.clevr.constants import FAMILY_GROUPS
 from rnlib.clevr.subsets import join, part_of, with_questions
 from rnlib.errors import ConfigError, DataError
 from rnlib.model import load_preset
@@ -21,7 +21,7 @@ from rnlib.synthesis import synthesize
 from rnlib.training import TrainingFolder, make_recipe, train
 from rnlib.training import loop as loop_module
 from rnlib.training.curriculum import GAIN, Stage, lay_out
-from rnlib.training.order import epoch_order
+from rnlib.training.sampler import epoch_order
 from rnlib.training.state import Position
 from tests.test_training import RECIPE, SMALL, assert_same
 

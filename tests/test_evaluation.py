@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score
 
-from rnlib.clevr.catalogue import ANSWER_CLASSES, CLASS_OF_ANSWER, OFFICIAL_COUNTS, QUESTION_TYPES, TYPE_GROUPS
+from rnlib.clevr.constants import ANSWER_CLASSES, CLASS_OF_ANSWER, OFFICIAL_COUNTS, QUESTION_TYPES, TYPE_GROUPS
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.vocabulary import Vocabulary, clevr_v1
 from rnlib.errors import ConfigError, DataError, WeightsError

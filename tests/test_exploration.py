@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from rnlib.clevr import Split, open_split, plots, summary, tokenize
-from rnlib.clevr.catalogue import ANSWER_CLASSES, QUESTION_TYPES
-from rnlib.clevr.records import ProgramNode, read_questions
+from rnlib.clevr.constants import ANSWER_CLASSES, QUESTION_TYPES
+from rnlib.clevr.schema import ProgramNode, read_questions
 from rnlib.errors import ConfigError, DataError
 from rnlib.evaluation import question_type_baseline
 from rnlib.runs import RunFolder

@@ -14,9 +14,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.errors import ConfigError, DataError
 from rnlib.model import RelationNetwork, load_preset, shipped_presets, state_rows
-from rnlib.model import pairs as pairs_module
+from rnlib.model import pair_sum as pair_sum_module
 from rnlib.model import question as question_module
-from rnlib.model.naive import naive_forward as naive_batch
+from rnlib.model.reference import naive_forward as naive_batch
 
 RELATIONAL = ["original-fp", "original-sd", "ir-fp", "ir-sd"]
 SMALL = {"g_layers": [16, 12, 10, 8], "f_layers": [9, 7], "lstm_hidden": 6, "word_embedding": 5, "image_size": 32}
@@ -209,8 +209,8 @@ def assert_same(found: tuple[Tensor, list[Tensor]], expected: tuple[Tensor, list
 def test_pieces_of_any_size_kept_or_computed_again_give_the_naive_values_and_gradients(
     kind: str, injection: int, piece: int, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(pairs_module.PIECE, "cpu", piece)
-    monkeypatch.setattr(pairs_module, "KEPT", {"cpu": kept})
+    monkeypatch.setitem(pair_sum_module.PIECE, "cpu", piece)
+    monkeypatch.setattr(pair_sum_module, "KEPT", {"cpu": kept})
     network = small_network(kind, question_layer=injection).double()
     visual, tokens = random_inputs(network, 7)
     visual = visual.double()

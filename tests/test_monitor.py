@@ -19,9 +19,9 @@ from rnlib.training import Recipe, TrainingFolder, make_recipe, plot_monitor, tr
 from rnlib.training import control as control_module
 from rnlib.training.control import Requests, progress_of, request, requested
 from rnlib.training.state import Position, load_state
-from rnlib.widgets import monitor as monitor_module
-from rnlib.widgets.monitor import Monitor
-from rnlib.widgets.monitoring import Monitoring
+from rnlib.widgets.monitor import view as monitor_module
+from rnlib.widgets.monitor.state import Monitoring
+from rnlib.widgets.monitor.view import Monitor
 
 SMALL = {"g_layers": [8, 8], "f_layers": [8, 8], "lstm_hidden": 8, "word_embedding": 4}
 FIELDS = {"epochs": 2, "batch_size": 40, "lr": 1e-3, "lr_gamma": 1, "log_every": 1, "seed": 3}

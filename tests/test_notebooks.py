@@ -20,8 +20,8 @@ from rnlib.files import read_json
 from rnlib.model import preset_of
 from rnlib.runs import notebook_names, profiles, run_profile
 from rnlib.runs.parameters import check_parameters, declared_parameters
+from rnlib.runs.paths import notebook_path
 from rnlib.runs.profiles import profile_parameters
-from rnlib.runs.root import notebook_path
 from rnlib.training import FIELDS, recipe_of
 
 NAMES = notebook_names()
@@ -95,7 +95,7 @@ def test_every_profile_fits_the_parameters_of_the_notebook(name: str) -> None:
     assert {parameter.name: parameter.default for parameter in declared}["run"] == "smoke"
 
 
-@pytest.mark.parametrize("profile", ["smoke", "demo", "synthetic", "clevr", "seed-recipe"])
+@pytest.mark.parametrize("profile", ["smoke", "demo", "synthetic", "clevr", "mesnico-recipe"])
 @pytest.mark.parametrize("name", ["02_train_state_descriptions", "03_train_from_pixels"])
 def test_the_presets_and_recipes_of_the_profiles_are_valid(profile: str, name: str) -> None:
     values = check_parameters(declared_parameters(notebook_path(name)), profile_parameters(profile, name))
@@ -104,7 +104,7 @@ def test_the_presets_and_recipes_of_the_profiles_are_valid(profile: str, name: s
     assert recipe_of(values).epochs == values["epochs"]
 
 
-@pytest.mark.parametrize("profile", ["clevr", "seed-recipe"])
+@pytest.mark.parametrize("profile", ["clevr", "mesnico-recipe"])
 @pytest.mark.parametrize("only", [None, *NAMES])
 def test_a_profile_for_the_real_data_asks_for_it(profile: str, only: str | None) -> None:
     """Whichever of its notebooks, those without a file too: none may fall back on a synthetic set."""
@@ -132,7 +132,7 @@ def test_no_variable_of_a_training_notebook_is_taken_for_a_field(name: str) -> N
 
 
 def test_the_profiles_are_there() -> None:
-    assert {"smoke", "demo", "synthetic", "clevr", "seed-recipe"} <= set(profiles())
+    assert {"smoke", "demo", "synthetic", "clevr", "mesnico-recipe"} <= set(profiles())
 
 
 def nbval(folder: Path, name: str) -> subprocess.CompletedProcess[str]:

@@ -212,7 +212,7 @@ def test_each_command_stands_in_the_module_that_is_imported_for_it() -> None:
 def test_training_needs_no_notebook_packages() -> None:
     """A GPU machine without a network gets few packages: docs/gpu.md names them."""
     program = (
-        "import sys, rnlib.__main__ as m, rnlib.synthesis.write; m.build_parser('train');"
+        "import sys, rnlib.__main__ as m, rnlib.synthesis.generate; m.build_parser('train');"
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rnlib.clevr.catalogue import COLORS, RADII, SHAPES, VIEW
+from rnlib.clevr.constants import COLORS, RADII, SHAPES, VIEW
 from rnlib.clevr.images import open_picture
 from rnlib.compiled import compiled
 from rnlib.errors import DataError
 from rnlib.synthesis import light as light_module
-from rnlib.synthesis.bodies import (
+from rnlib.synthesis.camera import CAMERA, LAMPS, Camera, View
+from rnlib.synthesis.geometry import (
     BEVELS,
     BOUNDS,
     COVERED,
@@ -30,10 +31,9 @@ from rnlib.synthesis.bodies import (
     own_frame,
     relative,
 )
-from rnlib.synthesis.camera import CAMERA, LAMPS, Camera, View
 from rnlib.synthesis.light import EVERYTHING, find_shaders, light_up, unshaded
 from rnlib.synthesis.pictures import draw
-from rnlib.synthesis.replay import fit_camera, fit_views, replay
+from rnlib.synthesis.rerender import fit_camera, fit_views, replay
 from rnlib.synthesis.scenes import sample_scene
 from rnlib.synthesis.tracing import describe
 from rnlib.synthesis.visibility import Solids, visible_pixels

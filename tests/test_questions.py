@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnlib.clevr.catalogue import ATTRIBUTES, CLASS_OF_ANSWER, FAMILY_GROUPS, RELATIONS, SYNONYMS, TYPE_GROUPS
+from rnlib.clevr.constants import ATTRIBUTES, CLASS_OF_ANSWER, FAMILY_GROUPS, RELATIONS, SYNONYMS, TYPE_GROUPS
 from rnlib.clevr.vocabulary import clevr_v1, tokenize
 from rnlib.errors import ConfigError, DataError
 from rnlib.synthesis import execute
 from rnlib.synthesis.families import FAMILIES
+from rnlib.synthesis.logical_form import Link, Question, Term, make_program
 from rnlib.synthesis.questions import SUPPORTED, ask, select_families
+from rnlib.synthesis.realization import sentence
 from rnlib.synthesis.scenes import sample_scene
-from rnlib.synthesis.terms import Link, Question, Term, make_program
-from rnlib.synthesis.wording import sentence
 
 SCENES = 1000  # with ten questions each: a family has about 110
 GROUP_OF_FAMILY = {index: group for group, indices in FAMILY_GROUPS.items() for index in indices}

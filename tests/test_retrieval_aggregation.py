@@ -10,8 +10,8 @@ from rnlib.clevr.split import open_split
 from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.errors import ConfigError
 from rnlib.model import RelationNetwork, load_preset, load_weights
-from rnlib.model import pairs as pairs_module
-from rnlib.model.naive import naive_forward
+from rnlib.model import pair_sum as pair_sum_module
+from rnlib.model.reference import naive_forward
 from rnlib.training import Recipe, train
 
 SMALL = {"g_layers": [7, 6, 9, 5, 4], "f_layers": [9, 7], "lstm_hidden": 6, "word_embedding": 5, "image_size": 32}
@@ -77,8 +77,8 @@ def test_values_and_gradients_equal_the_double_loop(aggregation: int, injection:
 @pytest.mark.parametrize("kept", [0, 3000, 1 << 30])
 @pytest.mark.parametrize("piece", [1, 50, 1 << 20])
 def test_pieces_and_shared_scenes_change_nothing(piece: int, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(pairs_module.PIECE, "cpu", piece)
-    monkeypatch.setattr(pairs_module, "KEPT", {"cpu": kept})
+    monkeypatch.setitem(pair_sum_module.PIECE, "cpu", piece)
+    monkeypatch.setattr(pair_sum_module, "KEPT", {"cpu": kept})
     network, (visual, tokens) = avf_network(2, 3), inputs(7)
     scene = torch.tensor([2, 0, 6, 1, 2, 2, 5])
     expected = outcome(network, naive_forward(network, visual[scene], tokens))

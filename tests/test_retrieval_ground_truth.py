@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from rnlib.clevr.catalogue import ATTRIBUTES
+from rnlib.clevr.constants import ATTRIBUTES
 from rnlib.clevr.split import Split, open_split
 from rnlib.errors import ConfigError, DataError
 from rnlib.retrieval import COSTS, VARIANTS, Scenes, ground_truth

@@ -8,8 +8,8 @@ import pytest
 from rnlib.clevr.split import Split, open_split
 from rnlib.errors import ConfigError
 from rnlib.retrieval import Scenes, distances_from, ground_truth, nearest, random_features
-from rnlib.widgets.retrieval import TRUTH, Search
-from rnlib.widgets.retrieval_browser import RetrievalBrowser
+from rnlib.widgets.retrieval.state import TRUTH, Search
+from rnlib.widgets.retrieval.view import RetrievalBrowser
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from rnlib.errors import ConfigError, DataError, RnlibError, TimeUp
 from rnlib.files import read_json
 from rnlib.model.preset import load_preset
 from rnlib.runs import RunFolder, require, run_profile, train_in, training_of, weights_files
-from rnlib.runs.committed import store_outputs, strip_volatile
-from rnlib.runs.execution import execute
+from rnlib.runs.papermill_runner import execute
+from rnlib.runs.stored_outputs import store_outputs, strip_volatile
 from rnlib.training.loop import Saving
 from rnlib.training.recipe import Recipe
 

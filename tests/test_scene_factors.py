@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import fisher_exact, mannwhitneyu
 
-from rnlib.clevr.records import read_questions
+from rnlib.clevr.schema import read_questions
 from rnlib.clevr.split import Split, open_split
 from rnlib.errors import DataError
 from rnlib.evaluation import scene_factors as factors_module
@@ -34,7 +34,7 @@ from rnlib.evaluation.scene_factors import (
 )
 from rnlib.evaluation.weakest import error_by_trait, in_common, weakest_types
 from rnlib.synthesis.programs import execute, node_values
-from rnlib.synthesis.replay import fit_camera
+from rnlib.synthesis.rerender import fit_camera
 from rnlib.synthesis.visibility import Solids, visible_pixels
 
 

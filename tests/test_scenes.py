@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnlib.clevr.catalogue import ATTRIBUTES, DIRECTIONS, RADII, RELATIONS, SHAPES
+from rnlib.clevr.constants import ATTRIBUTES, DIRECTIONS, RADII, RELATIONS, SHAPES
 from rnlib.synthesis import scenes as scenes_module
 from rnlib.synthesis.camera import CAMERA, LAMPS, Camera, sample_view
-from rnlib.synthesis.replay import fit_camera
+from rnlib.synthesis.rerender import fit_camera
 from rnlib.synthesis.scenes import relationships, sample_scene
 from rnlib.synthesis.visibility import OUTLINE, Solids, all_visible, visible_pixels
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnlib.clevr.catalogue import ATTRIBUTES, CLASS_OF_ANSWER, RADII, SYNONYMS
-from rnlib.clevr.records import read_questions
+from rnlib.clevr.constants import ATTRIBUTES, CLASS_OF_ANSWER, RADII, SYNONYMS
+from rnlib.clevr.schema import read_questions
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.vocabulary import Vocabulary, clevr_v1
 from rnlib.errors import ConfigError

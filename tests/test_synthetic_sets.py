@@ -16,7 +16,7 @@ from PIL import Image
 
 from rnlib.__main__ import main
 from rnlib.errors import ConfigError, DataError
-from rnlib.synthesis import synthesize, write
+from rnlib.synthesis import generate, synthesize
 from rnlib.synthesis.settings import CHUNK
 
 SIZE = (48, 32)
@@ -89,13 +89,13 @@ def test_a_scene_does_not_depend_on_the_size_of_its_set(made, tmp_path):
 def drawn(monkeypatch) -> list[int]:
     """The starts of the chunks whose pictures this process draws."""
     starts: list[int] = []
-    draw = write._draw
+    draw = generate._draw
 
     def note(arguments, gallery, chunk):
         starts.append(chunk.start)
         draw(arguments, gallery, chunk)
 
-    monkeypatch.setattr(write, "_draw", note)
+    monkeypatch.setattr(generate, "_draw", note)
     return starts
 
 
@@ -152,7 +152,7 @@ def test_files_lost_from_a_complete_set_are_made_again(made, tmp_path, drawn, mo
     assert drawn == {"png": [16], "array": [0, 16, 32], "none": []}[kind]
 
     # Nothing is done where all is there.
-    monkeypatch.setattr(write, "_write_split", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(generate, "_write_split", lambda *_: pytest.fail("made again"))
     before = (out / "synthesis.json").stat().st_mtime_ns
     synthesize(out, images=KINDS[kind], **SOME)
     assert (out / "synthesis.json").stat().st_mtime_ns == before
@@ -259,7 +259,7 @@ def test_a_disk_that_fills_while_the_array_is_written(made, tmp_path, monkeypatc
         fsync(descriptor)
 
     with monkeypatch.context() as patch:
-        patch.setattr("rnlib.synthesis.gallery.os.fsync", full)
+        patch.setattr("rnlib.synthesis.image_writer.os.fsync", full)
         with pytest.raises(DataError, match=r"CLEVR_train_32.npy: No space left on device"):
             synthesize(tmp_path / "set", images=32, workers=1, **SOME)
     assert not (tmp_path / "set/images/CLEVR_train_32.npy").exists()

@@ -36,7 +36,7 @@ from rnlib.training import (
 )
 from rnlib.training import loop as loop_module
 from rnlib.training.augment import MAX_ANGLE, augment, draw_augmentations, padding
-from rnlib.training.order import chosen_questions, epoch_order
+from rnlib.training.sampler import chosen_questions, epoch_order
 
 SMALL = {"g_layers": [8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8, "word_embedding": 4, "image_size": 32}
 RECIPE = {"epochs": 3, "batch_size": 40, "lr": 1e-3, "lr_gamma": 1, "log_every": 2, "seed": 3}

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnlib.clevr.programs import Programs, chains
-from rnlib.clevr.records import ProgramNode, read_questions
+from rnlib.clevr.schema import ProgramNode, read_questions
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.errors import ConfigError, DataError
@@ -24,13 +24,13 @@ from rnlib.evaluation.contributions import Contributions, PairMap
 from rnlib.evaluation.plots_contributions import AGAINST
 from rnlib.evaluation.selections import error_selections
 from rnlib.model import RelationNetwork, Weights, load_preset
-from rnlib.widgets import inspection as inspection_module
-from rnlib.widgets import inspector as inspector_module
-from rnlib.widgets.browser import ErrorBrowser
-from rnlib.widgets.cards import card
-from rnlib.widgets.inspection import ANY_OUTCOME, ANY_TYPE, Inspection
-from rnlib.widgets.inspector import Inspector
-from rnlib.widgets.words import KNOWN, UNFINISHED, UNKNOWN, Word, check_words, suggest_questions
+from rnlib.widgets.answer_html import card
+from rnlib.widgets.autocomplete import KNOWN, UNFINISHED, UNKNOWN, Word, check_words, suggest_questions
+from rnlib.widgets.error_browser import ErrorBrowser
+from rnlib.widgets.inspector import state as inspection_module
+from rnlib.widgets.inspector import view as inspector_module
+from rnlib.widgets.inspector.state import ANY_OUTCOME, ANY_TYPE, Inspection
+from rnlib.widgets.inspector.view import Inspector
 
 SMALL = {"g_layers": [8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8}
 

@@ -23,7 +23,7 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from rnlib.clevr.catalogue import OFFICIAL_COUNTS
+from rnlib.clevr.constants import OFFICIAL_COUNTS
 from rnlib.clevr.layout import ClevrDirectory
 from rnlib.errors import DataError
 from rnlib.files import make_folder

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnlib.clevr.catalogue import OFFICIAL_COUNTS, SPLITS
+from rnlib.clevr.constants import OFFICIAL_COUNTS, SPLITS
 from rnlib.clevr.picture_array import open_picture_array
-from rnlib.clevr.records import read_questions, read_scenes
+from rnlib.clevr.schema import read_questions, read_scenes
 from rnlib.errors import DataError
 
 

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch, Polygon
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from rnlib.clevr.catalogue import (
+from rnlib.clevr.constants import (
     ANSWER_CLASSES,
     ATTRIBUTES,
     COLORS_RGB,
@@ -23,7 +23,7 @@ from rnlib.clevr.catalogue import (
     TYPE_GROUPS,
     VIEW,
 )
-from rnlib.clevr.records import SceneRecord
+from rnlib.clevr.schema import SceneRecord
 from rnlib.clevr.split import Split
 from rnlib.style import PALETTE, label
 

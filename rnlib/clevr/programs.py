@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from jaxtyping import Integer
 
-from rnlib.clevr.records import ProgramNode, QuestionRecord, raw_questions
+from rnlib.clevr.schema import ProgramNode, QuestionRecord, raw_questions
 from rnlib.clevr.split import Split
 
 ARROW = " → "

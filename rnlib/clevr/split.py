@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from rnlib.clevr.arrays import UNKNOWN, write_tables
 from rnlib.clevr.cache import cache_folder, digest, locked, open_arrays, replace_folder
-from rnlib.clevr.catalogue import QUESTION_TYPES
+from rnlib.clevr.constants import QUESTION_TYPES
 from rnlib.clevr.images import open_picture, prepare_images
 from rnlib.clevr.layout import ClevrDirectory
 from rnlib.clevr.picture_array import JoinedPictures, open_picture_array
-from rnlib.clevr.tables import UNKNOWN, write_tables
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
 class Split:
-    """One split of a CLEVR set. The arrays (see rnlib.clevr.tables) are read-only memory maps.
+    """One split of a CLEVR set. The arrays (see rnlib.clevr.arrays) are read-only memory maps.
 
     `fingerprint` is a digest of questions and scenes, `image_fingerprint` of the prepared
     pictures ("" without them), wherever the files stand.

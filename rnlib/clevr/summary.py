@@ -10,8 +10,8 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 
-from rnlib.clevr.catalogue import ANSWER_CLASSES, ATTRIBUTES, CLASS_OF_ANSWER, GROUP_OF_TYPE, QUESTION_TYPES
-from rnlib.clevr.records import ProgramNode, QuestionRecord, SceneRecord, read_questions, read_scenes
+from rnlib.clevr.constants import ANSWER_CLASSES, ATTRIBUTES, CLASS_OF_ANSWER, GROUP_OF_TYPE, QUESTION_TYPES
+from rnlib.clevr.schema import ProgramNode, QuestionRecord, SceneRecord, read_questions, read_scenes
 from rnlib.clevr.split import Split
 from rnlib.errors import DataError
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rnlib.clevr.catalogue import FAMILY_GROUPS, SPLITS
+from rnlib.clevr.constants import FAMILY_GROUPS, SPLITS
 from rnlib.clevr.download import CLEVR_MD5, CLEVR_URL, download_clevr
 from rnlib.clevr.layout import ClevrDirectory, check_directory
 from rnlib.clevr.split import open_split

@@ -15,8 +15,8 @@ def add_commands(commands: Any) -> None:
         description="Execute the notebooks one after another with the parameters in params/PROFILE. Results go to "
         "outputs/RUN. What is already done there with the same parameters is passed over.",
     )
-    run.add_argument("profile", help="a folder of params/: smoke, demo, synthetic, clevr, seed-recipe")
-    run.add_argument("--clevr", type=Path, metavar="DIR", help="CLEVR set to use (clevr and seed-recipe need one)")
+    run.add_argument("profile", help="a folder of params/: smoke, demo, synthetic, clevr, mesnico-recipe")
+    run.add_argument("--clevr", type=Path, metavar="DIR", help="CLEVR set to use (clevr and mesnico-recipe need one)")
     run.add_argument("--only", nargs="+", metavar="NN", help="only these notebooks, by number: --only 02 04")
     run.add_argument("--run", dest="name", metavar="NAME", help="folder in outputs/ (default: the profile's name)")
     run.add_argument(
@@ -52,6 +52,6 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _store(options: argparse.Namespace) -> None:
-    from rnlib.runs.committed import store_outputs
+    from rnlib.runs.stored_outputs import store_outputs
 
     store_outputs(options.only)

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rnlib.clevr.catalogue import SPLITS
+from rnlib.clevr.constants import SPLITS
 from rnlib.clevr.split import Split, open_split
 from rnlib.commands.options import add_clevr, add_device, add_set, set_fields
 from rnlib.errors import ConfigError
 from rnlib.files import atomic_write, make_folder, read_json, write_json
+from rnlib.model.checkpoint import ATTRIBUTES_FORMAT, Weights, load_weights
 from rnlib.model.inputs import choose_device
 from rnlib.model.preset import PRESET_FIELDS, preset_of
-from rnlib.model.weights import ATTRIBUTES_FORMAT, Weights, load_weights
 from rnlib.provenance import provenance
 from rnlib.retrieval.attribute_training import ATTRIBUTE_FIELDS, AttributeRecipe, train_attributes
 from rnlib.retrieval.attributes import AttributeWeights, load_attribute_weights

@@ -16,11 +16,11 @@ from rnlib.evaluation import metrics_text
 from rnlib.evaluation.folder import evaluate_into
 from rnlib.fields import fields_of
 from rnlib.files import read_json
+from rnlib.model.checkpoint import Weights, load_weights
 from rnlib.model.inputs import choose_device
 from rnlib.model.preset import PRESET_FIELDS, preset_of, shipped_presets
-from rnlib.model.weights import Weights, load_weights
 from rnlib.runs.parameters import check_parameters, declared_parameters
-from rnlib.runs.root import notebook_path
+from rnlib.runs.paths import notebook_path
 from rnlib.synthesis import synthesize
 from rnlib.training.curriculum import Stage
 from rnlib.training.loop import Saving, train

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rnlib.clevr.catalogue import SPLITS
+from rnlib.clevr.constants import SPLITS
 from rnlib.clevr.split import Split, open_split
 from rnlib.commands.options import add_clevr, add_device
 from rnlib.errors import ConfigError
@@ -12,10 +12,10 @@ from rnlib.evaluation import metrics_text, predict, save_answers
 from rnlib.evaluation.folder import evaluate_into
 from rnlib.evaluation.predictions import require_batch_size
 from rnlib.evaluation.release import release
+from rnlib.model.checkpoint import Weights, import_mesnico_weights, load_weights
 from rnlib.model.inputs import choose_device
 from rnlib.model.precision import choose_precision
-from rnlib.model.released import released, shipped_folder
-from rnlib.model.weights import Weights, import_seed_weights, load_weights
+from rnlib.model.pretrained import released, shipped_folder
 
 
 def add_commands(commands: Any) -> None:
@@ -106,5 +106,5 @@ def _release(options: argparse.Namespace) -> None:
 
 
 def _import_weights(options: argparse.Namespace) -> None:
-    weights = import_seed_weights(options.source, options.out)
+    weights = import_mesnico_weights(options.source, options.out)
     print(f"{weights.info['provenance']['note']}\npreset {weights.preset.name}; written to {options.out}")

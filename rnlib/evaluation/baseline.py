@@ -7,7 +7,7 @@ model has learnt which answers belong to which type (41.8 % on CLEVR test; Johns
 import numpy as np
 import pandas as pd
 
-from rnlib.clevr.catalogue import QUESTION_TYPES
+from rnlib.clevr.constants import QUESTION_TYPES
 from rnlib.clevr.split import Split
 
 

@@ -7,7 +7,7 @@ classes (numbers, materials, colours, shapes, sizes, yes and no).
 import numpy as np
 import pandas as pd
 
-from rnlib.clevr.catalogue import ANSWER_CLASSES, CLASS_OF_ANSWER, QUESTION_TYPES
+from rnlib.clevr.constants import ANSWER_CLASSES, CLASS_OF_ANSWER, QUESTION_TYPES
 
 ANSWERS = tuple(CLASS_OF_ANSWER)
 INVALID = "invalid"

@@ -31,10 +31,10 @@ from torch import Tensor
 
 from rnlib.clevr.plots import picture_size
 from rnlib.errors import ConfigError
+from rnlib.model.checkpoint import Weights
 from rnlib.model.inputs import NetworkInputs
-from rnlib.model.naive import pair_outputs
 from rnlib.model.network import RelationNetwork
-from rnlib.model.weights import Weights
+from rnlib.model.reference import pair_outputs
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from rnlib.clevr.catalogue import ATTRIBUTES, DIRECTIONS, RELATIONS
-from rnlib.clevr.records import QuestionRecord
+from rnlib.clevr.constants import ATTRIBUTES, DIRECTIONS, RELATIONS
+from rnlib.clevr.schema import QuestionRecord
 from rnlib.clevr.split import Split
 from rnlib.errors import DataError
 from rnlib.synthesis.programs import Program, node_values

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from rnlib.clevr.catalogue import FAMILY_GROUPS
+from rnlib.clevr.constants import FAMILY_GROUPS
 from rnlib.clevr.split import Split
 from rnlib.evaluation.intervals import wilson_bounds
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from rnlib.clevr.catalogue import ANSWER_CLASSES, QUESTION_TYPES, TYPE_GROUPS
+from rnlib.clevr.constants import ANSWER_CLASSES, QUESTION_TYPES, TYPE_GROUPS
 
 
 def compute_metrics(predictions: pd.DataFrame) -> dict[str, Any]:

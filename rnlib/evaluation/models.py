@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from rnlib.clevr.catalogue import OFFICIAL_COUNTS
+from rnlib.clevr.constants import OFFICIAL_COUNTS
 from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError, WeightsError
 from rnlib.evaluation.intervals import wilson
-from rnlib.model.weights import Weights, load_weights
+from rnlib.model.checkpoint import Weights, load_weights
 
 ALL = "all questions"
 

@@ -15,7 +15,7 @@ import pandas as pd
 from jaxtyping import Bool
 from scipy.stats import binomtest
 
-from rnlib.clevr.catalogue import QUESTION_TYPES
+from rnlib.clevr.constants import QUESTION_TYPES
 from rnlib.errors import DataError
 from rnlib.evaluation.intervals import holm, paired_difference
 from rnlib.evaluation.models import ALL

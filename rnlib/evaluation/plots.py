@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
-from rnlib.clevr.catalogue import GROUP_OF_TYPE
+from rnlib.clevr.constants import GROUP_OF_TYPE
 from rnlib.evaluation.answers import Answer
 from rnlib.evaluation.models import ALL
 from rnlib.style import MARKERS, PALETTE

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rnlib.clevr.catalogue import TYPE_GROUPS
+from rnlib.clevr.constants import TYPE_GROUPS
 from rnlib.evaluation.calibration import BINS
 from rnlib.evaluation.models import ALL
 from rnlib.evaluation.weakest import SIGNIFICANT

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from rnlib.clevr.catalogue import ANSWER_CLASSES, QUESTION_TYPES
+from rnlib.clevr.constants import ANSWER_CLASSES, QUESTION_TYPES
 from rnlib.evaluation.confusion import ANSWERS, class_matrix, row_percent
 from rnlib.style import PALETTE
 

@@ -8,13 +8,13 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
-from rnlib.clevr.catalogue import CLASS_OF_ANSWER, GROUP_OF_TYPE, QUESTION_TYPES
+from rnlib.clevr.constants import CLASS_OF_ANSWER, GROUP_OF_TYPE, QUESTION_TYPES
 from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError, DataError
 from rnlib.files import atomic_write
+from rnlib.model.checkpoint import Weights
 from rnlib.model.inputs import NetworkInputs
 from rnlib.model.network import RelationNetwork
-from rnlib.model.weights import Weights
 from rnlib.progress import progress
 from rnlib.workers import ALONE, Workers
 

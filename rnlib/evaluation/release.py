@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from rnlib.clevr.catalogue import QUESTION_TYPES, TYPE_GROUPS
+from rnlib.clevr.constants import QUESTION_TYPES, TYPE_GROUPS
 from rnlib.errors import DataError
 from rnlib.evaluation.intervals import wilson
 from rnlib.files import atomic_write, make_folder, read_json
-from rnlib.model.weights import load_weights, save_weights
+from rnlib.model.checkpoint import load_weights, save_weights
 from rnlib.training.curves import KINDS
-from rnlib.training.run import TrainingFolder
+from rnlib.training.run_folder import TrainingFolder
 
 
 def release(training: Path, name: str, out: Path, trained_on: str, evaluations: Mapping[str, Path], about: str) -> Path:

@@ -5,12 +5,12 @@ import pandas as pd
 from jaxtyping import Float
 
 from rnlib.clevr.plots import picture_size
-from rnlib.clevr.records import read_questions
+from rnlib.clevr.schema import read_questions
 from rnlib.clevr.split import Split
 from rnlib.errors import DataError
 from rnlib.evaluation.deciding import asked_objects, deciding_margin, program_of, scene_of
 from rnlib.synthesis.programs import node_values
-from rnlib.synthesis.replay import fit_camera
+from rnlib.synthesis.rerender import fit_camera
 from rnlib.synthesis.visibility import Solids, visible_pixels
 
 OBJECTS, CLOSEST = "objects in the scene", "closest two objects (world units)"

@@ -11,7 +11,7 @@ import msgspec
 import pandas as pd
 
 from rnlib.evaluation.intervals import mean_and_sd
-from rnlib.model.weights import Weights
+from rnlib.model.checkpoint import Weights
 
 
 def seed_groups(models: Mapping[str, Weights]) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rnlib.clevr.catalogue import TYPE_GROUPS
+from rnlib.clevr.constants import TYPE_GROUPS
 
 PUBLISHED_FILE = Path(__file__).with_name("published.csv")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import fisher_exact, norm
 
-from rnlib.clevr.catalogue import QUESTION_TYPES
+from rnlib.clevr.constants import QUESTION_TYPES
 from rnlib.evaluation.intervals import holm, wilson_bounds
 
 SIGNIFICANT = 0.05

@@ -11,9 +11,9 @@ from torch import nn
 
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import WeightsError
+from rnlib.model.checkpoint import load_weights
 from rnlib.model.network import RelationNetwork
 from rnlib.model.relation import RelationSum
-from rnlib.model.weights import load_weights
 
 # What decides the function besides the sizes that may grow.
 SAME = (

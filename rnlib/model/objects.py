@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from rnlib.clevr.catalogue import ATTRIBUTES
+from rnlib.clevr.constants import ATTRIBUTES
 from rnlib.errors import DataError
 from rnlib.model.preset import Preset
 from rnlib.workers import BatchNorm2d

@@ -24,7 +24,7 @@ from rnlib.retrieval.attributes import (
     save_attribute_weights,
 )
 from rnlib.training.augment import augment, draw_augmentations
-from rnlib.training.run import TrainingFolder, check_same, config_digest
+from rnlib.training.run_folder import TrainingFolder, check_same, config_digest
 from rnlib.training.state import Position, load_state, restore_state, save_state
 
 Count = Annotated[int, Meta(ge=1)]

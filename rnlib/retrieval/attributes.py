@@ -16,11 +16,11 @@ from jaxtyping import Float, UInt8
 from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 
-from rnlib.clevr.catalogue import ATTRIBUTES
+from rnlib.clevr.constants import ATTRIBUTES
 from rnlib.errors import ConfigError, DataError
+from rnlib.model.checkpoint import ATTRIBUTES_FORMAT, fill, read_weights, write_weights
 from rnlib.model.objects import PixelObjects
 from rnlib.model.preset import Preset
-from rnlib.model.weights import ATTRIBUTES_FORMAT, fill, read_weights, write_weights
 
 VALUES = tuple(value for values in ATTRIBUTES.values() for value in values)
 

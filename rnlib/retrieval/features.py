@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError, DataError
+from rnlib.model.checkpoint import Weights
 from rnlib.model.inputs import pictures_of, require_pictures
 from rnlib.model.objects import PixelObjects, state_rows
 from rnlib.model.relation import RelationSum
-from rnlib.model.weights import Weights
 from rnlib.retrieval.attributes import AttributeWeights
 
 Features = Float[np.ndarray, "pictures size"]

@@ -34,7 +34,7 @@ import numpy as np
 from jaxtyping import Float, Int, Integer, UInt8
 
 from rnlib.clevr.cache import cache_folder, locked, open_arrays, replace_folder, seal
-from rnlib.clevr.catalogue import RELATIONS
+from rnlib.clevr.constants import RELATIONS
 from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError, DataError
 from rnlib.progress import progress

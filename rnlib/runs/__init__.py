@@ -1,23 +1,23 @@
 """Runs: notebooks with checked parameters, executed headlessly, each leaving a folder of results.
 
-root        where the project, its notebooks and its outputs are
-parameters  what a notebook declares, and the check of what it was given
-profiles    params/<profile>/<notebook>.yaml
-folder      outputs/<run>/<notebook>/: files, provenance, and whether it is done
-kernel      the kernel of headless runs: this Python
-execution   one notebook through papermill, with its HTML page
-data        which CLEVR set a run works on
-trainings   a notebook's trainings, each in a folder of its own
-running     all notebooks of a profile in order, and `require` for a later one's needs
-committed   `make notebooks`: the committed notebooks with the outputs of the smoke run
+paths             where the project, its notebooks and its outputs are
+parameters        what a notebook declares, and the check of what it was given
+profiles          params/<profile>/<notebook>.yaml
+folder            outputs/<run>/<notebook>/: files, provenance, and whether it is done
+kernel            the kernel of headless runs: this Python
+papermill_runner  one notebook through papermill, with its HTML page
+data              the CLEVR set of a run
+trainings         a notebook's trainings, each in a folder of its own
+pipeline          all notebooks of a profile in order, and `require` for what a later one needs
+stored_outputs    `make notebooks`: the committed notebooks with the outputs of the smoke run
 """
 
 from rnlib.runs.data import clevr_of_run
 from rnlib.runs.folder import RunFolder
 from rnlib.runs.parameters import parameters_table, validate_parameters
+from rnlib.runs.paths import notebook_names, project_root
+from rnlib.runs.pipeline import require, run_profile
 from rnlib.runs.profiles import profile_parameters, profiles
-from rnlib.runs.root import notebook_names, project_root
-from rnlib.runs.running import require, run_profile
 from rnlib.runs.trainings import train_in, training_of, weights_files
 
 __all__ = [

@@ -3,8 +3,8 @@
 import sys
 
 from rnlib.errors import RnlibError
-from rnlib.runs.execution import execute
-from rnlib.runs.running import planned_parameters
+from rnlib.runs.papermill_runner import execute
+from rnlib.runs.pipeline import planned_parameters
 
 if __name__ == "__main__":
     _, run, notebook = sys.argv

@@ -5,7 +5,7 @@ from pathlib import Path
 from rnlib.clevr.layout import ClevrDirectory
 from rnlib.files import read_json
 from rnlib.runs.folder import RunFolder
-from rnlib.runs.running import require
+from rnlib.runs.pipeline import require
 
 EXPLORATION = "01_data_exploration"
 

@@ -18,7 +18,7 @@ from rnlib.errors import ConfigError
 from rnlib.files import atomic_write, make_folder, read_json, write_json
 from rnlib.provenance import provenance
 from rnlib.runs.parameters import accepted_fields, declared_parameters
-from rnlib.runs.root import check_run_name, code_fingerprint, notebook_name, notebook_path, outputs_root
+from rnlib.runs.paths import check_run_name, code_fingerprint, notebook_name, notebook_path, outputs_root
 
 
 class RunFolder:

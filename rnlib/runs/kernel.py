@@ -9,7 +9,7 @@ import sys
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-from rnlib.runs.root import project_root
+from rnlib.runs.paths import project_root
 
 
 class ThisPython(AsyncKernelManager):

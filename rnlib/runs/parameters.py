@@ -26,7 +26,7 @@ import pandas as pd
 
 from rnlib.errors import ConfigError
 from rnlib.fields import Field, convert_field
-from rnlib.runs.root import notebook_path, read_notebook
+from rnlib.runs.paths import notebook_path, read_notebook
 from rnlib.training.recipe import FIELDS, recipe_of
 
 TYPES = ("int", "float", "str", "bool", "list[str]", "list[int]", "list[float]", "dict")

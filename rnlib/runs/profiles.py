@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from rnlib.errors import ConfigError
-from rnlib.runs.root import notebook_name, notebook_names, project_root
+from rnlib.runs.paths import notebook_name, notebook_names, project_root
 
 
 def profiles() -> list[str]:

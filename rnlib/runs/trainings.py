@@ -14,10 +14,10 @@ from rnlib.errors import DataError, TimeUp
 from rnlib.files import read_json
 from rnlib.model.preset import Preset
 from rnlib.runs.folder import RunFolder
-from rnlib.runs.root import outputs_root
+from rnlib.runs.paths import outputs_root
 from rnlib.training.loop import train
 from rnlib.training.recipe import Recipe
-from rnlib.training.run import TrainingFolder, config_digest, training_config
+from rnlib.training.run_folder import TrainingFolder, config_digest, training_config
 
 INDEX = "trainings.json"
 

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from rnlib.clevr.catalogue import VIEW
+from rnlib.clevr.constants import VIEW
 
 Vector = np.ndarray  # float64, shape (3,)
 

@@ -10,7 +10,7 @@ from random import Random
 import msgspec
 import numpy as np
 
-from rnlib.clevr.catalogue import SPLITS
+from rnlib.clevr.constants import SPLITS
 from rnlib.synthesis.camera import View
 from rnlib.synthesis.questions import ask, select_families
 from rnlib.synthesis.scenes import Scene, sample_scene

@@ -14,7 +14,7 @@ Source: numbers and groups of the release; terms and types as the public generat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rnlib.clevr.catalogue import ATTRIBUTES, FAMILY_GROUPS
+from rnlib.clevr.constants import ATTRIBUTES, FAMILY_GROUPS
 from rnlib.errors import ConfigError
 
 ORDER = ("size", "color", "material", "shape")  # of adjectives, of filters in a program, and of most families

@@ -11,8 +11,8 @@ from typing import no_type_check
 import numpy as np
 
 from rnlib.compiled import compiled
-from rnlib.synthesis.bodies import COVERED, CUBE, SPHERE, UNSURE, aim, dot, in_own_frames, minus, relative
 from rnlib.synthesis.camera import LAMPS
+from rnlib.synthesis.geometry import COVERED, CUBE, SPHERE, UNSURE, aim, dot, in_own_frames, minus, relative
 
 # Radiance of the ground a unit of cos * cos / distance^2 away from key, fill and back lamp (rows; RGB).
 POWERS = np.array([(5.60, 5.20, 4.45), (1.33, 1.45, 1.80), (2.70, 2.70, 2.70)])

@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rnlib import compiled
-from rnlib.clevr import catalogue
-from rnlib.synthesis import bodies, camera, canvas, light, surfaces, tracing
+from rnlib.clevr import constants
+from rnlib.synthesis import camera, canvas, geometry, light, shading, tracing
 from rnlib.synthesis.camera import View
 from rnlib.synthesis.scenes import Scene
 
-_MODULES = (compiled, catalogue, bodies, camera, canvas, light, surfaces, tracing)  # what the machine code is made of
+_MODULES = (compiled, constants, camera, canvas, geometry, light, shading, tracing)  # what the machine code is made of
 
 
 def draw(

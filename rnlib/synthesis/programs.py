@@ -9,7 +9,7 @@ questions are made, so re-running the programs checks any set of questions.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rnlib.clevr.catalogue import ATTRIBUTES
+from rnlib.clevr.constants import ATTRIBUTES
 from rnlib.errors import DataError
 from rnlib.synthesis.scenes import Scene
 

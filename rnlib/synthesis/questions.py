@@ -13,12 +13,12 @@ from operator import eq, gt, lt
 from random import Random
 from typing import Any
 
-from rnlib.synthesis.answers import ANY, WEIGHTS
+from rnlib.synthesis.answer_balance import ANY, WEIGHTS
+from rnlib.synthesis.candidates import Choice, Option, SceneSets, meaning_one
 from rnlib.synthesis.families import COMPARISONS, SUPPORTED, Family, Operations, select_families
+from rnlib.synthesis.logical_form import Description, Question, Term, make_program
+from rnlib.synthesis.realization import sentence
 from rnlib.synthesis.scenes import Scene
-from rnlib.synthesis.sets import Choice, Option, SceneSets, meaning_one
-from rnlib.synthesis.terms import Description, Question, Term, make_program
-from rnlib.synthesis.wording import sentence
 
 __all__ = ["SUPPORTED", "ask", "select_families"]
 

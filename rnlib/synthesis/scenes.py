@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rnlib.clevr.catalogue import COLORS, DIRECTIONS, HALF_WIDTH, MATERIALS, RADII, RELATIONS, SHAPES, SIZES
+from rnlib.clevr.constants import COLORS, DIRECTIONS, HALF_WIDTH, MATERIALS, RADII, RELATIONS, SHAPES, SIZES
 from rnlib.synthesis.camera import View, sample_view
 from rnlib.synthesis.visibility import Solids, all_visible
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from rnlib.clevr.catalogue import SPLITS, VIEW
+from rnlib.clevr.constants import SPLITS, VIEW
 from rnlib.errors import ConfigError, DataError
 from rnlib.files import read_json, write_json
 from rnlib.synthesis.questions import select_families

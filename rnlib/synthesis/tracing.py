@@ -12,14 +12,23 @@ from typing import no_type_check
 
 import numpy as np
 
-from rnlib.clevr.catalogue import VIEW
+from rnlib.clevr.constants import VIEW
 from rnlib.compiled import compiled
-from rnlib.synthesis.bodies import ahead, bodies_of, body_type, corners, enter, enter_rounded, in_own_frames, normal_at
 from rnlib.synthesis.camera import Camera, View, focal_pixels
 from rnlib.synthesis.canvas import OVERSAMPLING, neighbours, put, reduce, spread
+from rnlib.synthesis.geometry import (
+    ahead,
+    bodies_of,
+    body_type,
+    corners,
+    enter,
+    enter_rounded,
+    in_own_frames,
+    normal_at,
+)
 from rnlib.synthesis.light import LIGHT, SAMPLES, find_shaders, light_up
 from rnlib.synthesis.scenes import Scene
-from rnlib.synthesis.surfaces import ground, metal, rubber, shaders_of
+from rnlib.synthesis.shading import ground, metal, rubber, shaders_of
 
 GROUND_CELLS = 240  # most cells of the ground's grid across a picture
 TILE = 8  # cells of it, across and down, for which is found together what may shade them

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rnlib.clevr.catalogue import RADII, VIEW
+from rnlib.clevr.constants import RADII, VIEW
 from rnlib.synthesis.camera import Camera, focal_pixels
 
 OUTLINE = {"sphere": 1.0, "cube": 0.955, "cylinder": 0.985}  # times an object's radius

@@ -11,7 +11,7 @@ from rnlib.training.curves import (
 )
 from rnlib.training.loop import Saving, train
 from rnlib.training.recipe import FIELDS, Recipe, make_recipe, recipe_of
-from rnlib.training.run import TrainingFolder
+from rnlib.training.run_folder import TrainingFolder
 
 __all__ = [
     "FIELDS",

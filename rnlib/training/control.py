@@ -15,7 +15,7 @@ import msgspec
 
 from rnlib.errors import DataError
 from rnlib.files import atomic_write, write_json
-from rnlib.training.run import TrainingFolder
+from rnlib.training.run_folder import TrainingFolder
 from rnlib.training.state import Position, Row
 
 EVERY = 2.0  # seconds between two reports

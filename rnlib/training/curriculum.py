@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from rnlib.clevr.catalogue import FAMILY_GROUPS
+from rnlib.clevr.constants import FAMILY_GROUPS
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.subsets import join, with_questions
 from rnlib.clevr.vocabulary import Vocabulary

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from rnlib.clevr.catalogue import ANSWER_CLASSES
-from rnlib.model.released import shipped_folder
+from rnlib.clevr.constants import ANSWER_CLASSES
+from rnlib.model.pretrained import shipped_folder
 from rnlib.style import MARKERS, PALETTE, label
 from rnlib.training.recipe import Recipe
 

@@ -25,20 +25,20 @@ from rnlib.errors import ConfigError
 from rnlib.evaluation.metrics import compute_metrics
 from rnlib.evaluation.predictions import predict, require_answers
 from rnlib.model import net2net
+from rnlib.model.checkpoint import Weights, init_convolutions, save_weights
 from rnlib.model.inputs import NetworkInputs, upload
 from rnlib.model.network import RelationNetwork
 from rnlib.model.precision import choose_precision
 from rnlib.model.preset import Preset
-from rnlib.model.weights import Weights, init_convolutions, save_weights
 from rnlib.provenance import provenance
 from rnlib.training.augment import augment, draw_augmentations, draw_dropout
 from rnlib.training.control import Requests
 from rnlib.training.curriculum import Pool, lay_out
-from rnlib.training.history import epoch_line, history_row
-from rnlib.training.memory import step_memory
-from rnlib.training.order import chosen_questions, epoch_order
+from rnlib.training.log import epoch_line, history_row
+from rnlib.training.memory_estimate import step_memory
 from rnlib.training.recipe import Recipe
-from rnlib.training.run import TrainingFolder, check_same, resume_source, training_config
+from rnlib.training.run_folder import TrainingFolder, check_same, resume_source, training_config
+from rnlib.training.sampler import chosen_questions, epoch_order
 from rnlib.training.state import Position, Row, load_state, restore_state, save_state
 from rnlib.training.symmetries import Wording, draw_symmetries, moved_inputs
 from rnlib.workers import Workers

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Integer, UInt8
 from torch import Tensor
 
-from rnlib.clevr.catalogue import ATTRIBUTES, DIRECTIONS, RADII, SIZES, SYNONYMS
+from rnlib.clevr.constants import ATTRIBUTES, DIRECTIONS, RADII, SIZES, SYNONYMS
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError
 from rnlib.model.inputs import NetworkInputs

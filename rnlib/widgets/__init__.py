@@ -1,12 +1,9 @@
-"""Widgets for JupyterLab. What they do is in classes that need no front end; what they show, in ipywidgets.
+"""Widgets for JupyterLab. Each has its logic in `state` (no front end) and its ipywidgets in `view`.
 
-inspection   which question is looked at, and what a network answers to it (no front end)
-inspector    the answer inspector: the same with buttons
-words        the words of a question being typed, and questions like it (no front end)
-cards        an answer as HTML: picture, best answers, map of pairs, program
-browser      the error browser: selections of questions, one by one
-monitoring   a training watched, paused, stopped, gone on with (no front end)
-monitor      the training monitor: the same with buttons and live curves
-retrieval    pictures like one another, by features or by their scenes (no front end)
-retrieval_browser  the same with pictures to click
+inspector      one question at a time: filter, ask in own words, see what the network answers and why
+error_browser  selections of questions, one by one
+monitor        a training under way: live curves, pause, stop, resume
+retrieval      similar pictures, by features or by their scenes
+autocomplete   the words of a question being typed, and questions like it
+answer_html    an answer as HTML: picture, best answers, map of pairs, program
 """

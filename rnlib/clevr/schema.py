@@ -1,0 +1,177 @@
+"""Scenes and questions as they stand in the JSON files, typed; other fields are ignored.
+
+Both dialects are read: the v1.0 release, and files of the public generator (`type` for
+`function`, yes and no as JSON true and false, counts as integers). A question file is
+713 MB in full; so its questions are first cut into raw pieces over a memory map, and
+each piece is decoded, used and dropped.
+"""
+
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from rnlib.clevr.constants import ATTRIBUTES, RELATIONS
+from rnlib.errors import DataError
+
+_Record = TypeVar("_Record")
+
+
+class ProgramNode(msgspec.Struct, gc=False):
+    """One step of a question's functional program. `type` is the public generator's name for `function`."""
+
+    function: str | None = None
+    type: str | None = None
+    inputs: list[int] = []
+    value_inputs: list[str] = []
+
+    @property
+    def name(self) -> str:
+        return self.function or self.type or ""
+
+
+class QuestionRecord(msgspec.Struct, gc=False):
+    """One question. `answer` and `program` are absent in the test split."""
+
+    question: str
+    image_index: int
+    image_filename: str
+    answer: str | bool | int | None = None
+    program: list[ProgramNode] | None = None
+    question_family_index: int | None = None
+    question_index: int | None = None
+    template_filename: str | None = None
+
+    @property
+    def answer_word(self) -> str | None:
+        """The answer as the release spells it: 'yes', 'no', '0' to '10', or an attribute value."""
+        if self.answer is None:
+            return None
+        if isinstance(self.answer, bool):
+            return "yes" if self.answer else "no"
+        return str(self.answer)
+
+
+class ObjectRecord(msgspec.Struct, gc=False):
+    """One object of a scene; `coordinates` are world units, `pixel_coords` are x, y in pixels and depth."""
+
+    coordinates: tuple[float, float, float] = msgspec.field(name="3d_coords")
+    pixel_coords: tuple[float, float, float]
+    rotation: float
+    color: str
+    material: str
+    shape: str
+    size: str
+
+
+class SceneRecord(msgspec.Struct, gc=False):
+    """One scene: its objects, and for each relation and object the objects that lie there from it."""
+
+    image_index: int
+    image_filename: str
+    objects: list[ObjectRecord]
+    relationships: dict[str, list[list[int]]]
+
+
+class _QuestionsFile(msgspec.Struct):
+    questions: list[msgspec.Raw]
+
+
+class _ScenesFile(msgspec.Struct):
+    scenes: list[msgspec.Raw]
+
+
+def read_questions(path: Path) -> Iterator[QuestionRecord]:
+    """The questions of a file, one at a time, in its order. Raises DataError naming the question at fault."""
+    decoder = msgspec.json.Decoder(QuestionRecord)
+    with _entries(path, _QuestionsFile, "questions") as entries:
+        for position, raw in enumerate(entries):
+            yield _decode(decoder, raw, path, "question", position)
+
+
+def raw_questions(path: Path) -> list[msgspec.Raw]:
+    """The questions of a file as they stand there, not decoded, in its order. They keep the file mapped."""
+    with _entries(path, _QuestionsFile, "questions") as entries:
+        return list(entries)
+
+
+def read_scenes(path: Path) -> Iterator[SceneRecord]:
+    """The scenes of a file, one at a time, in its order, checked. Raises DataError naming the scene at fault."""
+    decoder = msgspec.json.Decoder(SceneRecord)
+    seen: set[int] = set()
+    with _entries(path, _ScenesFile, "scenes") as entries:
+        for position, raw in enumerate(entries):
+            scene = _decode(decoder, raw, path, "scene", position)
+            _check_scene(scene, path, position)
+            if scene.image_index in seen:
+                raise DataError(
+                    f"{path}: scene number {position} (from 0) repeats the image_index {scene.image_index}; expected "
+                    "each once. The file was put together wrongly: fetch or make it again."
+                )
+            seen.add(scene.image_index)
+            yield scene
+
+
+FORGET_EVERY = 20_000  # entries; 20 MB of questions
+
+
+@contextmanager
+def _entries(path: Path, kind: type[_QuestionsFile] | type[_ScenesFile], key: str) -> Iterator[Iterator[msgspec.Raw]]:
+    try:
+        file = open(path, "rb")
+    except FileNotFoundError:
+        raise DataError(f"expected the file {path}, found none. Check the CLEVR directory.") from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}. Check the file and its permissions.") from None
+    with file:
+        if path.stat().st_size == 0:
+            raise DataError(f"{path} is empty: expected JSON with the list '{key}'. Fetch or make it again.")
+        buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        try:
+            decoded: object = msgspec.json.decode(buffer, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise DataError(
+                f"{path} is not a CLEVR {key} file: expected JSON with the list '{key}' ({error}). "
+                "The file is damaged or cut short: fetch or make it again."
+            ) from None
+        # The raw entries point into the map, which closes itself when the last of them is dropped.
+        yield _forgetting(getattr(decoded, key), buffer)
+
+
+def _forgetting(entries: list[msgspec.Raw], buffer: mmap.mmap) -> Iterator[msgspec.Raw]:
+    """The entries one by one; what has been read of the map does not stay in memory, for the file is still there."""
+    for position, entry in enumerate(entries):
+        if position % FORGET_EVERY == 0 and hasattr(mmap, "MADV_DONTNEED"):
+            buffer.madvise(mmap.MADV_DONTNEED)
+        yield entry
+
+
+def _decode(
+    decoder: "msgspec.json.Decoder[_Record]", raw: msgspec.Raw, path: Path, noun: str, position: int
+) -> _Record:
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: {noun} number {position} (from 0) is not a CLEVR {noun}: {error}.") from None
+
+
+def _check_scene(scene: SceneRecord, path: Path, position: int) -> None:
+    where = f"{path}: scene number {position} (from 0)"
+    for number, item in enumerate(scene.objects):
+        for attribute, values in ATTRIBUTES.items():
+            if getattr(item, attribute) not in values:
+                raise DataError(
+                    f"{where}, object {number}: expected a {attribute} out of {', '.join(values)}, "
+                    f"found '{getattr(item, attribute)}'. Is this a CLEVR v1.0 scene?"
+                )
+    count = len(scene.objects)
+    for relation in RELATIONS:
+        lists = scene.relationships.get(relation, [])
+        if len(lists) != count or any(not 0 <= j < count for entry in lists for j in entry):
+            raise DataError(
+                f"{where}: expected for the relation '{relation}' one list of object numbers below {count} "
+                f"for each of the {count} objects, found {lists}. The scene is damaged."
+            )

@@ -1,0 +1,189 @@
+"""Weights on disk: `NAME.safetensors` with the numbers, `NAME.json` with what they mean.
+
+The JSON holds the preset, the vocabulary, metrics, provenance and the sha256 of the
+numbers. Neither file is of use without the other, and neither can execute code.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from rnlib.clevr.vocabulary import Vocabulary
+from rnlib.errors import DataError, WeightsError
+from rnlib.files import atomic_write, read_json, sha256, write_json
+from rnlib.model.legacy import read_seed_weights
+from rnlib.model.network import RelationNetwork
+from rnlib.model.preset import Preset
+from rnlib.model.pretrained import find_weights
+
+FORMAT = "rnlib-weights-1"
+ATTRIBUTES_FORMAT = "rnlib-attributes-1"  # the convolutions with another head: see rnlib.retrieval.attributes
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network with what is known of it."""
+
+    network: RelationNetwork
+    preset: Preset
+    vocabulary: Vocabulary
+    info: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+
+def save_weights(
+    path: Path | str,
+    network: RelationNetwork,
+    vocabulary: Vocabulary,
+    *,
+    metrics: Mapping[str, object] | None = None,
+    provenance: Mapping[str, object] | None = None,
+) -> Path:
+    """Write `path` (.safetensors) and its JSON; returns `path`."""
+    info = {
+        "format": FORMAT,
+        "preset": msgspec.to_builtins(network.preset),
+        "vocabulary": msgspec.to_builtins(vocabulary),
+        "metrics": dict(metrics or {}),
+        "provenance": dict(provenance or {}),
+    }
+    return write_weights(path, network.state_dict(), info)
+
+
+def write_weights(path: Path | str, tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> Path:
+    """Write tensors to `path` (.safetensors) and `info` with their sha256 to its JSON; returns `path`."""
+    path = _checked_suffix(Path(path))
+    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    info = {**info, "sha256": hashlib.sha256(content).hexdigest()}
+    json.dumps(info, allow_nan=False)  # what cannot be written must show before either file is
+    with atomic_write(path) as file:
+        file.write(content)
+    write_json(path.with_suffix(".json"), info)
+    return path
+
+
+def load_weights(path: Path | str) -> Weights:
+    """The network of a .safetensors file with its JSON, or of the seed's .pth; in evaluation mode, on the CPU.
+
+    `path` may be a released name (`rnlib.model.pretrained`), such as "mesnico-ir-fp".
+    """
+    path = find_weights(path)
+    if path.suffix == ".pth":
+        preset, vocabulary, tensors, note = read_seed_weights(path)
+        info: dict[str, Any] = {"metrics": {}, "provenance": {"imported from": path.name, "note": note}}
+    else:
+        preset, info, tensors = read_weights(path, FORMAT)
+        try:
+            vocabulary = msgspec.convert(info["vocabulary"], Vocabulary)
+        except (KeyError, msgspec.ValidationError) as error:
+            raise _undescribed(path, error) from None
+    network = RelationNetwork(preset, vocabulary)
+    fill(network, tensors, path, preset)
+    return Weights(network.eval(), preset, vocabulary, info, path.stem)
+
+
+def import_mesnico_weights(source: Path | str, target: Path | str) -> Weights:
+    """Turn a .pth file of the seed into .safetensors and JSON; returns the weights, whose info holds a note."""
+    weights = load_weights(source)
+    save_weights(target, weights.network, weights.vocabulary, provenance=weights.info["provenance"])
+    return weights
+
+
+def _checked_suffix(path: Path) -> Path:
+    if path.suffix != ".safetensors":
+        raise WeightsError(
+            f"expected weights in a file NAME.safetensors (or the seed's NAME.pth to read), found {path.name}."
+        )
+    return path
+
+
+def read_weights(path: Path, *formats: str) -> tuple[Preset, dict[str, Any], dict[str, Tensor]]:
+    """Preset, JSON and tensors of a .safetensors file of one of the formats. WeightsError says what is wrong."""
+    path = _checked_suffix(path)
+    if not path.is_file():
+        raise WeightsError(f"expected weights at {path}, found no such file. Check the path.")
+    sidecar = path.with_suffix(".json")
+    if not sidecar.is_file():
+        raise WeightsError(
+            f"{path} stands without its {sidecar.name}, which holds the preset and the vocabulary; "
+            "weights mean nothing without them. Copy both files together."
+        )
+    try:
+        info = read_json(sidecar)
+        if info["format"] not in formats:
+            raise WeightsError(f"{sidecar}: expected the format {' or '.join(formats)}, found {info['format']}.")
+        preset, digest = msgspec.convert(info["preset"], Preset), info["sha256"]
+    except (DataError, KeyError, TypeError, msgspec.ValidationError) as error:
+        raise _undescribed(path, error) from None
+    return preset, info, _read_tensors(path, digest)
+
+
+def _undescribed(path: Path, error: Exception) -> WeightsError:
+    problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+    return WeightsError(
+        f"{path.with_suffix('.json')} does not describe weights: {problem}. Copy it again from its source."
+    )
+
+
+def _read_tensors(path: Path, expected: str) -> dict[str, Tensor]:
+    found = sha256(path)
+    if found != expected:
+        raise WeightsError(
+            f"{path} is not the file its JSON describes: expected sha256 {expected[:12]}…, found {found[:12]}…. "
+            "One of the two is damaged or of another training: copy both again."
+        )
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is not a safetensors file ({error}). Copy it again from its source.") from None
+
+
+def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path, preset: Preset) -> None:
+    """Put tensors into a network; WeightsError names those that are missing, unknown or of another shape."""
+    own = network.state_dict()
+    faults = [f"{name} is missing" for name in own if name not in tensors]
+    faults += [f"{name} is unknown" for name in tensors if name not in own]
+    faults += [
+        f"{name} has shape {list(tensors[name].shape)}, not {list(own[name].shape)}"
+        for name in own
+        if name in tensors and tensors[name].shape != own[name].shape
+    ]
+    if faults:
+        raise WeightsError(
+            f"{path} does not fit the preset '{preset.name}': {'; '.join(faults[:3])}"
+            f"{f' and {len(faults) - 3} more' if len(faults) > 3 else ''}. These are weights of another preset."
+        )
+    network.load_state_dict(tensors)
+
+
+def init_convolutions(network: RelationNetwork, path: Path | str) -> None:
+    """Copy the convolutional layers of other weights into `network`: of a relation network, or of a classifier of
+    attributes (`rnlib.retrieval.attributes`). `path`: a file or a released name. Raises WeightsError where they do
+    not fit.
+    """
+    path = find_weights(path)
+    if path.suffix == ".pth":
+        source = load_weights(path)
+        preset, tensors = source.preset, dict(source.network.state_dict())
+    else:
+        preset, _, tensors = read_weights(path, FORMAT, ATTRIBUTES_FORMAT)
+    if network.preset.objects != "pixels" or preset.objects != "pixels":
+        raise WeightsError(
+            f"expected two networks that read pixels, found presets '{preset.name}' ({preset.objects}) "
+            f"and '{network.preset.name}' ({network.preset.objects}). Convolutions can go only from pixels to pixels."
+        )
+    if preset.conv_channels != network.preset.conv_channels:
+        raise WeightsError(
+            f"expected convolutions of {list(network.preset.conv_channels)} kernels, "
+            f"{path} has {list(preset.conv_channels)}."
+        )
+    convolutions = {name: tensor for name, tensor in tensors.items() if name.startswith("objects.")}
+    fill(network.objects, {name.removeprefix("objects."): one for name, one in convolutions.items()}, path, preset)

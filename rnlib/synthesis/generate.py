@@ -1,0 +1,228 @@
+"""Writes synthetic CLEVR into a directory, in the layout and with the keys of CLEVR v1.0.
+
+    images/{split}/CLEVR_{split}_%06d.png     or images/CLEVR_{split}_{side}.npy, or neither
+    scenes/CLEVR_{split}_scenes.json          train and val only
+    questions/CLEVR_{split}_questions.json    of test: without answers, programs and families
+    synthesis.json                            the arguments it was made with
+
+synthesis.json is written first, marked incomplete, and again last; a split's JSON files take
+their names after its pictures are there. So an interrupted directory is known, and the same
+call completes it: splits that are whole stay, pictures that are there are not drawn again,
+scenes and questions are made again, which is quick.
+"""
+
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from functools import partial
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from threading import Thread
+from typing import IO
+
+import msgspec
+from tqdm import tqdm
+
+from rnlib.clevr.constants import SPLITS
+from rnlib.errors import ConfigError, DataError
+from rnlib.files import atomic_write, make_folder
+from rnlib.synthesis.chunks import Chunk, make_chunk
+from rnlib.synthesis.image_writer import Gallery, gallery_of
+from rnlib.synthesis.settings import CHUNK, DATE, VERSION, Arguments, is_marked_complete, write_marker
+
+LICENSE = "CC0 1.0 (made by rnlib.synthesis)"
+FEW_SCENES = 200  # below this, starting processes takes longer than they save
+AHEAD = 4  # chunks that each process may be ahead of the writing, which bounds the memory they wait in
+
+Piece = tuple[bytes, list[bytes]]  # a scene and its questions, as JSON
+
+
+def synthesize(
+    out: Path,
+    *,
+    train: int,
+    val: int,
+    test: int = 0,
+    seed: int = 0,
+    families: Sequence[str] | None = None,
+    objects: tuple[int, int] = (3, 10),
+    questions_per_scene: int = 10,
+    images: tuple[int, int] | int | None = (480, 320),
+    workers: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Make a synthetic CLEVR set in `out` and return `out`; at once where it is there already.
+
+    train, val, test: scenes (= images) of each split; a split of 0 has no files.
+    families: names of catalogue.FAMILY_GROUPS among questions.SUPPORTED; None: all of those.
+    objects: fewest and most objects of a scene, within 1..10. questions_per_scene: at most so many.
+    images: (width, height) in pixels: PNG files; one side, such as 128: a uint8 array a split, which a
+    network reads as it is; None: no pictures.
+    workers: processes; None: one below FEW_SCENES scenes, else one a CPU. No byte depends on it.
+
+    Raises ConfigError on a wrong argument; DataError where `out` holds a CLEVR set made otherwise,
+    cannot be written to or is full. After an interruption or an error the same call goes on.
+    """
+    arguments = Arguments(
+        version=VERSION,
+        train=train,
+        val=val,
+        test=test,
+        seed=seed,
+        families=None if families is None else tuple(families),
+        objects=objects,
+        questions_per_scene=questions_per_scene,
+        images=images,
+    )
+    arguments.check()
+    if workers is not None and workers < 1:
+        raise ConfigError(f"synthesize: expected workers to be 1 or more, or None; found {workers}.")
+    splits = [split for split in SPLITS if arguments.scenes(split)]
+    if is_marked_complete(out, arguments) and all(_is_whole(out, arguments, split) for split in splits):
+        return out
+    make_folder(out, "a synthetic CLEVR set")
+    write_marker(out, arguments, complete=False)
+    for leftover in out.rglob(".*.part"):  # of a run that was killed
+        leftover.unlink()
+    if workers is None:
+        workers = 1 if train + val + test < FEW_SCENES else os.cpu_count() or 1
+    with ExitStack() as stack:
+        pool = None
+        if workers > 1:
+            if images is not None:
+                _load_renderer()
+            # spawn: a forked child of a process that uses threads, as torch does, can hang.
+            pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
+            stack.callback(pool.shutdown, cancel_futures=True)  # an error must not wait for the scenes still to come
+        for split in splits:
+            if not _is_whole(out, arguments, split):
+                pieces = _pieces(out, arguments, split, pool, AHEAD * workers)
+                _write_split(out, split, _report(pieces, split, arguments.scenes(split), progress), arguments)
+    write_marker(out, arguments, complete=True)
+    return out
+
+
+def _load_renderer() -> None:
+    """On a machine that never drew, make the machine code before the processes start, which would each make it."""
+    from rnlib.synthesis.pictures import load
+
+    load()
+
+
+def _end_with_parent() -> None:
+    """Let a process of the pool end when the one that started it is killed; else it would wait for work forever."""
+    parent = parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
+
+
+def _json_paths(out: Path, split: str) -> dict[str, Path]:
+    """Paths of a split's JSON files, by the key of their list. The test split has no scenes."""
+    kinds = ("questions",) if split == "test" else ("scenes", "questions")
+    return {kind: out / kind / f"CLEVR_{split}_{kind}.json" for kind in kinds}
+
+
+def _is_whole(out: Path, arguments: Arguments, split: str) -> bool:
+    """Whether all files of a split are there."""
+    gallery = gallery_of(out, arguments, split)
+    return all(path.exists() for path in _json_paths(out, split).values()) and (gallery is None or gallery.whole())
+
+
+def _pieces(
+    out: Path, arguments: Arguments, split: str, pool: ProcessPoolExecutor | None, ahead: int
+) -> Iterator[Piece]:
+    """The scenes of a split with their questions, in order; their pictures are in the gallery when the last is out."""
+    gallery = gallery_of(out, arguments, split)
+    starts = range(0, arguments.scenes(split), CHUNK)
+    there = set(starts) if gallery is None else gallery.prepare()
+    make = partial(_make, arguments, split, gallery, frozenset(there))
+    for chunk in map(make, starts) if pool is None else _in_order(pool, make, starts, ahead):
+        if gallery is not None and chunk.start not in there:
+            gallery.note(chunk.start)
+        yield from zip(chunk.scenes, chunk.questions, strict=True)
+    if gallery is not None:
+        gallery.finish()
+
+
+def _make(arguments: Arguments, split: str, gallery: Gallery | None, there: frozenset[int], start: int) -> Chunk:
+    """Make a chunk and draw its pictures into `gallery`, those that are not there."""
+    chunk = make_chunk(arguments, split, start)
+    if gallery is not None and start not in there:
+        _draw(arguments, gallery, chunk)
+    chunk.contents, chunk.views = [], []  # spares sending them to the process that writes
+    return chunk
+
+
+def _draw(arguments: Arguments, gallery: Gallery, chunk: Chunk) -> None:
+    """Draw the pictures of a chunk."""
+    from rnlib.synthesis.pictures import draw  # loads numba, which a set without pictures can do without
+
+    gallery.write(chunk.start, draw(chunk.contents, chunk.views, arguments.picture_size))
+
+
+def _in_order(
+    pool: ProcessPoolExecutor, make: Callable[[int], Chunk], starts: Iterable[int], ahead: int
+) -> Iterator[Chunk]:
+    """`make` of each start, made in the processes of `pool`, at most `ahead` of them waiting for their turn."""
+    waiting: deque[Future[Chunk]] = deque()
+    try:
+        for start in starts:
+            waiting.append(pool.submit(make, start))
+            if len(waiting) == ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool:
+        raise DataError(
+            "a process that makes scenes died, perhaps for lack of memory. Run again to go on where it stopped, "
+            "with fewer processes (--workers 1)."
+        ) from None
+
+
+def _write_split(out: Path, split: str, pieces: Iterable[Piece], arguments: Arguments) -> None:
+    """Write the JSON files of a split from its scenes, which are not kept in memory."""
+    number = 0
+    with ExitStack() as stack:
+        files = {kind: stack.enter_context(atomic_write(path)) for kind, path in _json_paths(out, split).items()}
+        info = {"split": split, "license": LICENSE, "version": "1.0", "date": DATE}
+        for kind, file in files.items():
+            file.write(b'{"info": %b, "%b": [' % (msgspec.json.encode(info), kind.encode()))
+        for index, (scene, questions) in enumerate(pieces):
+            if "scenes" in files:
+                _write_item(files["scenes"], index, scene)
+            for question in questions:
+                _write_item(files["questions"], number, b'{"question_index":%d,%b' % (number, question[1:]))
+                number += 1
+        for file in files.values():
+            file.write(b"\n]}\n")
+        if not number:
+            raise ConfigError(
+                f"expected questions on the {arguments.scenes(split)} scenes of {split}, found none that the families "
+                "asked for allow. Allow more objects a scene, or more families."
+            )
+
+
+def _write_item(file: IO[bytes], position: int, item: bytes) -> None:
+    file.write((b",\n" if position else b"\n") + item)
+
+
+def _report(pieces: Iterable[Piece], split: str, number: int, progress: bool) -> Iterator[Piece]:
+    """Pass the pieces on and say how far they are: a bar on a terminal, else a line every tenth."""
+    if not progress:
+        yield from pieces
+    elif sys.stderr.isatty():
+        yield from tqdm(pieces, f"synthesise {split}", number, unit="scene")
+    else:
+        for done, piece in enumerate(pieces, 1):
+            yield piece
+            if done * 10 // number > (done - 1) * 10 // number:
+                print(f"synthesise {split}: {done} of {number} scenes", file=sys.stderr, flush=True)

@@ -1,0 +1,34 @@
+"""What a training step holds in memory, estimated before it begins."""
+
+import torch
+
+from rnlib.model import pair_sum
+from rnlib.model.network import RelationNetwork
+from rnlib.training.recipe import Recipe
+
+QUESTIONS_A_PICTURE = 10  # in CLEVR
+
+
+def step_memory(network: RelationNetwork, recipe: Recipe, device: torch.device) -> int:
+    """Bytes that a step of the recipe's largest batch holds at most, beside the data: about, not exactly.
+
+    Activations of pairs are bounded by `pair_sum.kept_bytes` whatever the batch; those of the convolutions grow with
+    the pictures in it.
+    """
+    preset, batch = network.preset, max(recipe.batch_at(epoch) for epoch in (1, recipe.epochs))
+    pictures = -(-batch // QUESTIONS_A_PICTURE) if recipe.group_questions else batch
+    numbers = 4 * network.parameter_count()  # weights, gradients, two moments
+    if preset.objects == "pixels":
+        side, maps = preset.image_size, 6 * preset.image_size**2
+        for channels in preset.conv_channels:
+            side = (side + 1) // 2
+            maps += 4 * channels * side**2  # convolved, normalised, cut at 0, and a gradient
+        numbers += pictures * maps
+    total = 4 * numbers
+    if network.relations is not None:
+        rows = side**2 if preset.objects == "pixels" else preset.state_rows
+        kept = batch * rows**2 * sum(preset.g_layers) * (2 if recipe.precision == "bf16" else 4)
+        halves = 8 * batch * rows * preset.g_layers[0] * 4
+        piece = max(pair_sum.PIECE[device.type], rows**2) * max(preset.g_layers) * 4
+        total += min(kept, pair_sum.kept_bytes(device)) + halves + 6 * piece
+    return total

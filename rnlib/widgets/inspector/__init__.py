@@ -1,0 +1,1 @@
+"""One question at a time: what is chosen (state) and the widget that shows it (view)."""

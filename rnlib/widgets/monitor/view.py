@@ -1,0 +1,88 @@
+"""The training monitor: `Monitor(Monitoring(...), "state descriptions")` as the last line of a cell in JupyterLab."""
+
+import io
+import threading
+import time
+from collections.abc import Callable
+from html import escape
+
+import ipywidgets as widgets
+
+from rnlib.errors import RnlibError
+from rnlib.training.curves import plot_monitor
+from rnlib.widgets.monitor.state import Monitoring
+
+REFRESH = 1.0  # seconds
+
+
+class Monitor(widgets.VBox):
+    """Live curves over the known ones of a `kind`; pause, go on, stop, train on. All it does is in `Monitoring`."""
+
+    def __init__(self, monitoring: Monitoring, kind: str) -> None:
+        super().__init__()
+        self.add_class("rn-monitor")
+        self.monitoring, self.kind = monitoring, kind
+        self.epochs = widgets.BoundedIntText(
+            value=5, min=1, max=10_000, description="epochs", layout=widgets.Layout(width="160px")
+        )
+        narrow = widgets.Layout(width="110px")
+        self.start = widgets.Button(description="train on", icon="play", button_style="primary", layout=narrow)
+        self.pause = widgets.Button(description="pause", icon="pause", layout=narrow)
+        self.go_on = widgets.Button(description="go on", icon="play", layout=narrow)
+        self.stop = widgets.Button(description="stop", icon="stop", button_style="warning", layout=narrow)
+        self.follow = widgets.ToggleButton(
+            description="follow", icon="eye", tooltip="refresh every second", layout=narrow
+        )
+        self.status = widgets.Label()
+        self.figure = widgets.Image(format="png", layout=widgets.Layout(width="calc(100% - 4px)", max_width="1000px"))
+        self.message = widgets.HTML()
+        self._drawn: tuple[object, ...] = ()
+        self._lock = threading.Lock()
+        self.start.on_click(lambda _: self._do(self._start))
+        self.pause.on_click(lambda _: self._do(monitoring.pause))
+        self.go_on.on_click(lambda _: self._do(monitoring.go_on))
+        self.stop.on_click(lambda _: self._do(monitoring.stop))
+        self.follow.observe(lambda change: self._follow() if change["new"] else None, names="value")
+        self.children = [
+            widgets.HBox([self.start, self.epochs, self.pause, self.go_on, self.stop, self.follow]),
+            self.status,
+            self.figure,
+            self.message,
+        ]
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the newest report; the curves are drawn again only where there is more of them."""
+        with self._lock:
+            self.status.value = self.monitoring.status
+            history, steps = self.monitoring.history(), self.monitoring.steps()
+            if (len(history), len(steps)) != self._drawn:
+                self._drawn = len(history), len(steps)
+                buffer = io.BytesIO()
+                plot_monitor(history, steps, self.kind).savefig(buffer, format="png", dpi=100)
+                self.figure.value = buffer.getvalue()
+
+    def _do(self, action: Callable[[], None]) -> None:
+        self.message.value = ""
+        try:
+            action()
+        except RnlibError as error:
+            self.message.value = escape(str(error), quote=False)
+        self.refresh()
+
+    def _start(self) -> None:
+        self.monitoring.start(self.epochs.value)
+        self.follow.value = True
+
+    def _follow(self) -> None:
+        """Refresh in a thread while "follow" is on and the training goes on."""
+        threading.Thread(target=self._watch, name="monitor", daemon=True).start()
+
+    def _watch(self) -> None:
+        while self.follow.value:
+            going_on = self.monitoring.going_on
+            self.refresh()
+            if not going_on:
+                self.follow.value = False
+                return
+            time.sleep(REFRESH)
