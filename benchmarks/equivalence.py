@@ -19,7 +19,7 @@ from rnlib.clevr.split import open_split
 from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.model.preset import load_preset
 from rnlib.synthesis import synthesize
-from rnlib.training import make_recipe, train
+from rnlib.training import Options, make_recipe, train
 
 WAYS = {
     "float32": {"precision": "fp32"},
@@ -60,10 +60,9 @@ def main() -> None:
                 run = train(
                     preset,
                     make_recipe({**recipe, **fields, "seed": seed}),
-                    *splits,
+                    splits,
                     out,
-                    vocabulary=clevr_v1(),
-                    show=False,
+                    Options(vocabulary=clevr_v1(), verbose=False),
                 )
                 accuracies.append(100 * float(run.history()["val_accuracy"].iloc[-1]))
             mean, deviation = np.mean(accuracies), np.std(accuracies, ddof=1)

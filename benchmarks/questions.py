@@ -120,7 +120,8 @@ def train_lstm(train: int, val: int, epochs: int) -> None:
     from rnlib.model.checkpoint import load_weights
     from rnlib.model.preset import load_preset
     from rnlib.synthesis.generate import synthesize
-    from rnlib.training.loop import train as train_network
+    from rnlib.training import Options
+    from rnlib.training import train as train_network
     from rnlib.training.recipe import Recipe
 
     torch.set_num_threads(1)
@@ -132,7 +133,7 @@ def train_lstm(train: int, val: int, epochs: int) -> None:
         preset = load_preset("question-only")
         recipe = Recipe(epochs=epochs, lr=1e-3, lr_gamma=1.0, batch_size=256, weight_decay=1e-5)
         start = time.perf_counter()
-        run = train_network(preset, recipe, *splits, Path(folder) / "run", vocabulary=clevr_v1(), show=False)
+        run = train_network(preset, recipe, splits, Path(folder) / "run", Options(vocabulary=clevr_v1(), verbose=False))
         seconds = time.perf_counter() - start
         metrics = compute_metrics(predict(load_weights(run.weights("best")), splits[1], show=False))
     print(f"\nquestion-only LSTM, {train:,} scenes, {epochs} epochs in {seconds:.0f} s, on {val:,} others: % right")

@@ -6,6 +6,8 @@ history is that of one process with the same batches, up to the order of additio
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +47,7 @@ class Workers:
         return cls(dist.get_rank(), count)
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that writes and prints."""
         return self.rank == 0
 
@@ -80,6 +82,15 @@ class Workers:
         flags = torch.tensor([float(flag)], device=device)
         dist.all_reduce(flags)
         return bool(flags.item())
+
+    @contextmanager
+    def main_first(self) -> Iterator[None]:
+        """The main process does what is in the block before the others do."""
+        if not self.is_main:
+            self.wait()
+        yield
+        if self.is_main:
+            self.wait()
 
     def wait(self) -> None:
         """Until all processes are here."""

@@ -106,7 +106,7 @@ def color_weights(color_questions: Path, tmp_path_factory: pytest.TempPathFactor
     """Weights of a small network on state descriptions that answers `color_questions`, in ten seconds of training."""
     from rnlib.clevr import clevr_v1, open_split
     from rnlib.model import load_preset
-    from rnlib.training import Recipe, train
+    from rnlib.training import Options, Recipe, train
 
     sizes = {"g_layers": [64, 64], "f_layers": [64, 64], "lstm_hidden": 32, "dropout": 0}
     recipe = Recipe(
@@ -123,7 +123,7 @@ def color_weights(color_questions: Path, tmp_path_factory: pytest.TempPathFactor
         open_split(path, name, images=None, show=False) for path, name in ((learnt, "train"), (color_questions, "val"))
     ]
     out = tmp_path_factory.mktemp("color_weights")
-    trained = train(load_preset("small-sd", sizes), recipe, *sets, out, vocabulary=clevr_v1(), show=False)
+    trained = train(load_preset("small-sd", sizes), recipe, sets, out, Options(vocabulary=clevr_v1(), verbose=False))
     return trained.weights("best")
 
 

@@ -18,11 +18,11 @@ from rnlib.errors import ConfigError, DataError
 from rnlib.model import load_preset
 from rnlib.model.inputs import NetworkInputs
 from rnlib.synthesis import synthesize
-from rnlib.training import TrainingFolder, make_recipe, train
-from rnlib.training import loop as loop_module
-from rnlib.training.curriculum import GAIN, Stage, lay_out
+from rnlib.training import Options, TrainingFolder, make_recipe, train
+from rnlib.training.curriculum import GAIN, Stage, StageScenes, lay_out
 from rnlib.training.sampler import epoch_order
 from rnlib.training.state import Position
+from rnlib.training.trainer import Trainer
 from tests.test_training import RECIPE, SMALL, assert_same
 
 STAGES: list[dict[str, Any]] = [
@@ -44,11 +44,11 @@ def stages(entries: list[dict[str, Any]]) -> list[Stage]:
 def run(splits: tuple[Split, Split], out: Path, **recipe: Any) -> TrainingFolder:
     fields = {**RECIPE, "curriculum": STAGES, "replay": 0.25, "epochs": 1, **recipe}
     preset = load_preset("ir-fp", {**SMALL, "g_layers": [8, 8, 8]})
-    return train(preset, make_recipe(fields), *splits, out, vocabulary=clevr_v1(), show=False)
+    return train(preset, make_recipe(fields), splits, out, Options(vocabulary=clevr_v1(), verbose=False))
 
 
 def test_each_stage_has_the_questions_it_names(splits: tuple[Split, Split], tmp_path: Path) -> None:
-    joined, pools = lay_out(stages(STAGES), *splits, clevr_v1(), seed=3, images=32, folder=tmp_path, show=False)
+    joined, pools = lay_out(stages(STAGES), *splits, clevr_v1(), StageScenes(3, 32, tmp_path, False))
     assert len(pools) == 4
     objects = (joined.codes[:, :, 0] != 0).sum(1)[joined.image_of_question]
     first, second, third, last = (pool.questions for pool in pools)
@@ -163,7 +163,7 @@ def test_interrupted_within_a_stage_equals_uninterrupted(
 ) -> None:
     options = {"ema": 0.9, "lr_schedule": "cosine", "group_questions": True}
     whole = run(splits, tmp_path / "whole", **options)
-    step, calls = loop_module._Loop._step, 0
+    step, calls = Trainer.step, 0
 
     def interrupted(loop: Any, *batch: Any) -> torch.Tensor:
         nonlocal calls
@@ -172,7 +172,7 @@ def test_interrupted_within_a_stage_equals_uninterrupted(
             os.kill(os.getpid(), signal.SIGINT)
         return step(loop, *batch)
 
-    monkeypatch.setattr(loop_module._Loop, "_step", interrupted)
+    monkeypatch.setattr(Trainer, "step", interrupted)
     interruptions = 0
     while True:
         try:

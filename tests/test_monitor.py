@@ -15,7 +15,7 @@ import torch
 from rnlib.clevr import Split, clevr_v1, open_split
 from rnlib.errors import ConfigError, DataError
 from rnlib.model import load_preset, load_weights
-from rnlib.training import Recipe, TrainingFolder, make_recipe, plot_monitor, train
+from rnlib.training import Options, Recipe, TrainingFolder, make_recipe, plot_monitor, train
 from rnlib.training import control as control_module
 from rnlib.training.control import Requests, progress_of, request, requested
 from rnlib.training.state import Position, load_state
@@ -42,8 +42,8 @@ def splits(tiny_clevr: Path) -> tuple[Split, Split]:
 
 def trainer(splits: tuple[Split, Split], out: Path, **options: Any) -> Callable[..., TrainingFolder]:
     """`train` on a small network, waiting for the recipe."""
-    given: dict[str, Any] = {"train_split": splits[0], "val_split": splits[1], "out": out, "vocabulary": clevr_v1()}
-    return partial(train, load_preset("original-sd", SMALL), show=False, **given, **options)
+    given = Options(vocabulary=clevr_v1(), verbose=False, **options)
+    return partial(train, load_preset("original-sd", SMALL), splits=splits, out=out, options=given)
 
 
 def recipe(**changes: Any) -> Recipe:

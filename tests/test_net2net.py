@@ -1,7 +1,7 @@
 """A larger network that begins as a smaller one gives the same answers."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from rnlib.errors import WeightsError
 from rnlib.model import RelationNetwork, load_preset, load_weights, save_weights
 from rnlib.model.inputs import NetworkInputs
 from rnlib.model.net2net import init_from
-from rnlib.training import make_recipe, train
+from rnlib.training import Options, make_recipe, train
 
 SMALL = {"g_layers": [16, 12, 8], "f_layers": [10, 9], "lstm_hidden": 7, "word_embedding": 5}
 
@@ -107,15 +107,16 @@ def test_a_training_starts_as_the_weights_and_learns_with_the_new_units(
 ) -> None:
     preset = load_preset("medium-sd", {**SMALL, "dropout": 0})
     vocabulary = clevr_v1()
-    start = train(preset, make_recipe({"epochs": 1}), *splits, tmp_path / "small", vocabulary=vocabulary, show=False)
+    options = Options(vocabulary=vocabulary, verbose=False)
+    start = train(preset, make_recipe({"epochs": 1}), splits, tmp_path / "small", options)
     larger = load_preset("medium-sd", {**SMALL, "dropout": 0, "g_layers": [80, 75, 20, 14, 9], "question_layer": 2})
     recipe = make_recipe({"epochs": 1, "lr": 1e-9, "lr_gamma": 1, "weight_decay": 0})
-    options: dict[str, Any] = {"vocabulary": vocabulary, "init_from": start.weights("best"), "show": False}
-    grown = train(larger, recipe, *splits, tmp_path / "large", **options)
+    options = replace(options, init_from=start.weights("best"))
+    grown = train(larger, recipe, splits, tmp_path / "large", options)
     assert grown.history()["val_loss"][0] == pytest.approx(start.history()["val_loss"][0], rel=1e-4)
     assert grown.metrics()["accuracy"] == start.metrics()["accuracy"]
     recipe = make_recipe({"epochs": 1, "lr": 1e-3, "lr_gamma": 1})
-    trained = train(larger, recipe, *splits, tmp_path / "trained", **options)
+    trained = train(larger, recipe, splits, tmp_path / "trained", options)
     joined = [load_weights(run.weights("last")).network.relations.layers[2].weight for run in (grown, trained)]
     reads_new_units = [weight[:16, 72:75].abs().max().item() for weight in joined]  # 72 units carry a pair
     assert reads_new_units[0] < 1e-6 < 1e-4 < reads_new_units[1]

@@ -1,7 +1,7 @@
 """The precision of products: how it is chosen, that a training keeps it, and what it does to convolutions."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from rnlib.files import read_json
 from rnlib.model import load_preset, precision
 from rnlib.model.network import RelationNetwork
 from rnlib.model.objects import PixelObjects
-from rnlib.training import Saving, make_recipe, train
+from rnlib.training import Options, Saving, make_recipe, train
 
 SMALL = {"g_layers": [8, 8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8, "image_size": 32}
 
@@ -80,25 +80,25 @@ def test_a_training_measures_once_and_keeps_what_it_chose(
     splits: tuple[Split, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     preset, recipe = load_preset("small-fp", SMALL), {"precision": "auto", "batch_size": 64}
-    common: dict[str, Any] = {"vocabulary": clevr_v1(), "show": False}
+    common = Options(vocabulary=clevr_v1(), verbose=False)
     measured = []
 
     def choose(name: str, device: object = "cpu") -> str:
         measured.append(name)
         return "bf16" if name == "auto" else name
 
-    monkeypatch.setattr("rnlib.training.loop.choose_precision", choose)
-    train(preset, make_recipe({**recipe, "epochs": 1}), *splits, tmp_path, **common, saving=Saving(keep="every:1"))
+    monkeypatch.setattr("rnlib.training.relation_training.choose_precision", choose)
+    train(preset, make_recipe({**recipe, "epochs": 1}), splits, tmp_path, replace(common, saving=Saving("every:1")))
     assert read_json(tmp_path / "run.json")["recipe"]["precision"] == "bf16"
-    train(preset, make_recipe({**recipe, "epochs": 2}), *splits, tmp_path, **common)
+    train(preset, make_recipe({**recipe, "epochs": 2}), splits, tmp_path, common)
     other = tmp_path / "branch"
     kept = tmp_path / "weights" / "epoch_0001.safetensors"
-    train(preset, make_recipe({**recipe, "epochs": 2}), *splits, other, resume_from=kept, **common)
+    train(preset, make_recipe({**recipe, "epochs": 2}), splits, other, replace(common, resume_from=kept))
     assert read_json(other / "run.json")["recipe"]["precision"] == "bf16"
     assert measured == ["auto"]
     # On another machine another precision may be asked for; the training goes on in it.
     asked = make_recipe({**recipe, "epochs": 3, "precision": "fp32"})
-    train(preset, asked, *splits, tmp_path, **common)
+    train(preset, asked, splits, tmp_path, common)
     assert read_json(tmp_path / "run.json")["recipe"]["precision"] == "fp32"
 
 

@@ -12,7 +12,7 @@ from rnlib.errors import ConfigError
 from rnlib.model import RelationNetwork, load_preset, load_weights
 from rnlib.model import pair_sum as pair_sum_module
 from rnlib.model.reference import naive_forward
-from rnlib.training import Recipe, train
+from rnlib.training import Options, Recipe, train
 
 SMALL = {"g_layers": [7, 6, 9, 5, 4], "f_layers": [9, 7], "lstm_hidden": 6, "word_embedding": 5, "image_size": 32}
 
@@ -123,7 +123,7 @@ def test_it_trains_and_comes_back_from_disk(tiny_clevr: Path, tmp_path: Path) ->
     preset = load_preset("avf-fp", SMALL | {"aggregation_layer": 2, "question_layer": 3})
     splits = [open_split(tiny_clevr, name, images=32, show=False) for name in ("train", "val")]
     recipe = Recipe(epochs=2, batch_size=60, lr=1e-2, lr_gamma=1.0, group_questions=True)
-    folder = train(preset, recipe, *splits, tmp_path, vocabulary=clevr_v1(), show=False)
+    folder = train(preset, recipe, splits, tmp_path, Options(vocabulary=clevr_v1(), verbose=False))
     losses = folder.history()["train_loss"]
     assert losses.iloc[1] < losses.iloc[0]
     weights = load_weights(folder.weights("last"))

@@ -28,6 +28,7 @@ from rnlib.retrieval import (
 )
 from rnlib.retrieval.attribute_training import easiest_pictures
 from rnlib.retrieval.attributes import VALUES, attribute_values, average_precision
+from rnlib.training import Options
 
 SMALL = {"image_size": 32, "conv_channels": [4, 4, 4], "g_layers": [8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8}
 AVF = {**SMALL, "g_layers": [8, 8, 8, 12, 8, 8, 8]}
@@ -204,6 +205,7 @@ def test_a_damaged_file_is_one_clear_error(split: Split, tmp_path: Path) -> None
 # The classifier of attributes
 
 QUICK = AttributeRecipe(epochs=3, batch_size=8, lr=1e-3, share=1.0)
+QUIET = Options(verbose=False)
 
 
 @pytest.fixture(scope="module")
@@ -238,26 +240,26 @@ def test_average_precision_is_scikit_learns() -> None:
 
 def test_an_interrupted_training_goes_on_bit_for_bit(splits: tuple[Split, Split], tmp_path: Path) -> None:
     preset = load_preset("ir-fp", SMALL)
-    whole = train_attributes(preset, QUICK, *splits, tmp_path / "whole", show=False)
+    whole = train_attributes(preset, QUICK, splits, tmp_path / "whole", QUIET)
     short = AttributeRecipe(epochs=1, batch_size=8, lr=1e-3, share=1.0)
-    train_attributes(preset, short, *splits, tmp_path / "parts", show=False)
-    parts = train_attributes(preset, QUICK, *splits, tmp_path / "parts", show=False)
+    train_attributes(preset, short, splits, tmp_path / "parts", QUIET)
+    parts = train_attributes(preset, QUICK, splits, tmp_path / "parts", QUIET)
     one, other = (load_file(folder.weights("last")) for folder in (whole, parts))
     assert all(np.array_equal(one[name], other[name]) for name in one)
     columns = ["epoch", "train_loss", "val_average_precision"]
     assert whole.history()[columns].equals(parts.history()[columns])
     assert whole.history()["train_loss"].iloc[-1] < whole.history()["train_loss"].iloc[0]
     with pytest.raises(ConfigError, match="holds 3 epochs, and 1 were asked for"):
-        train_attributes(preset, short, *splits, tmp_path / "whole", show=False)
+        train_attributes(preset, short, splits, tmp_path / "whole", QUIET)
     other_recipe = AttributeRecipe(epochs=5, batch_size=4, lr=1e-3, share=1.0)
     with pytest.raises(ConfigError, match="holds a training with recipe batch_size = 8, and 4 was asked for"):
-        train_attributes(preset, other_recipe, *splits, tmp_path / "whole", show=False)
+        train_attributes(preset, other_recipe, splits, tmp_path / "whole", QUIET)
 
 
 def test_the_classifier_gives_features_and_convolutions(splits: tuple[Split, Split], tmp_path: Path) -> None:
     preset, val = load_preset("ir-fp", SMALL), splits[1]
     one_epoch = AttributeRecipe(epochs=1, batch_size=8, share=1.0)
-    path = train_attributes(preset, one_epoch, *splits, tmp_path, show=False).weights("best")
+    path = train_attributes(preset, one_epoch, splits, tmp_path, QUIET).weights("best")
     weights = load_attribute_weights(path)
     assert weights.info["metrics"]["average precision"]["mean"] > 0
     made = conv_features(weights, val, np.arange(4))
@@ -281,10 +283,10 @@ def test_the_classifier_wants_pictures_and_scenes(
 ) -> None:
     train, val = splits
     with pytest.raises(ConfigError, match="a preset that reads pixels, found 'ir-sd'"):
-        train_attributes(load_preset("ir-sd", SMALL), QUICK, train, val, tmp_path / "a", show=False)
+        train_attributes(load_preset("ir-sd", SMALL), QUICK, (train, val), tmp_path / "a", QUIET)
     with pytest.raises(DataError, match="pictures of 64 pixels, the split has pictures of 32 pixels"):
-        train_attributes(load_preset("ir-fp", {**SMALL, "image_size": 64}), QUICK, train, val, tmp_path / "b")
+        train_attributes(load_preset("ir-fp", {**SMALL, "image_size": 64}), QUICK, (train, val), tmp_path / "b", QUIET)
     test = open_split(tiny_clevr, "test", images=32, show=False)
     with pytest.raises(DataError, match="expected scenes"):
-        train_attributes(load_preset("ir-fp", SMALL), QUICK, train, test, tmp_path / "c", show=False)
+        train_attributes(load_preset("ir-fp", SMALL), QUICK, (train, test), tmp_path / "c", QUIET)
     assert not list(tmp_path.iterdir())

@@ -21,7 +21,7 @@ from rnlib.model.preset import load_preset
 from rnlib.runs import RunFolder, require, run_profile, train_in, training_of, weights_files
 from rnlib.runs.papermill_runner import execute
 from rnlib.runs.stored_outputs import store_outputs, strip_volatile
-from rnlib.training.loop import Saving
+from rnlib.training import Options, Saving
 from rnlib.training.recipe import Recipe
 
 RUN_LINE = 'run: str = "smoke"  # name of the run\n'
@@ -437,10 +437,8 @@ def test_a_time_limit_ends_a_notebooks_training_with_an_error_and_it_goes_on(
     folder = RunFolder("demo", "02_train_state_descriptions")
 
     def train(time_limit: float) -> Path:
-        saving = Saving(time_limit=time_limit)
-        return train_in(
-            folder, "state", preset, recipe, train_split, val_split, clevr_v1(), saving=saving, show=False
-        ).root
+        options = Options(vocabulary=clevr_v1(), saving=Saving(time_limit=time_limit), verbose=False)
+        return train_in(folder, "state", preset, recipe, (train_split, val_split), options).root
 
     with pytest.raises(TimeUp, match="expected all 1 epochs of 'state', found 0"):
         train(1e-9)

@@ -16,7 +16,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.optim.swa_utils import AveragedModel
 from torchvision.transforms import v2
 
 from rnlib.clevr import Split, clevr_v1, open_split
@@ -25,6 +24,7 @@ from rnlib.errors import ConfigError, DataError, WeightsError
 from rnlib.model import load_preset, load_weights
 from rnlib.model.inputs import NetworkInputs
 from rnlib.training import (
+    Options,
     Saving,
     TrainingFolder,
     make_recipe,
@@ -34,9 +34,9 @@ from rnlib.training import (
     recipe_of,
     train,
 )
-from rnlib.training import loop as loop_module
 from rnlib.training.augment import MAX_ANGLE, augment, draw_augmentations, padding
 from rnlib.training.sampler import chosen_questions, epoch_order
+from rnlib.training.trainer import Trainer, moving_average
 
 SMALL = {"g_layers": [8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8, "word_embedding": 4, "image_size": 32}
 RECIPE = {"epochs": 3, "batch_size": 40, "lr": 1e-3, "lr_gamma": 1, "log_every": 2, "seed": 3}
@@ -51,7 +51,11 @@ def run(splits: tuple[Split, Split], out: Path, preset: str = "original-sd", **o
     fields = {**RECIPE, **options.pop("recipe", {})}
     overrides = {**SMALL, **options.pop("overrides", {})}
     return train(
-        load_preset(preset, overrides), make_recipe(fields), *splits, out, vocabulary=clevr_v1(), show=False, **options
+        load_preset(preset, overrides),
+        make_recipe(fields),
+        splits,
+        out,
+        Options(vocabulary=clevr_v1(), verbose=False, **options),
     )
 
 
@@ -189,7 +193,7 @@ def test_every_option_of_a_recipe_survives_an_interruption(
 ) -> None:
     whole = run(splits, tmp_path / "whole", recipe=options)
     calls = 0
-    step = loop_module._Loop._step
+    step = Trainer.step
 
     def interrupted_step(loop: Any, *batch: Any) -> torch.Tensor:
         nonlocal calls
@@ -198,7 +202,7 @@ def test_every_option_of_a_recipe_survives_an_interruption(
             os.kill(os.getpid(), signal.SIGINT)
         return step(loop, *batch)
 
-    monkeypatch.setattr(loop_module._Loop, "_step", interrupted_step)
+    monkeypatch.setattr(Trainer, "step", interrupted_step)
     with pytest.raises(KeyboardInterrupt):
         run(splits, tmp_path / "cut", recipe=options)
     assert_same(whole, run(splits, tmp_path / "cut", recipe=options))
@@ -207,7 +211,7 @@ def test_every_option_of_a_recipe_survives_an_interruption(
 def test_a_moving_average_follows_quickly_at_first_and_slowly_later() -> None:
     layer = torch.nn.Linear(1, 1)
     torch.nn.init.zeros_(layer.weight)
-    average = AveragedModel(layer, multi_avg_fn=loop_module._moving_average(0.99))
+    average = moving_average(layer, 0.99)
     average.update_parameters(layer)
     torch.nn.init.ones_(layer.weight)
     followed = []
@@ -369,12 +373,12 @@ COMMAND = """
 import sys, torch
 from rnlib.clevr import clevr_v1, open_split
 from rnlib.model import load_preset
-from rnlib.training import Saving, make_recipe, train
+from rnlib.training import Options, Saving, make_recipe, train
 torch.set_num_threads(2)
 clevr, out, preset, overrides, recipe = sys.argv[1], sys.argv[2], sys.argv[3], eval(sys.argv[4]), eval(sys.argv[5])
 splits = [open_split(clevr, name, images=32, show=False) for name in ("train", "val")]
-train(load_preset(preset, overrides), make_recipe(recipe), *splits, out, vocabulary=clevr_v1(),
-      saving=Saving(checkpoint_minutes=0))
+train(load_preset(preset, overrides), make_recipe(recipe), splits, out,
+      Options(vocabulary=clevr_v1(), saving=Saving(checkpoint_minutes=0)))
 """
 
 
@@ -411,7 +415,7 @@ def test_an_interrupt_ends_the_step_and_leaves_a_state_to_continue(
 ) -> None:
     whole = run(splits, tmp_path / "whole")
     row_after: list[float] = []
-    step = loop_module._Loop._step
+    step = Trainer.step
 
     def interrupted_step(loop: Any, *batch: Any) -> torch.Tensor:
         os.kill(os.getpid(), signal.SIGINT)
@@ -420,11 +424,11 @@ def test_an_interrupt_ends_the_step_and_leaves_a_state_to_continue(
     def interrupt(row: dict[str, int | float]) -> None:
         row_after.append(row["epoch"])
 
-    monkeypatch.setattr(loop_module._Loop, "_step", interrupted_step)
+    monkeypatch.setattr(Trainer, "step", interrupted_step)
     with pytest.raises(KeyboardInterrupt, match="the state is saved, run again to continue"):
         run(splits, tmp_path / "cut", on_epoch=interrupt)
     assert row_after == []  # it came in the first epoch
-    monkeypatch.setattr(loop_module._Loop, "_step", step)
+    monkeypatch.setattr(Trainer, "step", step)
     assert_same(whole, run(splits, tmp_path / "cut"))
 
 

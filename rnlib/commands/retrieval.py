@@ -23,6 +23,7 @@ from rnlib.retrieval.features import all_features, conv_features, random_feature
 from rnlib.retrieval.ground_truth import COSTS, VARIANTS, ground_truth
 from rnlib.retrieval.neighbours import distances_from, require_neighbours
 from rnlib.retrieval.rankings import RECALL_AT, better_vectors, rank_features, readable, recall_curve, summarise
+from rnlib.training.fit import Options
 
 CURVE = 30  # points of a recall curve
 
@@ -89,7 +90,7 @@ def add_commands(commands: Any) -> None:
 def _features(options: argparse.Namespace) -> None:
     weights = _weights(options.weights)
     preset = weights.preset
-    size = preset.image_size if preset.objects == "pixels" else None
+    size = preset.picture_size
     split = open_split(options.clevr, options.split, images=size, cache=options.cache)
     if options.images is not None and not 1 <= options.images <= split.n_images:
         raise ConfigError(
@@ -196,6 +197,7 @@ def _train_attributes(options: argparse.Namespace) -> None:
     train_split, val_split = (
         open_split(options.clevr, name, images=preset.image_size, cache=options.cache) for name in ("train", "val")
     )
-    folder = train_attributes(preset, recipe, train_split, val_split, options.out, device=choose_device(options.device))
+    how = Options(device=choose_device(options.device))
+    folder = train_attributes(preset, recipe, (train_split, val_split), options.out, how)
     best = folder.history()["val_average_precision"].max()
     print(f"best mean average precision {best:.3f}; weights in {folder.weights('best')}")

@@ -23,8 +23,10 @@ from rnlib.runs.parameters import check_parameters, declared_parameters
 from rnlib.runs.paths import notebook_path
 from rnlib.synthesis import synthesize
 from rnlib.training.curriculum import Stage
-from rnlib.training.loop import Saving, train
+from rnlib.training.fit import Options
 from rnlib.training.recipe import FIELDS, RECIPE_FIELDS, recipe_of
+from rnlib.training.relation_training import train
+from rnlib.training.saving import Saving
 from rnlib.workers import Workers
 
 TRAINING_NOTEBOOKS = ("02_train_state_descriptions", "03_train_from_pixels")
@@ -92,6 +94,7 @@ def add_commands(commands: Any) -> None:
     saving.add_argument(
         "--time-limit", type=float, metavar="M", help="save and stop after this many minutes (default 0: never)"
     )
+    parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard events to RUN/tensorboard too")
     parser.set_defaults(run=_train)
 
 
@@ -127,30 +130,25 @@ def _train(options: argparse.Namespace) -> None:
     saving = Saving(settings["keep"], options.checkpoint_minutes, settings["time_limit"])
     preset, recipe = preset_of(settings), recipe_of(settings)
     device = choose_device(options.device)
-    size = preset.image_size if preset.objects == "pixels" else None
+    size = preset.picture_size
     workers = Workers.join(device)
-    if not workers.leads:
-        workers.wait()  # until the first process has made and prepared the splits
-    directory = _data(options, size)
-    train_split, val_split = (
-        open_split(directory, name, images=size, cache=options.cache, show=workers.leads) for name in ("train", "val")
-    )
-    if workers.leads:
-        workers.wait()
-    folder = train(
-        preset,
-        recipe,
-        train_split,
-        val_split,
-        options.out,
+    with workers.main_first():  # it makes and prepares the splits
+        directory = _data(options, size)
+        train_split, val_split = (
+            open_split(directory, name, images=size, cache=options.cache, show=workers.is_main)
+            for name in ("train", "val")
+        )
+    how = Options(
         vocabulary=choose_vocabulary(settings["vocabulary"], train_split.vocabulary),
         device=device,
         saving=saving,
         init_conv=settings["init_conv"] or None,
         init_from=settings["init_from"] or None,
         resume_from=options.resume_from,
+        tensorboard=options.tensorboard,
     )
-    if not workers.leads:
+    folder = train(preset, recipe, (train_split, val_split), options.out, how)
+    if not workers.is_main:
         return
     if not folder.history_file.is_file():  # the time limit came before the end of the first epoch
         return

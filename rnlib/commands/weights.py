@@ -74,7 +74,7 @@ def _open(options: argparse.Namespace) -> tuple[Weights, Split]:
     require_batch_size(options.batch_size)
     weights = load_weights(options.weights)
     weights.network.set_precision(choose_precision(options.precision, choose_device(options.device)))
-    size = weights.preset.image_size if weights.preset.objects == "pixels" else None
+    size = weights.preset.picture_size
     return weights, open_split(options.clevr, options.split, images=size, cache=options.cache)
 
 

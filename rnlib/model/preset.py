@@ -104,6 +104,11 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return 7 if self.state_attributes == "codes" else 18
 
     @property
+    def picture_size(self) -> int | None:
+        """Side of the pictures that the network reads, in pixels; None where it reads none."""
+        return self.image_size if self.objects == "pixels" else None
+
+    @property
     def cells(self) -> int:
         """Objects of a picture: cells of the convolutional map."""
         side = self.image_size

@@ -1,17 +1,18 @@
-"""Training the classifier of attributes: a small loop, saved after every epoch, bit for bit resumable on a CPU."""
+"""Training the classifier of attributes, by the same trainer as the relation networks."""
 
-import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 import numpy as np
 import torch
 from jaxtyping import Integer
 from msgspec import Meta
+from torch import Tensor, nn
 
 from rnlib.clevr.split import Split
-from rnlib.errors import ConfigError, DataError
+from rnlib.errors import DataError
 from rnlib.fields import fields_of
 from rnlib.model.inputs import pictures_of, require_pictures
 from rnlib.model.preset import Preset
@@ -24,9 +25,12 @@ from rnlib.retrieval.attributes import (
     save_attribute_weights,
 )
 from rnlib.training.augment import augment, draw_augmentations
-from rnlib.training.run_folder import TrainingFolder, check_same, config_digest
-from rnlib.training.state import Position, load_state, restore_state, save_state
+from rnlib.training.fit import Options, fit
+from rnlib.training.run_folder import TrainingFolder, config_digest
+from rnlib.training.state import Position, Row
+from rnlib.training.trainer import Batches, Trainer
 
+LOG_EVERY = 100  # steps between two rows of steps.csv
 Count = Annotated[int, Meta(ge=1)]
 
 
@@ -51,66 +55,102 @@ class AttributeRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 ATTRIBUTE_FIELDS = fields_of(AttributeRecipe)
 
 
+class AttributeTask:
+    """Which attribute values occur in a picture, as a task of the trainer; judged by mean average precision."""
+
+    def __init__(
+        self,
+        preset: Preset,
+        recipe: AttributeRecipe,
+        splits: Sequence[Split],
+        config: dict[str, Any],
+        device: torch.device,
+    ) -> None:
+        """Raises DataError for splits without scenes or without pictures of the preset's size."""
+        self.recipe, self.splits, self.config, self.device = recipe, splits, config, device
+        self.rows = [easiest_pictures(split, preset, recipe.share) for split in splits]
+        truth = attribute_values(splits[1].codes[self.rows[1]])
+        average_precision(truth, truth)  # pictures that cannot be judged must show before an epoch, not after it
+        torch.manual_seed(recipe.seed)
+        self.network = AttributeClassifier(preset).to(device)
+        self.values = torch.from_numpy(attribute_values(splits[0].codes[self.rows[0]])).to(device)
+        self.epochs = recipe.epochs
+
+    def epochs_done(self, position: Position) -> int:
+        """Finished epochs."""
+        return position.epoch - 1
+
+    def batches(self, position: Position) -> Batches:
+        """The training pictures in an order of the epoch's own, and their augmentation."""
+        recipe, pictures = self.recipe, len(self.rows[0])
+        size = self.network.preset.image_size
+        self.draws = torch.from_numpy(draw_augmentations(recipe.seed, position.epoch, pictures, size))
+        return Batches(np.random.default_rng([recipe.seed, position.epoch]).permutation(pictures), recipe.batch_size)
+
+    def lr_at(self, position: Position, done: float) -> float:
+        """A constant."""
+        return self.recipe.lr
+
+    def loss(self, batch: np.ndarray, position: Position) -> Tensor:
+        """Multi-label soft margin loss of a batch of pictures."""
+        images = pictures_of(self.splits[0], self.rows[0][batch], self.device)
+        images = augment(images, self.draws[batch].to(self.device))
+        return nn.functional.multilabel_soft_margin_loss(self.network(images), self.values[batch])
+
+    def validate(self, network: nn.Module, position: Position, train_loss: float) -> tuple[Row, dict[str, Any]]:
+        """Average precision on the validation pictures."""
+        weights = AttributeWeights(cast(AttributeClassifier, network), self.network.preset)
+        found = evaluate_attributes(weights, self.splits[1], self.rows[1], self.device)
+        row: Row = {"epoch": position.epoch, "train_loss": train_loss, "val_average_precision": found["mean"]}
+        return {**row, "seconds": position.seconds}, {"average precision": found}
+
+    def score(self, row: Row) -> float:
+        """Mean average precision."""
+        return row["val_average_precision"]
+
+    def save_weights(self, path: Path, network: nn.Module, metrics: dict[str, Any], epoch: int) -> None:
+        """Write the weights with what they come from."""
+        origin = provenance({"training": self.recipe.seed}, **self.config, epoch=epoch)
+        save_attribute_weights(path, cast(AttributeClassifier, network), metrics, origin)
+
+    def next_epoch(self, position: Position, row: Row) -> None:
+        """Go to the next epoch."""
+        position.next_epoch()
+
+
 def train_attributes(
     preset: Preset,
     recipe: AttributeRecipe,
-    train_split: Split,
-    val_split: Split,
+    splits: Sequence[Split],
     out: Path | str,
-    *,
-    device: torch.device | str = "cpu",
-    show: bool = True,
+    options: Options | None = None,
 ) -> TrainingFolder:
-    """Train the classifier, or go on with the training that stands in `out`; `best` is by mean average precision.
+    """Train the classifier, or continue the training in the folder `out`; `best` is by mean average precision.
 
-    Raises ConfigError where `out` holds another training or more epochs, or a preset reads no pictures; DataError for
-    splits without scenes or without pictures of the preset's size.
+    splits: for training and for validation. options: as of `rnlib.training.train`, without those for a start from
+    other weights. It can be interrupted, paused and stopped like any training. Raises ConfigError where `out` holds
+    another training or more epochs, or a preset reads no pictures; DataError for splits without scenes or without
+    pictures of the preset's size.
     """
-    rows = [easiest_pictures(split, preset, recipe.share) for split in (train_split, val_split)]
-    truth = attribute_values(val_split.codes[rows[1]])
-    average_precision(truth, truth)  # pictures that cannot be judged must show before an epoch, not after it
-    torch.manual_seed(recipe.seed)
-    network = AttributeClassifier(preset).to(device)
-    optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
-    config = _config(preset, recipe, train_split, val_split)
-    folder = TrainingFolder(out)
-    position = _start(folder, config, network, optimizer, show)
-    values = torch.from_numpy(attribute_values(train_split.codes[rows[0]])).to(device)
-    loss_of = torch.nn.MultiLabelSoftMarginLoss()
-    while position.epoch <= recipe.epochs:
-        epoch, begin = position.epoch, time.monotonic()
-        draws = torch.from_numpy(draw_augmentations(recipe.seed, epoch, len(rows[0]), preset.image_size))
-        order = np.random.default_rng([recipe.seed, epoch]).permutation(len(rows[0]))
-        network.train()
-        loss_sum = 0.0
-        for start in range(0, len(order), recipe.batch_size):
-            batch = order[start : start + recipe.batch_size]
-            images = augment(pictures_of(train_split, rows[0][batch], device), draws[batch].to(device))
-            loss = loss_of(network(images), values[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            loss_sum += float(loss.detach()) * len(batch)
-        if not np.isfinite(loss_sum):
-            raise ConfigError(f"the loss of epoch {epoch} is {loss_sum}: use a lower lr, in another folder.")
-        found = evaluate_attributes(AttributeWeights(network, preset), val_split, rows[1], device)
-        row = {"epoch": epoch, "train_loss": loss_sum / len(order), "val_average_precision": found["mean"]}
-        position.history.append({**row, "seconds": time.monotonic() - begin})
-        best = found["mean"] > position.best_accuracy
-        position.best_accuracy = max(position.best_accuracy, found["mean"])
-        origin = provenance({"training": recipe.seed}, **config, epoch=epoch)
-        for name in ["last", *(["best"] if best else [])]:
-            save_attribute_weights(folder.weights(name), network, {"average precision": found}, origin)
-        folder.write_tables(position.history, [])
-        position.next_epoch()
-        save_state(folder.state(), position, network, optimizer, None, config)
-        if show and (epoch % max(1, recipe.epochs // 10) == 0 or epoch == recipe.epochs):
-            print(
-                f"epoch {epoch}/{recipe.epochs}  train loss {row['train_loss']:.4f}  "
-                f"average precision {found['mean']:.3f}",
-                flush=True,
-            )
+    options = options or Options()
+    device, folder = torch.device(options.device), TrainingFolder(out)
+    config = _config(preset, recipe, *splits)
+    task = AttributeTask(preset, recipe, splits, config, device)
+    optimizer = torch.optim.Adam(task.network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+    trainer = Trainer(task, optimizer, folder, config, keeps=options.saving.keeps, device=device)
+    resumed = trainer.resume()
+    if resumed and options.verbose and trainer.position.epoch <= recipe.epochs:
+        print(f"continuing at epoch {trainer.position.epoch}, step {trainer.position.step}, from {resumed}", flush=True)
+    fit(trainer, options, LOG_EVERY, lambda row: _epoch_line(row, recipe.epochs))
     return folder
+
+
+def _epoch_line(row: Row, epochs: int) -> str:
+    """A row of the history for a person; nothing for most epochs of a long training."""
+    epoch, precision = row["epoch"], row["val_average_precision"]
+    if epoch % max(1, epochs // 10) and epoch != epochs:
+        return ""
+    return f"epoch {epoch}/{epochs}  train loss {row['train_loss']:.4f}  average precision {precision:.3f}"
 
 
 def attributes_name(preset: Preset, recipe: AttributeRecipe, train_split: Split, val_split: Split) -> str:
@@ -153,27 +193,3 @@ def _config(preset: Preset, recipe: AttributeRecipe, train: Split, val: Split) -
     }
     config = {"preset": preset, "recipe": recipe, "data": data}
     return msgspec.json.decode(msgspec.json.encode(config))  # as it comes back from a file
-
-
-def _start(
-    folder: TrainingFolder,
-    config: dict[str, Any],
-    network: AttributeClassifier,
-    optimizer: torch.optim.Optimizer,
-    show: bool,
-) -> Position:
-    """Take the folder, or go on with the training in it."""
-    if not folder.state().is_file():
-        folder.claim(config)
-        return Position()
-    state, epochs = load_state(folder.state()), config["recipe"]["epochs"]
-    check_same(state["config"], config, folder.root)
-    position = restore_state(state, network, optimizer, None)
-    if position.epoch - 1 > epochs:
-        raise ConfigError(
-            f"{folder.root} holds {position.epoch - 1} epochs, and {epochs} were asked for. Ask for more."
-        )
-    folder.claim(config)
-    if show and position.epoch <= epochs:
-        print(f"continuing at epoch {position.epoch}, from {folder.state()}", flush=True)
-    return position

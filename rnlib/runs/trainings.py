@@ -6,17 +6,16 @@ gets another folder, so that nothing is lost. `trainings.json` names the latest 
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rnlib.clevr.split import Split
-from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import DataError, TimeUp
 from rnlib.files import read_json
 from rnlib.model.preset import Preset
 from rnlib.runs.folder import RunFolder
 from rnlib.runs.paths import outputs_root
-from rnlib.training.loop import train
+from rnlib.training.fit import Options
 from rnlib.training.recipe import Recipe
+from rnlib.training.relation_training import train
 from rnlib.training.run_folder import TrainingFolder, config_digest, training_config
 
 INDEX = "trainings.json"
@@ -27,22 +26,18 @@ def train_in(
     name: str,
     preset: Preset,
     recipe: Recipe,
-    train_split: Split,
-    val_split: Split,
-    vocabulary: Vocabulary,
-    *,
-    init_conv: Path | str | None = None,
-    init_from: Path | str | None = None,
-    **options: Any,
+    splits: Sequence[Split],
+    options: Options,
 ) -> TrainingFolder:
-    """`rnlib.training.train` in outputs/<run>/<notebook>/<name>-<digest>/; other options as there.
+    """`rnlib.training.train` in outputs/<run>/<notebook>/<name>-<digest>/.
 
     Raises TimeUp where the time limit came before the end of the last epoch: run again, the notebook goes on there.
     """
-    start: dict[str, Any] = {"init_conv": init_conv, "init_from": init_from}
-    digest = config_digest(training_config(preset, recipe, vocabulary, train_split, val_split, **start))
-    out = folder.path(f"{name}-{digest}")
-    trained = train(preset, recipe, train_split, val_split, out, vocabulary=vocabulary, **start, **options)
+    train_split, val_split = splits
+    vocabulary = options.vocabulary or train_split.vocabulary
+    start = options.init_conv, options.init_from
+    digest = config_digest(training_config(preset, recipe, vocabulary, (train_split, val_split), start))
+    trained = train(preset, recipe, splits, folder.path(f"{name}-{digest}"), options)
     done = trained.epochs_done(recipe)
     if done < recipe.epochs:
         raise TimeUp(
@@ -50,7 +45,7 @@ def train_in(
             "time_limit). The state is saved: run the notebook again with the same parameters to go on."
         )
     index = folder.path(INDEX)
-    folder.save_json(INDEX, {**(read_json(index) if index.is_file() else {}), name: out.name})
+    folder.save_json(INDEX, {**(read_json(index) if index.is_file() else {}), name: trained.root.name})
     return trained
 
 

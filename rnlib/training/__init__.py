@@ -9,12 +9,15 @@ from rnlib.training.curves import (
     plot_steps,
     reference_curves,
 )
-from rnlib.training.loop import Saving, train
+from rnlib.training.fit import Options
 from rnlib.training.recipe import FIELDS, Recipe, make_recipe, recipe_of
+from rnlib.training.relation_training import train
 from rnlib.training.run_folder import TrainingFolder
+from rnlib.training.saving import Saving
 
 __all__ = [
     "FIELDS",
+    "Options",
     "Recipe",
     "Saving",
     "TrainingFolder",

@@ -67,15 +67,15 @@ def progress_of(folder: TrainingFolder) -> Progress | None:
 class Requests(threading.Event):
     """What the running training is asked: set by signals, or by the control file. It also writes the reports.
 
-    Of several processes only the one that leads looks and writes; the others wait for it at their next exchange, which
+    Of several processes only the main one looks and writes; the others wait for it at their next exchange, which
     torch allows for 30 minutes (gloo): pause such a training no longer. A request from before the training is void.
     """
 
-    def __init__(self, folder: TrainingFolder, leads: bool = True) -> None:
+    def __init__(self, folder: TrainingFolder, is_main: bool = True) -> None:
         super().__init__()
-        self._folder, self._leads, self._last = folder, leads, Progress("training", 0, 0, 0, 0.0)
+        self._folder, self._is_main, self._last = folder, is_main, Progress("training", 0, 0, 0, 0.0)
         self._asked, self._looked = "", 0.0
-        if leads:
+        if is_main:
             request(folder, "")
 
     def is_set(self) -> bool:
@@ -101,20 +101,20 @@ class Requests(threading.Event):
         return time.monotonic() - begin
 
     def _request(self) -> str:
-        if self._leads and time.monotonic() - self._looked >= LOOK:
+        if self._is_main and time.monotonic() - self._looked >= LOOK:
             self._asked, self._looked = requested(self._folder), time.monotonic()
         return self._asked
 
     def report(self, position: Position, of_steps: int) -> None:
         """Write where the training is, unless it was written just now."""
-        if self._leads and time.time() - self._last.written >= EVERY:
+        if self._is_main and time.time() - self._last.written >= EVERY:
             rows = [row for row in position.steps if row["epoch"] == position.epoch]
             self._last = Progress("training", position.epoch, position.step, of_steps, 0.0, rows)
             self._write("training")
 
     def close(self) -> None:
         """The training has ended, one way or another."""
-        if self._leads:
+        if self._is_main:
             self._write("ended")
             request(self._folder, "")
 

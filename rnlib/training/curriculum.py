@@ -7,7 +7,7 @@ the last stage come all questions of the training split.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -79,22 +79,44 @@ class Pool:
     held_out: Split
 
 
+@dataclass(frozen=True)
+class StageScenes:
+    """How the stages' own scenes are made.
+
+    images: side of the pictures in pixels, None for state descriptions. folder: where the sets are written; what is
+    there already is used.
+    """
+
+    seed: int
+    images: int | None
+    folder: Path
+    verbose: bool = True
+
+    def make(self, number: int, stage: Stage) -> Iterator[Split]:
+        """The training and the held-out split of stage `number`."""
+        scenes = (VERSION, stage.scenes, stage.fewest, stage.objects, stage.families, self.seed, self.images)
+        digest = hashlib.blake2b(repr(scenes).encode(), digest_size=4).hexdigest()
+        made = synthesize(
+            self.folder / f"stage-{number}-{digest}",
+            train=stage.scenes,
+            val=-(-stage.scenes // HELD_OUT),
+            seed=FIRST_SEED + 1000 * self.seed + number,
+            families=stage.families or None,
+            objects=(stage.fewest, stage.objects),
+            images=self.images,
+            progress=self.verbose,
+        )
+        for name in ("train", "val"):
+            yield open_split(made, name, images=self.images, show=self.verbose)
+
+
 def lay_out(
-    stages: Sequence[Stage],
-    train: Split,
-    held_out: Split,
-    vocabulary: Vocabulary,
-    *,
-    seed: int,
-    images: int | None,
-    folder: Path,
-    show: bool = True,
+    stages: Sequence[Stage], train: Split, held_out: Split, vocabulary: Vocabulary, scenes: StageScenes
 ) -> tuple[Split, list[Pool]]:
     """The scenes of all stages and of the training split as one split, and a pool for each stage and for what follows.
 
-    held_out: what the whole training is validated on. images: side of the pictures, None for state descriptions.
-    folder: where the stages' own sets are made; what is there already is used. Raises ConfigError or DataError where a
-    stage finds no questions, or the training split lacks what tells its easy questions.
+    held_out: what the whole training is validated on. Raises ConfigError or DataError where a stage finds no
+    questions, or the training split lacks what tells its easy questions.
     """
     splits = [train]
     pools = []
@@ -104,19 +126,7 @@ def lay_out(
         if not stage.scenes:
             pools.append(Pool(easy_questions(stage, train, what), _held_out(stage, held_out, what)))
             continue
-        scenes = (VERSION, stage.scenes, stage.fewest, stage.objects, stage.families, seed, images)
-        described = hashlib.blake2b(repr(scenes).encode(), digest_size=4).hexdigest()
-        made = synthesize(
-            folder / f"stage-{number}-{described}",
-            train=stage.scenes,
-            val=-(-stage.scenes // HELD_OUT),
-            seed=FIRST_SEED + 1000 * seed + number,
-            families=stage.families or None,
-            objects=(stage.fewest, stage.objects),
-            images=images,
-            progress=show,
-        )
-        own, own_held_out = (open_split(made, name, images=images, show=show) for name in ("train", "val"))
+        own, own_held_out = scenes.make(number, stage)
         for split in (own, own_held_out):
             translate_tokens(split, vocabulary)  # says which word is unknown; joining would not
             translate_answers(split, vocabulary)

@@ -36,8 +36,8 @@ def history_row(
     return row
 
 
-def epoch_line(row: Row, recipe: Recipe) -> str:
-    """A history line for a person."""
+def epoch_line(row: Row, recipe: Recipe, stage: int) -> str:
+    """A history line for a person. stage: of the curriculum, from 0, in which the training continues."""
     stages = len(recipe.curriculum)
     if row["stage"] <= stages:
         where = f"epoch {row['epoch']:>3.0f}  stage {row['stage']}/{stages}"
@@ -47,7 +47,10 @@ def epoch_line(row: Row, recipe: Recipe) -> str:
     else:
         where = f"epoch {row['epoch']:>3.0f}" + ("" if stages else f"/{recipe.epochs}")
         accuracy = f"val accuracy {100 * row['val_accuracy']:.2f} %  invalid {100 * row['val_invalid']:.2f} %"
-    return (
+    line = (
         f"{where}  lr {row['lr']:.1e}  train loss {row['train_loss']:.4f}  val loss {row['stage_loss']:.4f}  "
         f"{accuracy}  {row['questions_per_second']:,.0f} questions/s"
     )
+    if stage + 1 > row["stage"]:
+        line += f"\nstage {row['stage']} ends after {row['epoch']} epochs and {row['questions']:,} questions"
+    return line

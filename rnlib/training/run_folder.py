@@ -91,19 +91,18 @@ def training_config(
     preset: Preset,
     recipe: Recipe,
     vocabulary: Vocabulary,
-    train: Split,
-    val: Split,
-    init_conv: Path | str | None = None,
-    init_from: Path | str | None = None,
+    splits: tuple[Split, Split],
+    start: tuple[Path | str | None, Path | str | None] = (None, None),
 ) -> dict[str, Any]:
-    """What run.json holds: all that decides what a training computes."""
+    """What run.json holds: all that decides what a training computes. start: weights as init_conv and as init_from."""
+    (train, val), (init_conv, init_from) = splits, start
     config: dict[str, Any] = msgspec.to_builtins(
         {"preset": preset, "recipe": recipe, "vocabulary": vocabulary}, str_keys=True
     )
     config["data"] = {"train": train.fingerprint, "val": val.fingerprint}
     if any(stage.scenes for stage in recipe.curriculum):
         config["data"]["stages"] = f"synthetic, version {VERSION}"
-    if preset.objects == "pixels":
+    if preset.picture_size:
         config["data"] |= {"train pictures": train.image_fingerprint, "val pictures": val.image_fingerprint}
     config["start"] = {
         "init_conv": sha256(find_weights(init_conv)) if init_conv else "",
