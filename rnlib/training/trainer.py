@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ class Batches:
         return min(1.0, (number + 1) * self.size / len(self.order))
 
 
+@runtime_checkable
 class Task(Protocol):
     """What is trained: a network, its examples, their loss, and how good the network is."""
 
