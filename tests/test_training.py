@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,44 @@ def test_a_moving_average_follows_quickly_at_first_and_slowly_later() -> None:
     average.module.weight.data.zero_()
     average.update_parameters(layer)
     assert float(average.module.weight.detach()) == pytest.approx(0.01)
+
+
+class Recorder:
+    """In place of a SummaryWriter."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder, self.scalars, self.flushed = folder, {}, 0
+        RECORDERS.append(self)
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        self.scalars[name, step] = value
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+
+RECORDERS: list[Recorder] = []
+
+
+def test_tensorboard_gets_the_rows_of_both_tables(
+    splits: tuple[Split, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=Recorder))
+    folder = run(splits, tmp_path, recipe={"epochs": 2}, tensorboard=True)
+    recorder = RECORDERS.pop()
+    assert recorder.folder == str(tmp_path / "tensorboard") and recorder.flushed == 2
+    for row in folder.steps().to_dict("records"):
+        assert recorder.scalars["steps/train_loss", row["step"]] == pytest.approx(row["train_loss"])
+    for row in folder.history().to_dict("records"):
+        assert recorder.scalars["epochs/val_accuracy", row["epoch"]] == pytest.approx(row["val_accuracy"])
+
+
+def test_without_the_package_tensorboard_there_is_one_clear_error(
+    splits: tuple[Split, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ConfigError, match="expected the package tensorboard for --tensorboard, found none"):
+        run(splits, tmp_path, tensorboard=True)
 
 
 def test_symmetries_are_those_of_state_descriptions(splits: tuple[Split, Split], tmp_path: Path) -> None:
