@@ -142,7 +142,7 @@ def test_a_request_from_before_the_training_is_void(splits: tuple[Split, Split],
 
 def test_only_the_process_that_leads_looks_at_the_file(tmp_path: Path) -> None:
     folder = TrainingFolder(tmp_path)
-    leading, following = Requests(folder), Requests(folder, leads=False)
+    leading, following = Requests(folder), Requests(folder, is_main=False)
     request(folder, "stop")
     assert leading.is_set() and not following.is_set()
     request(folder, "pause")
