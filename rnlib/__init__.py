@@ -2,8 +2,8 @@
 
 Data flows one way through the packages, so the folder listing is the map:
 
-    synthesis -> clevr -> model -> training -> evaluation -> retrieval
-    (makes)      (reads)                                     widgets and runs stand on all
+    clevr -> synthesis, model -> evaluation -> training, retrieval -> runs, widgets, commands
+    (reads)  (makes)
 
 `python -m rnlib --help` lists the commands; the notebooks are what people read.
 """

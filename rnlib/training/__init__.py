@@ -1,4 +1,12 @@
-"""Training: the recipe, the loop, its folder, its curves."""
+"""Training: recipe, trainer, tasks, folder, curves.
+
+trainer            the loop, with what a task and a callback are
+question_task      answering questions, as a task; relation_training makes it from preset, recipe and splits
+fit                a trainer at work: the options of a training and its callbacks (saving, reporting, control)
+recipe, curriculum, sampler, augment, symmetries    what decides the result
+run_folder, state, log                              what is written
+memory_estimate, curves, plots                      what people look at
+"""
 
 from rnlib.training.curves import (
     plot_accuracy,
