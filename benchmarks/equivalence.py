@@ -50,9 +50,11 @@ def main() -> None:
             families=["zero_hop"],
             objects=(1, 2) if pixels else (2, 4),
             images=images,
-            progress=False,
+            verbose=False,
         )
-        splits = [open_split(clevr, name, images=images, cache=root / "cache", show=False) for name in ("train", "val")]
+        splits = [
+            open_split(clevr, name, images=images, cache=root / "cache", verbose=False) for name in ("train", "val")
+        ]
         for name, fields in ways.items():
             accuracies = []
             for seed in range(options.seeds):

@@ -126,9 +126,10 @@ def train_lstm(train: int, val: int, epochs: int) -> None:
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        clevr = synthesize(Path(folder) / "set", train=train, val=val, images=None, workers=1, progress=False)
+        clevr = synthesize(Path(folder) / "set", train=train, val=val, images=None, workers=1, verbose=False)
         splits = [
-            open_split(clevr, name, images=None, cache=Path(folder) / "cache", show=False) for name in ("train", "val")
+            open_split(clevr, name, images=None, cache=Path(folder) / "cache", verbose=False)
+            for name in ("train", "val")
         ]
         preset = load_preset("question-only")
         recipe = Recipe(epochs=epochs, lr=1e-3, lr_gamma=1.0, batch_size=256, weight_decay=1e-5)

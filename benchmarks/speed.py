@@ -87,10 +87,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         scenes = (max(options.batch, options.naive_batch or 0) + 9) // 10
         time_drawing(options.runs)
-        clevr = synthesize(Path(folder) / "clevr", train=scenes, val=0, images=128, workers=1, progress=False)
+        clevr = synthesize(Path(folder) / "clevr", train=scenes, val=0, images=128, workers=1, verbose=False)
         for preset in map(load_preset, options.presets):
             images = 128 if preset.objects == "pixels" else None
-            split = open_split(clevr, "train", images=images, cache=Path(folder) / "cache", show=False)
+            split = open_split(clevr, "train", images=images, cache=Path(folder) / "cache", verbose=False)
             inputs = NetworkInputs.of(split, preset, clevr_v1(), options.device, resident=True)
             for work in ("train", "evaluate"):
                 compare(preset, inputs, work, options)

@@ -41,7 +41,7 @@ def main() -> None:
             objects=tuple(options.objects),
             images=None if options.images == "none" else int(options.images),
             workers=options.workers,
-            progress=False,
+            verbose=False,
         )
         seconds = time.perf_counter() - begin
         with open(out / "questions/CLEVR_train_questions.json", "rb") as file:

@@ -11,14 +11,14 @@ _Item = TypeVar("_Item")
 
 
 def progress(
-    items: Iterable[_Item], total: int | None, what: str, show: bool = True, unit: str = "it"
+    items: Iterable[_Item], total: int | None, what: str, verbose: bool = True, unit: str = "it"
 ) -> Iterator[_Item]:
     """Pass `items` through, showing how far they are of `total` (None: not known).
 
     On a terminal this is a bar. Elsewhere (papermill, log files) it is one line when the
     work is done, and one every 15 seconds before that.
     """
-    if not show:
+    if not verbose:
         yield from items
     elif sys.stderr.isatty():
         yield from tqdm(items, total=total, desc=what, unit=unit)

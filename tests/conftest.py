@@ -56,7 +56,7 @@ def tiny_clevr(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from rnlib.synthesis import synthesize
 
     out = tmp_path_factory.mktemp("tiny_clevr")
-    synthesize(out, train=24, val=12, test=6, seed=1, objects=(3, 6), images=(120, 80), progress=False)
+    synthesize(out, train=24, val=12, test=6, seed=1, objects=(3, 6), images=(120, 80), verbose=False)
     return out
 
 
@@ -73,7 +73,7 @@ def color_questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _color_set(out: Path, **sizes: Any) -> Path:
     from rnlib.synthesis import synthesize
 
-    synthesize(out, test=0, families=["zero_hop"], objects=(2, 3), progress=False, workers=1, **sizes)
+    synthesize(out, test=0, families=["zero_hop"], objects=(2, 3), verbose=False, workers=1, **sizes)
     for split in ("train", "val"):
         scenes = json.loads((out / f"scenes/CLEVR_{split}_scenes.json").read_text())["scenes"]
         path = out / f"questions/CLEVR_{split}_questions.json"
@@ -120,7 +120,8 @@ def color_weights(color_questions: Path, tmp_path_factory: pytest.TempPathFactor
     )
     learnt = _color_set(tmp_path_factory.mktemp("color_training"), train=1000, val=1, seed=1, images=None)
     sets = [
-        open_split(path, name, images=None, show=False) for path, name in ((learnt, "train"), (color_questions, "val"))
+        open_split(path, name, images=None, verbose=False)
+        for path, name in ((learnt, "train"), (color_questions, "val"))
     ]
     out = tmp_path_factory.mktemp("color_weights")
     trained = train(load_preset("small-sd", sizes), recipe, sets, out, Options(vocabulary=clevr_v1(), verbose=False))

@@ -29,7 +29,7 @@ from rnlib.model.inputs import translate_answers
 
 @pytest.fixture(scope="module")
 def split(tiny_clevr: Path) -> Split:
-    return open_split(tiny_clevr, "val", images=None, show=False)
+    return open_split(tiny_clevr, "val", images=None, verbose=False)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clevr_files import ClevrFiles
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -329,6 +329,7 @@ def test_the_shipped_vocabulary_has_all_answers_once() -> None:
     assert len(clevr_v1().words) == 82
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(clevr_v1().words), min_size=1, max_size=45))
 def test_a_question_survives_tokens_and_back(words: list[str]) -> None:
     text = detokenize(words)
@@ -358,7 +359,7 @@ def _must_not_run(*_: object, **__: object) -> None:
 
 
 def test_a_part_of_a_split_has_its_pictures_and_their_questions_alone(tiny_clevr: Path) -> None:
-    split = open_split(tiny_clevr, "train", images=32, show=False)
+    split = open_split(tiny_clevr, "train", images=32, verbose=False)
     part = part_of(split, 3, 9)
     inside = np.flatnonzero((split.image_of_question >= 3) & (split.image_of_question < 9))
     assert part.n_images == 6 and part.n_questions == len(inside) > 0

@@ -136,7 +136,7 @@ def test_a_network_without_pairs_has_no_contributions(tiny_clevr: Path) -> None:
     network = RelationNetwork(load_preset("question-only"), clevr_v1())
     with pytest.raises(ConfigError, match="reads the question alone"):
         contributions(network, torch.zeros(1, 1), torch.ones(1, 3, dtype=torch.long))
-    split = open_split(tiny_clevr, "val", images=None, show=False)
+    split = open_split(tiny_clevr, "val", images=None, verbose=False)
     weights = Weights(network, network.preset, clevr_v1())
     inputs = NetworkInputs.of(split, network.preset, clevr_v1())
     assert pair_map(weights, inputs, 0, np.array([1, 2, 3])) is None
@@ -164,7 +164,7 @@ def explained(weights: Weights, split: Split) -> list[tuple[int, PairMap]]:
 
 
 def test_a_question_about_one_object_lights_up_its_pairs(color_questions: Path, color_weights: Path) -> None:
-    split = open_split(color_questions, "val", images=None, show=False)
+    split = open_split(color_questions, "val", images=None, verbose=False)
     weights = load_weights(color_weights)
     assert predict(weights, split, show=False)["correct"].mean() > 0.95  # well trained, or nothing follows
     best_object, best_pair, share, places = [], [], [], []
@@ -183,7 +183,7 @@ def test_a_question_about_one_object_lights_up_its_pairs(color_questions: Path, 
 
 
 def test_leaving_out_agrees_with_the_gradient_on_a_trained_network(color_questions: Path, color_weights: Path) -> None:
-    split = open_split(color_questions, "val", images=None, show=False)
+    split = open_split(color_questions, "val", images=None, verbose=False)
     weights = load_weights(color_weights)
     inputs = NetworkInputs.of(split, weights.preset, weights.vocabulary)
     agreement = []
@@ -197,7 +197,7 @@ def test_leaving_out_agrees_with_the_gradient_on_a_trained_network(color_questio
 
 def test_released_weights_look_where_the_object_is(clevr_official: Path, seed_weights: Path) -> None:
     """Zero-hop queries on genuine pictures: the brightest of 64 cells is within one of the object's centre."""
-    split = open_split(clevr_official, "val", show=False)
+    split = open_split(clevr_official, "val", verbose=False)
     weights = load_weights(seed_weights / "original_fp_epoch_493.pth")
     inputs = NetworkInputs.of(split, weights.preset, weights.vocabulary)
     scenes = {scene.image_index: scene for scene in read_scenes(split.directory.scenes("val"))}
@@ -227,7 +227,7 @@ def test_released_weights_look_where_the_object_is(clevr_official: Path, seed_we
 
 
 def test_figures_of_an_explained_answer(tiny_clevr: Path) -> None:
-    split = open_split(tiny_clevr, "val", images=32, show=False)
+    split = open_split(tiny_clevr, "val", images=32, verbose=False)
     for name in ("ir-fp", "ir-sd", "question-only"):
         torch.manual_seed(0)
         preset = load_preset(name, SMALL)

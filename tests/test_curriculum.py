@@ -34,7 +34,7 @@ STAGES: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def splits(tiny_clevr: Path) -> tuple[Split, Split]:
-    return tuple(open_split(tiny_clevr, name, images=32, show=False) for name in ("train", "val"))  # type: ignore[return-value]
+    return tuple(open_split(tiny_clevr, name, images=32, verbose=False) for name in ("train", "val"))  # type: ignore[return-value]
 
 
 def stages(entries: list[dict[str, Any]]) -> list[Stage]:
@@ -65,8 +65,8 @@ def test_each_stage_has_the_questions_it_names(splits: tuple[Split, Split], tmp_
 
 
 def test_joined_splits_keep_questions_answers_and_pictures(splits: tuple[Split, Split], tmp_path: Path) -> None:
-    made = synthesize(tmp_path, train=5, val=0, seed=9, objects=(1, 2), images=32, progress=False)
-    other = open_split(made, "train", images=32, show=False)
+    made = synthesize(tmp_path, train=5, val=0, seed=9, objects=(1, 2), images=32, verbose=False)
+    other = open_split(made, "train", images=32, verbose=False)
     vocabulary = clevr_v1()
     joined = join([splits[0], other], vocabulary)
     begin = splits[0].n_questions
@@ -87,7 +87,7 @@ def test_joined_splits_keep_questions_answers_and_pictures(splits: tuple[Split, 
     preset = load_preset("original-fp", SMALL)
     one = NetworkInputs.of(joined, preset, vocabulary).visual(rows)
     np.testing.assert_array_equal(one[1], NetworkInputs.of(splits[0], preset, vocabulary).visual(np.array([0]))[0])
-    larger = open_split(synthesize(tmp_path / "b", train=2, val=0, images=64, progress=False), "train", images=64)
+    larger = open_split(synthesize(tmp_path / "b", train=2, val=0, images=64, verbose=False), "train", images=64)
     with pytest.raises(DataError, match="pictures of one size"):
         join([splits[0], larger], vocabulary)
 

@@ -104,7 +104,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 def fetch(server: Server, out: Path, *, md5: str | None = None, keep_zip: bool = False, progress: bool = False) -> Path:
     return download_clevr(
-        out, url=server.url, md5=md5 or server.md5, splits_expected=COUNTS, keep_zip=keep_zip, progress=progress
+        out, url=server.url, md5=md5 or server.md5, splits_expected=COUNTS, keep_zip=keep_zip, verbose=progress
     )
 
 
@@ -223,7 +223,7 @@ def test_absent_server(tmp_path, monkeypatch):
         free.bind(("127.0.0.1", 0))  # bound but not listening: whoever connects is refused
         url = f"http://127.0.0.1:{free.getsockname()[1]}/CLEVR_v1.0.zip"
         with pytest.raises(DataError, match=r"refused.*check the network"):
-            download_clevr(tmp_path, url=url, progress=False)
+            download_clevr(tmp_path, url=url, verbose=False)
 
 
 def test_wrong_address_is_not_tried_again(server, tmp_path):
@@ -337,7 +337,7 @@ def test_folder_that_cannot_be_made(server, tmp_path):
 
 
 def test_progress_lines_where_there_is_no_terminal(server, tmp_path, capsys):
-    fetch(server, tmp_path, progress=True)
+    fetch(server, tmp_path, verbose=True)
     lines = capsys.readouterr().err.splitlines()
     percents = [int(re.fullmatch(r"download: (\d+) % of 0.00 GB", line)[1]) for line in lines if "download" in line]
     assert percents == list(range(percents[0], 101, 5)), "each twentieth once, in order"

@@ -54,7 +54,7 @@ METRICS_KEYS = {"accuracy", "loss", "n", "invalid", "by_type", "by_group", "by_a
 
 @pytest.fixture(scope="module")
 def split(tiny_clevr: Path) -> Split:
-    return open_split(tiny_clevr, "val", images=None, show=False)
+    return open_split(tiny_clevr, "val", images=None, verbose=False)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_predictions_survive_the_disk(predictions: pd.DataFrame, tmp_path: Path)
 
 
 def test_a_split_without_answers_is_predicted_but_not_evaluated(tiny_clevr: Path, tmp_path: Path) -> None:
-    test = open_split(tiny_clevr, "test", images=None, show=False)
+    test = open_split(tiny_clevr, "test", images=None, verbose=False)
     with pytest.raises(DataError, match=r"no answers.*python -m rnlib predict"):
         require_answers(test)
     preset = load_preset("question-only", {"f_layers": [8, 8]})
@@ -368,7 +368,7 @@ def test_figures_show_every_type_and_model(predictions: pd.DataFrame, split: Spl
 def test_the_released_weights_answer_as_they_did(
     clevr_official: Path, seed_weights: Path, file: str, right: int
 ) -> None:
-    split = open_split(clevr_official, "val", show=False)
+    split = open_split(clevr_official, "val", verbose=False)
     predictions = predict(load_weights(seed_weights / file), split, show=False)
     metrics = compute_metrics(predictions)
     assert set(metrics) == METRICS_KEYS

@@ -19,7 +19,7 @@ from rnlib.runs.synthetic import synthetic_set
 
 @pytest.fixture(scope="module")
 def split(tiny_clevr: Path) -> Split:
-    return open_split(tiny_clevr, "val", images=None, show=False)
+    return open_split(tiny_clevr, "val", images=None, verbose=False)
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +84,7 @@ def test_a_picture_that_is_not_there_is_an_error(split: Split) -> None:
 
 def test_a_split_without_scenes_is_refused_with_the_names_of_the_others(tiny_clevr: Path) -> None:
     with pytest.raises(DataError, match="train, val"):
-        summary.require_scenes(open_split(tiny_clevr, "test", images=None, show=False))
+        summary.require_scenes(open_split(tiny_clevr, "test", images=None, verbose=False))
 
 
 def test_pictures_stand_in_a_grid_under_their_captions(split: Split) -> None:
@@ -175,7 +175,7 @@ def test_other_arguments_give_a_run_another_synthetic_set(tmp_path: Path, monkey
     assert first == made(1)
     assert first.is_relative_to(tmp_path / "trial")
     assert made(2) != first
-    assert open_split(first, "val", images=None, show=False).n_images == 1
+    assert open_split(first, "val", images=None, verbose=False).n_images == 1
 
 
 def test_a_synthetic_set_of_unknown_families_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

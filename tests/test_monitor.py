@@ -37,7 +37,7 @@ def _reports_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def splits(tiny_clevr: Path) -> tuple[Split, Split]:
-    return tuple(open_split(tiny_clevr, name, images=None, show=False) for name in ("train", "val"))  # type: ignore[return-value]
+    return tuple(open_split(tiny_clevr, name, images=None, verbose=False) for name in ("train", "val"))  # type: ignore[return-value]
 
 
 def trainer(splits: tuple[Split, Split], out: Path, **options: Any) -> Callable[..., TrainingFolder]:

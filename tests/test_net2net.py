@@ -19,7 +19,7 @@ SMALL = {"g_layers": [16, 12, 8], "f_layers": [10, 9], "lstm_hidden": 7, "word_e
 
 @pytest.fixture(scope="module")
 def splits(tiny_clevr: Path) -> tuple[Split, Split]:
-    return tuple(open_split(tiny_clevr, name, images=None, show=False) for name in ("train", "val"))  # type: ignore[return-value]
+    return tuple(open_split(tiny_clevr, name, images=None, verbose=False) for name in ("train", "val"))  # type: ignore[return-value]
 
 
 def answers(network: RelationNetwork, split: Split) -> torch.Tensor:
@@ -59,7 +59,7 @@ def test_it_gives_the_same_answers(
 
 @pytest.mark.parametrize("larger", [{}, {"g_layers": [9, 8, 9, 12, 10]}])
 def test_learned_weights_of_pairs_come_along(larger: dict[str, object], tiny_clevr: Path, tmp_path: Path) -> None:
-    val = open_split(tiny_clevr, "val", images=32, show=False)
+    val = open_split(tiny_clevr, "val", images=32, verbose=False)
     sizes = {**SMALL, "g_layers": [8, 7, 9, 6, 5], "question_layer": 3, "aggregation_layer": 2, "image_size": 32}
     torch.manual_seed(3)
     small = RelationNetwork(load_preset("avf-fp", sizes), val.vocabulary)

@@ -174,7 +174,7 @@ def test_a_picture_is_read_from_its_file_or_out_of_the_array(files: ClevrFiles, 
 
 
 def test_a_test_picture_without_questions_keeps_the_others_in_place(tmp_path: Path, cache: Path) -> None:
-    out = synthesize(tmp_path / "set", train=0, val=0, test=4, images=32, objects=(3, 4), progress=False)
+    out = synthesize(tmp_path / "set", train=0, val=0, test=4, images=32, objects=(3, 4), verbose=False)
     path = out / "questions/CLEVR_test_questions.json"
     document = json.loads(path.read_text())
     document["questions"] = [row for row in document["questions"] if row["image_index"] != 1]

@@ -121,7 +121,7 @@ def test_a_network_without_aggregation_has_none() -> None:
 
 def test_it_trains_and_comes_back_from_disk(tiny_clevr: Path, tmp_path: Path) -> None:
     preset = load_preset("avf-fp", SMALL | {"aggregation_layer": 2, "question_layer": 3})
-    splits = [open_split(tiny_clevr, name, images=32, show=False) for name in ("train", "val")]
+    splits = [open_split(tiny_clevr, name, images=32, verbose=False) for name in ("train", "val")]
     recipe = Recipe(epochs=2, batch_size=60, lr=1e-2, lr_gamma=1.0, group_questions=True)
     folder = train(preset, recipe, splits, tmp_path, Options(vocabulary=clevr_v1(), verbose=False))
     losses = folder.history()["train_loss"]

@@ -19,6 +19,7 @@ from rnlib.retrieval import (
     aggregated_features,
     all_features,
     conv_features,
+    features,
     load_attribute_weights,
     load_features,
     pair_features,
@@ -36,7 +37,7 @@ AVF = {**SMALL, "g_layers": [8, 8, 8, 12, 8, 8, 8]}
 
 @pytest.fixture(scope="module")
 def split(tiny_clevr: Path) -> Split:
-    return open_split(tiny_clevr, "val", images=32, show=False)
+    return open_split(tiny_clevr, "val", images=32, verbose=False)
 
 
 def small_weights(preset: str = "ir-fp", **overrides: object) -> Weights:
@@ -95,6 +96,22 @@ def test_chunks_change_nothing_and_no_picture_is_dropped(split: Split, preset: s
             np.testing.assert_allclose(made[0][name], made[1][name], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("preset", ["ir-sd", "avf-fp"])
+def test_rows_are_in_the_order_of_the_pictures(split: Split, preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Objects come in groups (state descriptions by their number): whatever the order of the groups, rows stay.
+    weights, pictures, in_order = small_weights(preset), np.array([5, 0, 3, 6, 1]), features._objects
+
+    def made() -> dict[str, np.ndarray]:
+        if preset == "avf-fp":
+            return {"aggregated": aggregated_features(weights, split, pictures, chunk=2)}
+        return pair_features(weights, split, pictures, 2, chunk=2)
+
+    expected = made()
+    monkeypatch.setattr(features, "_objects", lambda *given: reversed(list(in_order(*given))))
+    for name, values in made().items():
+        np.testing.assert_allclose(values, expected[name], rtol=1e-5)
+
+
 def test_conv_features_gather_the_cells(split: Split) -> None:
     weights, pictures = small_weights(), np.array([2, 1])
     made = conv_features(weights, split, pictures)
@@ -117,7 +134,7 @@ def test_every_feature_has_a_name(split: Split) -> None:
 
 
 def test_features_that_weights_do_not_have_are_refused(split: Split, tiny_clevr: Path) -> None:
-    two, test = np.arange(2), open_split(tiny_clevr, "test", images=None, show=False)
+    two, test = np.arange(2), open_split(tiny_clevr, "test", images=None, verbose=False)
     for layer in (-1, 2, 3):
         with pytest.raises(ConfigError, match=rf"layer of g from 0 to 1, where the question joins.*found {layer}"):
             pair_features(small_weights(question_layer=1), split, two, layer)
@@ -132,7 +149,7 @@ def test_features_that_weights_do_not_have_are_refused(split: Split, tiny_clevr:
     with pytest.raises(DataError, match="pictures of 64 pixels, the split has pictures of 32 pixels"):
         conv_features(small_weights(image_size=64), split, two)
     with pytest.raises(DataError, match="the split has no pictures"):
-        conv_features(small_weights(), open_split(tiny_clevr, "val", images=None, show=False), two)
+        conv_features(small_weights(), open_split(tiny_clevr, "val", images=None, verbose=False), two)
     with pytest.raises(DataError, match="reads state descriptions"):
         pair_features(small_weights("ir-sd"), test, two, 0)
 
@@ -156,15 +173,15 @@ def test_features_come_back_with_their_pictures(split: Split, tmp_path: Path) ->
 def test_features_of_other_pictures_are_refused(split: Split, tiny_clevr: Path, tmp_path: Path) -> None:
     made = feature_set(split)
     with pytest.raises(DataError, match=r"features of 'train'.*found features of other pictures \(split val\)"):
-        made.rows_in(open_split(tiny_clevr, "train", images=32, show=False))
+        made.rows_in(open_split(tiny_clevr, "train", images=32, verbose=False))
     other = tmp_path / "other"
     shutil.copytree(tiny_clevr, other)
     scenes = other / "scenes" / "CLEVR_val_scenes.json"
     scenes.write_text(scenes.read_text().replace('"rubber"', '"metal"', 1))
     with pytest.raises(DataError, match="found features of other pictures"):
-        made.rows_in(open_split(other, "val", images=None, show=False))
+        made.rows_in(open_split(other, "val", images=None, verbose=False))
     with pytest.raises(DataError, match="found features of other pictures"):  # same scenes, other pictures
-        made.rows_in(open_split(tiny_clevr, "val", images=48, show=False))
+        made.rows_in(open_split(tiny_clevr, "val", images=48, verbose=False))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -210,7 +227,7 @@ QUIET = Options(verbose=False)
 
 @pytest.fixture(scope="module")
 def splits(tiny_clevr: Path) -> tuple[Split, Split]:
-    train, val = (open_split(tiny_clevr, name, images=32, show=False) for name in ("train", "val"))
+    train, val = (open_split(tiny_clevr, name, images=32, verbose=False) for name in ("train", "val"))
     return train, val
 
 
@@ -286,7 +303,7 @@ def test_the_classifier_wants_pictures_and_scenes(
         train_attributes(load_preset("ir-sd", SMALL), QUICK, (train, val), tmp_path / "a", QUIET)
     with pytest.raises(DataError, match="pictures of 64 pixels, the split has pictures of 32 pixels"):
         train_attributes(load_preset("ir-fp", {**SMALL, "image_size": 64}), QUICK, (train, val), tmp_path / "b", QUIET)
-    test = open_split(tiny_clevr, "test", images=32, show=False)
+    test = open_split(tiny_clevr, "test", images=32, verbose=False)
     with pytest.raises(DataError, match="expected scenes"):
         train_attributes(load_preset("ir-fp", SMALL), QUICK, (train, test), tmp_path / "c", QUIET)
     assert not list(tmp_path.iterdir())

@@ -226,7 +226,7 @@ def test_shuffled_scenes_are_the_same_scenes(clevr: Split) -> None:
 def test_a_truth_is_of_the_scenes_asked_for(clevr: Split, tmp_path: Path) -> None:
     pictures, queries = np.array([4, 1, 7, 2]), np.array([2, 0])
     for variant in VARIANTS:
-        found = ground_truth(clevr, pictures, queries, variant, cache=tmp_path, show=False)
+        found = ground_truth(clevr, pictures, queries, variant, cache=tmp_path, verbose=False)
         assert found.shape == (2, 4) and found[0, 2] == found[1, 0] == 0
         objects = [
             [
@@ -246,26 +246,26 @@ def right_and_front(split: Split, row: int, number: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def clevr(tiny_clevr: Path) -> Split:
-    return open_split(tiny_clevr, "val", images=None, show=False)
+    return open_split(tiny_clevr, "val", images=None, verbose=False)
 
 
 def test_a_truth_is_kept_and_found_again(clevr: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures, queries = np.arange(6), np.arange(3)
-    first = ground_truth(clevr, pictures, queries, cache=tmp_path, show=False)
+    first = ground_truth(clevr, pictures, queries, cache=tmp_path, verbose=False)
     [kept] = tmp_path.rglob("distances.npy")
     with monkeypatch.context() as patch:
         patch.setattr(Scenes, "distances", lambda *_: pytest.fail("computed again"))
-        np.testing.assert_array_equal(ground_truth(clevr, pictures, queries, cache=tmp_path, show=False), first)
+        np.testing.assert_array_equal(ground_truth(clevr, pictures, queries, cache=tmp_path, verbose=False), first)
     # Other queries, variants and costs have files of their own, and a damaged file is made again.
-    ground_truth(clevr, pictures, queries[:2], cache=tmp_path, show=False)
-    ground_truth(clevr, pictures, queries, "node", "hard", cache=tmp_path, show=False)
+    ground_truth(clevr, pictures, queries[:2], cache=tmp_path, verbose=False)
+    ground_truth(clevr, pictures, queries, "node", "hard", cache=tmp_path, verbose=False)
     assert len(list(tmp_path.rglob("distances.npy"))) == 3
     kept.write_bytes(kept.read_bytes()[:-8])
-    np.testing.assert_array_equal(ground_truth(clevr, pictures, queries, cache=tmp_path, show=False), first)
+    np.testing.assert_array_equal(ground_truth(clevr, pictures, queries, cache=tmp_path, verbose=False), first)
 
 
 def test_what_cannot_be_had_is_one_clear_error(clevr: Split, tiny_clevr: Path, tmp_path: Path) -> None:
-    test = open_split(tiny_clevr, "test", images=None, show=False)
+    test = open_split(tiny_clevr, "test", images=None, verbose=False)
     with pytest.raises(DataError, match=r"expected scenes in .*Use the split val"):
         ground_truth(test, np.arange(2), np.arange(1), cache=tmp_path)
     with pytest.raises(ConfigError, match="variant of the ground truth one of canonical, literal, node, found 'exact'"):
@@ -275,4 +275,4 @@ def test_what_cannot_be_had_is_one_clear_error(clevr: Split, tiny_clevr: Path, t
     assert not list(tmp_path.rglob("*.npy"))
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot create the folder"):
-        ground_truth(clevr, np.arange(2), np.arange(1), cache=tmp_path / "file", show=False)
+        ground_truth(clevr, np.arange(2), np.arange(1), cache=tmp_path / "file", verbose=False)

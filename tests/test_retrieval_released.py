@@ -20,10 +20,10 @@ from rnlib.retrieval import (
 
 def test_the_ranking_of_features_on_genuine_pictures(clevr_official: Path, seed_weights: Path) -> None:
     weights = load_weights(seed_weights / "ir_fp_epoch_312.pth")
-    split = open_split(clevr_official, "val", images=128, show=False)
+    split = open_split(clevr_official, "val", images=128, verbose=False)
     pictures = np.arange(100)
     features = all_features(weights, split, pictures, [2]) | {"random": random_features(100)}
-    truths = {name: ground_truth(split, pictures, pictures, name, show=False) for name in ("canonical", "node")}
+    truths = {name: ground_truth(split, pictures, pictures, name, verbose=False) for name in ("canonical", "node")}
     rankings = rank_features(features, truths, pictures, [10])
     rho = better_vectors(summarise(rankings))["spearman", "mean"].droplevel("vectors")
     expected = {

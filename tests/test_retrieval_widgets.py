@@ -14,7 +14,7 @@ from rnlib.widgets.retrieval.view import RetrievalBrowser
 
 @pytest.fixture(scope="module")
 def split(tiny_clevr: Path) -> Split:
-    return open_split(tiny_clevr, "val", images=32, show=False)
+    return open_split(tiny_clevr, "val", images=32, verbose=False)
 
 
 PICTURES = np.array([1, 3, 4, 6, 7, 8, 10, 11])
@@ -29,7 +29,7 @@ def test_a_search_finds_the_nearest_pictures(split: Split) -> None:
     search = search_in(split)
     search.look_for(6)
     assert search.headline == f"query: {split.image_filenames[6]}, {split.n_objects[6]} objects"
-    truth = ground_truth(split, PICTURES, np.array([3]), show=False)
+    truth = ground_truth(split, PICTURES, np.array([3]), verbose=False)
     for name, distances in (
         ("a", distances_from(search.features["a"], np.array([3]))),
         ("b", distances_from(search.features["b"], np.array([3]))),
@@ -65,7 +65,7 @@ def test_a_random_query_is_another_one(split: Split) -> None:
 
 
 def test_without_scenes_there_is_no_truth_and_no_filter(tiny_clevr: Path) -> None:
-    test = open_split(tiny_clevr, "test", images=32, show=False)
+    test = open_split(tiny_clevr, "test", images=32, verbose=False)
     search = Search(test, np.arange(6), {"a": random_features(6)}, 2)
     assert search.names == ["a"]
     assert [one.scenes_apart for one in search.found()] == [None, None]

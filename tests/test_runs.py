@@ -431,7 +431,7 @@ def test_a_time_limit_ends_a_notebooks_training_with_an_error_and_it_goes_on(
     tiny_clevr: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RNLIB_OUTPUTS", str(tmp_path / "outputs"))
-    train_split, val_split = (open_split(tiny_clevr, name, images=None, show=False) for name in ("train", "val"))
+    train_split, val_split = (open_split(tiny_clevr, name, images=None, verbose=False) for name in ("train", "val"))
     preset = load_preset("small-sd", {"g_layers": [8, 8], "f_layers": [8, 8], "lstm_hidden": 8})
     recipe = Recipe(epochs=1, batch_size=120, lr=1e-3, lr_gamma=1)  # two steps
     folder = RunFolder("demo", "02_train_state_descriptions")

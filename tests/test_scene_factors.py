@@ -40,7 +40,7 @@ from rnlib.synthesis.visibility import Solids, visible_pixels
 
 @pytest.fixture(scope="module")
 def split(tiny_clevr: Path) -> Split:
-    return open_split(tiny_clevr, "val", images=None, show=False)
+    return open_split(tiny_clevr, "val", images=None, verbose=False)
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ VALUE_OF_WORD |= {word + "s": VALUE_OF_WORD[word] for value in ATTRIBUTES["shape
 def val(tmp_path_factory: pytest.TempPathFactory) -> Split:
     folder = tmp_path_factory.mktemp("symmetries")
     made = synthesize(folder / "set", train=1, val=100, seed=3, images=None)
-    return open_split(made, "val", images=None, cache=folder / "cache", show=False)
+    return open_split(made, "val", images=None, cache=folder / "cache", verbose=False)
 
 
 @pytest.fixture(scope="module")

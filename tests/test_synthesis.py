@@ -15,7 +15,7 @@ SMALL = (96, 64)
 def made(tmp_path_factory) -> Path:
     """40 scenes of train, 6 of val, 5 of test, of all families."""
     out = tmp_path_factory.mktemp("synthetic") / "set"
-    return synthesize(out, train=40, val=6, test=5, seed=3, images=SMALL, workers=1, progress=False)
+    return synthesize(out, train=40, val=6, test=5, seed=3, images=SMALL, workers=1, verbose=False)
 
 
 def load(out: Path, kind: str, split: str) -> list[dict]:

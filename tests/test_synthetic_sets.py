@@ -104,12 +104,12 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path, drawn, kind):
     """The process gets a SIGKILL while its workers draw; the same call gives the bytes of an uninterrupted run."""
     arguments = {"train": 8 * CHUNK, "val": 1, "images": KINDS[kind], "seed": 5, "objects": (3, 4)}
     arguments |= {"families": ["zero_hop"], "questions_per_scene": 1}
-    whole = bytes_of(synthesize(tmp_path / "whole", workers=1, progress=False, **arguments))
+    whole = bytes_of(synthesize(tmp_path / "whole", workers=1, verbose=False, **arguments))
     drawn.clear()
     out = tmp_path / "set"
     code = (
         "from rnlib.synthesis import synthesize; from pathlib import Path\n"
-        f"if __name__ == '__main__': synthesize(Path({str(out)!r}), workers=2, progress=False, **{arguments!r})"
+        f"if __name__ == '__main__': synthesize(Path({str(out)!r}), workers=2, verbose=False, **{arguments!r})"
     )
     script = tmp_path / "make.py"
     script.write_text(code)
@@ -134,7 +134,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path, drawn, kind):
         starts = range(0, arguments["train"], CHUNK)
         done = {start for start in starts if numbers >= set(range(start, start + CHUNK))}
     assert 2 <= len(done) < 8
-    synthesize(out, workers=1, progress=False, **arguments)
+    synthesize(out, workers=1, verbose=False, **arguments)
     assert sorted(drawn) == sorted([*(set(range(0, arguments["train"], CHUNK)) - done), 0])  # 0: that of val
     assert bytes_of(out) == whole
 

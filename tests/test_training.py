@@ -45,7 +45,7 @@ RECIPE = {"epochs": 3, "batch_size": 40, "lr": 1e-3, "lr_gamma": 1, "log_every":
 
 @pytest.fixture(scope="module")
 def splits(tiny_clevr: Path) -> tuple[Split, Split]:
-    return tuple(open_split(tiny_clevr, name, images=32, show=False) for name in ("train", "val"))  # type: ignore[return-value]
+    return tuple(open_split(tiny_clevr, name, images=32, verbose=False) for name in ("train", "val"))  # type: ignore[return-value]
 
 
 def run(splits: tuple[Split, Split], out: Path, preset: str = "original-sd", **options: Any) -> TrainingFolder:
@@ -415,7 +415,7 @@ from rnlib.model import load_preset
 from rnlib.training import Options, Saving, make_recipe, train
 torch.set_num_threads(2)
 clevr, out, preset, overrides, recipe = sys.argv[1], sys.argv[2], sys.argv[3], eval(sys.argv[4]), eval(sys.argv[5])
-splits = [open_split(clevr, name, images=32, show=False) for name in ("train", "val")]
+splits = [open_split(clevr, name, images=32, verbose=False) for name in ("train", "val")]
 train(load_preset(preset, overrides), make_recipe(recipe), splits, out,
       Options(vocabulary=clevr_v1(), saving=Saving(checkpoint_minutes=0)))
 """
@@ -583,7 +583,7 @@ def test_divergence_is_said(splits: tuple[Split, Split], tmp_path: Path) -> None
 
 
 def test_the_test_split_cannot_be_trained_on(tiny_clevr: Path, splits: tuple[Split, Split], tmp_path: Path) -> None:
-    test = open_split(tiny_clevr, "test", images=None, show=False)
+    test = open_split(tiny_clevr, "test", images=None, verbose=False)
     with pytest.raises(DataError, match="has no answers"):
         run((test, splits[1]), tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -596,12 +596,12 @@ def test_a_wrong_keep(keep: str) -> None:
 
 
 def test_a_network_that_reads_pictures_needs_them_in_its_size(tiny_clevr: Path) -> None:
-    without = open_split(tiny_clevr, "val", images=None, show=False)
+    without = open_split(tiny_clevr, "val", images=None, verbose=False)
     with pytest.raises(DataError, match="reads pictures of 128 pixels, the split has no pictures"):
         NetworkInputs.of(without, load_preset("ir-fp"), clevr_v1())
-    small = open_split(tiny_clevr, "val", images=32, show=False)
+    small = open_split(tiny_clevr, "val", images=32, verbose=False)
     with pytest.raises(DataError, match="has pictures of 32 pixels"):
         NetworkInputs.of(small, load_preset("ir-fp"), clevr_v1())
-    test = open_split(tiny_clevr, "test", images=None, show=False)
+    test = open_split(tiny_clevr, "test", images=None, verbose=False)
     with pytest.raises(DataError, match=r"reads state descriptions, but .* does not exist"):
         NetworkInputs.of(test, load_preset("ir-sd"), clevr_v1())

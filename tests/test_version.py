@@ -25,7 +25,7 @@ ADVICE = (
 
 def make(out: Path) -> tuple[dict[str, str], np.ndarray]:
     """Digests of the JSON files of a small set of all families, and its pictures, uint8 (pictures, 3, side, side)."""
-    synthesize(out, train=12, val=60, test=2, seed=11, images=SIDE, objects=(1, 10), workers=1, progress=False)
+    synthesize(out, train=12, val=60, test=2, seed=11, images=SIDE, objects=(1, 10), workers=1, verbose=False)
     digests, families = {}, set()
     for path in sorted(out.glob("*/*.json")):
         # To nine digits: the last ones differ from machine to machine.

@@ -43,7 +43,7 @@ def small_weights(preset: str) -> Weights:
 
 @pytest.fixture(scope="module")
 def split(tiny_clevr: Path) -> Split:
-    return open_split(tiny_clevr, "val", images=None, show=False)
+    return open_split(tiny_clevr, "val", images=None, verbose=False)
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +195,7 @@ def test_turning_to_another_split_answers_its_first_questions(
     monkeypatch.setattr(inspection_module, "AT_ONCE", 5)
     assert inspection.split_names == ["train", "val"]
     inspection.step(3)
-    train = open_split(tiny_clevr, "train", images=None, show=False)
+    train = open_split(tiny_clevr, "train", images=None, verbose=False)
     asked = int((train.image_of_question < 5).sum())
     assert inspection.choose(split="train") == asked == inspection.split.n_questions
     assert inspection.place == f"1 of {asked}"
@@ -251,7 +251,7 @@ def node(name: str, *inputs: int, value: str = "") -> ProgramNode:
 
 
 def test_both_dialects_of_programs_can_be_shown(clevr_official: Path) -> None:
-    split = open_split(clevr_official, "val", images=None, show=False)
+    split = open_split(clevr_official, "val", images=None, verbose=False)
     programs = Programs(split)
     records = list(read_questions(split.directory.questions("val")))
     for number in range(0, split.n_questions, 37):

@@ -26,13 +26,13 @@ UNKNOWN = 255
 _TYPE_NUMBER = {name: number for number, name in enumerate(QUESTION_TYPES)}
 
 
-def write_tables(directory: ClevrDirectory, split: str, folder: Path, source: object, show: bool) -> None:
+def write_tables(directory: ClevrDirectory, split: str, folder: Path, source: object, verbose: bool) -> None:
     """Read the JSON files of a split and write its arrays, vocabulary and picture names into `folder`."""
     arrays: dict[str, np.ndarray] = {}
     filenames: dict[int, str] = {}
     if directory.scenes(split).is_file():
         arrays, filenames = scene_arrays(read_scenes(directory.scenes(split)), directory.scenes(split))
-    questions, vocabulary, filenames = question_arrays(directory.questions(split), filenames, show)
+    questions, vocabulary, filenames = question_arrays(directory.questions(split), filenames, verbose)
     arrays |= questions
     folder.mkdir(parents=True)
     for name, array in arrays.items():
@@ -95,7 +95,7 @@ def scene_arrays(scenes: Iterable[SceneRecord], path: Path) -> tuple[dict[str, n
 
 
 def question_arrays(
-    path: Path, filenames: dict[int, str], show: bool
+    path: Path, filenames: dict[int, str], verbose: bool
 ) -> tuple[dict[str, np.ndarray], Vocabulary, dict[int, str]]:
     """The question arrays, the vocabulary in first-appearance order, and the picture of each image index.
 
@@ -109,7 +109,7 @@ def question_arrays(
     flat = bytearray()
     asked: dict[int, str] = {}
     for position, question in enumerate(
-        progress(read_questions(path), None, f"reading {path.name}", show, "questions")
+        progress(read_questions(path), None, f"reading {path.name}", verbose, "questions")
     ):
         check_image(question.image_index, question.image_filename, filenames, path)
         asked[question.image_index] = question.image_filename

@@ -46,7 +46,7 @@ def download_clevr(
     md5: str = CLEVR_MD5,
     splits_expected: Mapping[str, tuple[int, int]] = OFFICIAL_COUNTS,
     keep_zip: bool = False,
-    progress: bool = True,
+    verbose: bool = True,
 ) -> Path:
     """Bring CLEVR v1.0 to `out`/CLEVR_v1.0 and return that folder.
 
@@ -54,7 +54,7 @@ def download_clevr(
     splits_expected: split -> (images, questions); images are counted, of the questions
         and scenes the files must be there (the test split has no scenes);
     keep_zip: leave the archive beside the folder (it is deleted otherwise);
-    progress: show a bar, or a line every 5 % where stderr is no terminal.
+    verbose: show a bar, or a line every 5 % where stderr is no terminal.
 
     May be interrupted at any time: the same call goes on with what is there, and returns
     at once when all is in place. Raises DataError when the disk is too small, the server
@@ -73,19 +73,19 @@ def download_clevr(
 
     archive = out / f"{FOLDER}.zip"
     if archive.exists():
-        _check_md5(archive, md5, progress)
+        _check_md5(archive, md5, verbose)
     else:
         part = out / f"{FOLDER}.zip.part"
-        fetch(url, part, progress)
+        fetch(url, part, verbose)
         try:
-            _check_md5(part, md5, progress)
+            _check_md5(part, md5, verbose)
         except DataError:
             part.unlink()
             raise
         part.rename(archive)
 
     unpacking = out / f"{FOLDER}.unpacking"
-    _unpack(archive, unpacking, progress)
+    _unpack(archive, unpacking, verbose)
     if missing := missing_files(unpacking / FOLDER, splits_expected):
         raise DataError(
             f"{archive} has the expected checksum but not the expected files: {'; '.join(missing)}. "
@@ -123,12 +123,14 @@ def missing_files(directory: Path, splits_expected: Mapping[str, tuple[int, int]
 class _Progress:
     """Bytes done of a total: a bar on a terminal, else a plain line every 5 %."""
 
-    def __init__(self, what: str, total: int, done: int, show: bool) -> None:
-        """what: the verb that leads the line; total and done: bytes; show: say anything at all."""
+    def __init__(self, what: str, total: int, done: int, verbose: bool) -> None:
+        """what: the verb that leads the line; total and done: bytes; verbose: say anything at all."""
         self.what, self.total, self.done = what, total, done
-        self.lines = show and not sys.stderr.isatty()
+        self.lines = verbose and not sys.stderr.isatty()
         self.told = -1  # the last twentieth a line was printed for
-        self.bar = tqdm(total=total, initial=done, desc=what, unit="B", unit_scale=True, disable=not show or self.lines)
+        self.bar = tqdm(
+            total=total, initial=done, desc=what, unit="B", unit_scale=True, disable=not verbose or self.lines
+        )
 
     def add(self, n: int) -> None:
         """Count `n` more bytes."""
@@ -148,13 +150,13 @@ class _Progress:
         self.bar.close()
 
 
-def fetch(url: str, part: Path, progress: bool) -> None:
+def fetch(url: str, part: Path, verbose: bool) -> None:
     """Download `url` to `part`, going on from the bytes already there, until it is whole. DataError where it cannot."""
     most = _size(part)
     idle = 0
     while True:
         try:
-            return _fetch_once(url, part, progress)
+            return _fetch_once(url, part, verbose)
         except urllib.error.HTTPError as error:
             error.close()
             reason = f"the server answered {error.code} {error.reason}"
@@ -178,7 +180,7 @@ def fetch(url: str, part: Path, progress: bool) -> None:
         time.sleep(wait)
 
 
-def _fetch_once(url: str, part: Path, progress: bool) -> None:
+def _fetch_once(url: str, part: Path, verbose: bool) -> None:
     """One connection: append to `part` what it brings. ConnectionError when `part` is not whole after it."""
     have = _size(part)
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
@@ -204,7 +206,7 @@ def _fetch_once(url: str, part: Path, progress: bool) -> None:
             have, total = 0, int(answer.headers.get("Content-Length") or 0)
         # The unpacked files are about as large as the archive: its bulk is PNG, the rest JSON.
         _check_space(part.parent, total - have + int(1.1 * total), "to download and unpack CLEVR")
-        with open(part, "ab" if have else "wb") as file, _Progress("download", total, have, progress) as bar:
+        with open(part, "ab" if have else "wb") as file, _Progress("download", total, have, verbose) as bar:
             while chunk := _read(answer):
                 file.write(chunk)
                 bar.add(len(chunk))
@@ -235,10 +237,10 @@ def _check_space(folder: Path, needed: int, purpose: str) -> None:
         )
 
 
-def _check_md5(path: Path, expected: str, progress: bool) -> None:
+def _check_md5(path: Path, expected: str, verbose: bool) -> None:
     """DataError unless the file's md5 is `expected`."""
     digest = hashlib.md5(usedforsecurity=False)
-    with open(path, "rb") as file, _Progress("checksum", path.stat().st_size, 0, progress) as bar:
+    with open(path, "rb") as file, _Progress("checksum", path.stat().st_size, 0, verbose) as bar:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
             bar.add(len(chunk))
@@ -250,7 +252,7 @@ def _check_md5(path: Path, expected: str, progress: bool) -> None:
         )
 
 
-def _unpack(archive: Path, folder: Path, progress: bool) -> None:
+def _unpack(archive: Path, folder: Path, verbose: bool) -> None:
     """Unpack `archive` into `folder`, leaving out the files an earlier call has finished.
 
     Nothing is written when any member would land outside `folder`.
@@ -269,7 +271,7 @@ def _unpack(archive: Path, folder: Path, progress: bool) -> None:
             _check_space(archive.parent, sum(member.file_size for member in todo), f"to unpack {archive.name}")
             total = sum(member.file_size for member in members)
             left = sum(member.file_size for member in todo)
-            with _Progress("unpack", total, total - left, progress) as bar:
+            with _Progress("unpack", total, total - left, verbose) as bar:
                 for member in todo:
                     source.extract(member, folder)
                     bar.add(member.file_size)

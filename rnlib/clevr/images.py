@@ -54,7 +54,7 @@ def _squeeze(picture: Image.Image, size: int) -> np.ndarray:
 
 
 def prepare_images(
-    pictures: Sequence[Path], size: int, folder: Path, source: str, workers: int | None, show: bool
+    pictures: Sequence[Path], size: int, folder: Path, source: str, workers: int | None, verbose: bool
 ) -> None:
     """Decode `pictures` into `folder`/images.npy. A run that was killed goes on where it stopped."""
     partial = folder.with_name(folder.name + ".part")
@@ -83,7 +83,7 @@ def prepare_images(
     starts = [start for start in range(0, len(pictures), _CHUNK) if start not in done]
     what = f"decoding {len(pictures):,} pictures in chunks of {_CHUNK}"
     finished = _decode_chunks(pictures, starts, array_file, size, workers or os.cpu_count() or 1)
-    for number, start in enumerate(progress(finished, len(starts), what, show, "chunks"), 1):
+    for number, start in enumerate(progress(finished, len(starts), what, verbose, "chunks"), 1):
         done.add(start)
         if number % _SAVE_EVERY == 0:
             write_json(progress_file, {"source": source, "done": sorted(done)})

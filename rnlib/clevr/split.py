@@ -98,13 +98,13 @@ def open_split(
     images: int | None = 128,
     cache: Path | str | None = None,
     workers: int | None = None,
-    show: bool = True,
+    verbose: bool = True,
 ) -> Split:
     """Open `split` ("train", "val" or "test") of the CLEVR set in `directory`.
 
     `images`: side in pixels of the pictures to prepare, None for none of them.
     `cache`: where the prepared arrays go (else $RNLIB_CACHE, else ~/.cache/rnlib).
-    `workers`: processes that decode pictures (else one a CPU). `show`: print progress.
+    `workers`: processes that decode pictures (else one a CPU). `verbose`: print progress.
     Where the set has a picture array instead of PNG files, `images` is its memory map, not copied.
     Stale and damaged caches are noticed and made again. Raises DataError on broken input.
     """
@@ -115,12 +115,12 @@ def open_split(
     found = ClevrDirectory.find(directory)
     found.require(split)
     folder = cache_folder(found, split, cache)
-    arrays, manifest = _tables(found, split, folder / "tables", show)
+    arrays, manifest = _tables(found, split, folder / "tables", verbose)
     filenames: list[str] = manifest["image_filenames"]
     pictures, image_fingerprint = None, ""
     if images is not None:
         if found.images(split).is_dir():
-            pictures, image_fingerprint = _images(found, split, filenames, images, folder, workers, show)
+            pictures, image_fingerprint = _images(found, split, filenames, images, folder, workers, verbose)
         else:
             pictures, image_fingerprint = _picture_array(found, split, manifest["image_indices"], images)
     return Split(
@@ -144,7 +144,7 @@ def _fingerprint(manifest: dict[str, Any]) -> str:
 
 
 def _tables(
-    directory: ClevrDirectory, split: str, folder: Path, show: bool
+    directory: ClevrDirectory, split: str, folder: Path, verbose: bool
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     source = directory.signature(split)
     opened = open_arrays(folder, source)
@@ -155,7 +155,7 @@ def _tables(
                 partial = folder.with_name("tables.part")
                 shutil.rmtree(partial, ignore_errors=True)
                 try:
-                    write_tables(directory, split, partial, source, show)
+                    write_tables(directory, split, partial, source, verbose)
                 except OSError as error:
                     raise DataError(
                         f"cannot write the prepared arrays to {partial}: {error.strerror}. "
@@ -174,7 +174,7 @@ def _images(
     size: int,
     folder: Path,
     workers: int | None,
-    show: bool,
+    verbose: bool,
 ) -> tuple[np.ndarray, str]:
     """The prepared pictures and a digest of them."""
     source = directory.image_signature(split, filenames)
@@ -185,7 +185,7 @@ def _images(
             opened = open_arrays(target, source)
             if opened is None:
                 pictures = [directory.images(split) / name for name in filenames]
-                prepare_images(pictures, size, target, source, workers, show)
+                prepare_images(pictures, size, target, source, workers, verbose)
                 opened = open_arrays(target, source)
     assert opened is not None, f"{target} does not open although it was just written"
     arrays, manifest = opened

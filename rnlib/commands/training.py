@@ -135,7 +135,7 @@ def _train(options: argparse.Namespace) -> None:
     with workers.main_first():  # it makes and prepares the splits
         directory = _data(options, size)
         train_split, val_split = (
-            open_split(directory, name, images=size, cache=options.cache, show=workers.is_main)
+            open_split(directory, name, images=size, cache=options.cache, verbose=workers.is_main)
             for name in ("train", "val")
         )
     how = Options(

@@ -68,7 +68,7 @@ def _fetched(name: str) -> Path:
     if not target.is_file():
         part = make_folder(cache, "the fetched weights") / f"{target.name}.part"
         try:
-            fetch(url, part, progress=True)
+            fetch(url, part, verbose=True)
         except DataError as error:
             raise WeightsError(f"{error} Or fetch {url} elsewhere and give its path in place of '{name}'.") from None
         if (found := sha256(part)) != expected:

@@ -91,11 +91,11 @@ def pair_features(
     check_layer(weights, layer)
     relations = _relations(weights)
     means = maxima = torch.zeros(0)
-    for rows, objects in _objects(weights, split, pictures, device, chunk):
+    for places, objects in _objects(weights, split, pictures, device, chunk):
         unit = nn.functional.normalize(relations.pair_inputs(objects, layer).flatten(1, 2), dim=2)
         if not len(means):
             means, maxima = torch.zeros(2, len(pictures), unit.shape[2])
-        means[rows], maxima[rows] = unit.mean(1).cpu(), unit.amax(1).cpu()
+        means[places], maxima[places] = unit.mean(1).cpu(), unit.amax(1).cpu()
     return {"mean": means.numpy(), "max": maxima.numpy()}
 
 
@@ -114,8 +114,10 @@ def aggregated_features(
             "has no aggregated features. Use weights of a preset with aggregation inside g, such as avf-fp."
         )
     relations = _relations(weights)
-    parts = [relations.aggregate(objects).cpu() for _, objects in _objects(weights, split, pictures, device, chunk)]
-    return torch.cat(parts).numpy()
+    vectors = torch.zeros(len(pictures), preset.g_layers[preset.aggregation_layer])
+    for places, objects in _objects(weights, split, pictures, device, chunk):
+        vectors[places] = relations.aggregate(objects).cpu()
+    return vectors.numpy()
 
 
 def random_features(pictures: int, size: int = 24, seed: int = 0) -> Features:

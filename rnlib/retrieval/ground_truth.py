@@ -120,7 +120,7 @@ def ground_truth(
     *,
     cache: Path | str | None = None,
     threads: int | None = None,
-    show: bool = True,
+    verbose: bool = True,
 ) -> Float[np.ndarray, "queries pictures"]:
     """Distances from the scene of each query to that of every picture; queries count within `pictures`.
 
@@ -146,7 +146,7 @@ def ground_truth(
         with locked(folder.parent):
             found = open_arrays(folder, source)
             if found is None:
-                rows = _all_distances(scenes, queries, variant, cost, threads, show)
+                rows = _all_distances(scenes, queries, variant, cost, threads, verbose)
                 _keep(folder, rows, source)
                 return rows
     return found[0]["distances"]
@@ -158,14 +158,14 @@ def _all_distances(
     variant: str,
     cost: str,
     threads: int | None,
-    show: bool,
+    verbose: bool,
 ) -> Float[np.ndarray, "queries pictures"]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     rows = np.zeros((len(queries), len(scenes.codes)), np.float32)
     with ThreadPoolExecutor(threads or cores) as pool:  # the compiled function leaves Python's lock alone
         found = pool.map(lambda query: scenes.distances(query, variant, cost), queries.tolist())
         what = f"ground truth ({variant}, {cost}) over {len(scenes.codes):,} scenes"
-        for row, values in enumerate(progress(found, len(queries), what, show, "queries")):
+        for row, values in enumerate(progress(found, len(queries), what, verbose, "queries")):
             rows[row] = values
     return rows
 

@@ -40,5 +40,5 @@ def synthetic_set(
         families=list(families) or None,
         objects=objects,
         images=image_size,
-        progress=train + val + test >= WORTH_A_WORD,
+        verbose=train + val + test >= WORTH_A_WORD,
     )

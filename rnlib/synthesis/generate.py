@@ -53,7 +53,7 @@ def synthesize(
     questions_per_scene: int = 10,
     images: tuple[int, int] | int | None = (480, 320),
     workers: int | None = None,
-    progress: bool = True,
+    verbose: bool = True,
 ) -> Path:
     """Make a synthetic CLEVR set in `out` and return `out`; at once where it is there already.
 
@@ -101,7 +101,7 @@ def synthesize(
         for split in splits:
             if not _is_whole(out, arguments, split):
                 pieces = _pieces(out, arguments, split, pool, AHEAD * workers)
-                _write_split(out, split, _report(pieces, split, arguments.scenes(split), progress), arguments)
+                _write_split(out, split, _report(pieces, split, arguments.scenes(split), verbose), arguments)
     write_marker(out, arguments, complete=True)
     return out
 
@@ -215,9 +215,9 @@ def _write_item(file: IO[bytes], position: int, item: bytes) -> None:
     file.write((b",\n" if position else b"\n") + item)
 
 
-def _report(pieces: Iterable[Piece], split: str, number: int, progress: bool) -> Iterator[Piece]:
+def _report(pieces: Iterable[Piece], split: str, number: int, verbose: bool) -> Iterator[Piece]:
     """Pass the pieces on and say how far they are: a bar on a terminal, else a line every tenth."""
-    if not progress:
+    if not verbose:
         yield from pieces
     elif sys.stderr.isatty():
         yield from tqdm(pieces, f"synthesise {split}", number, unit="scene")

@@ -104,10 +104,10 @@ class StageScenes:
             families=stage.families or None,
             objects=(stage.fewest, stage.objects),
             images=self.images,
-            progress=self.verbose,
+            verbose=self.verbose,
         )
         for name in ("train", "val"):
-            yield open_split(made, name, images=self.images, show=self.verbose)
+            yield open_split(made, name, images=self.images, verbose=self.verbose)
 
 
 def lay_out(

@@ -63,7 +63,7 @@ class Inspection:
     def _turn_to(self, name: str) -> None:
         if name not in self._splits:
             whole = open_split(
-                self.split.directory.root, name, images=image_size(self.models), cache=self._cache, show=False
+                self.split.directory.root, name, images=image_size(self.models), cache=self._cache, verbose=False
             )
             part = part_of(whole, 0, min(AT_ONCE, whole.n_images))
             answers = {
