@@ -109,7 +109,7 @@ def test_gradients_equal_those_of_the_naive_double_loop(name: str) -> None:
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", [*RELATIONAL, "question-only"])
+@pytest.mark.parametrize("name", [*RELATIONAL, "question-only", "cnn-lstm"])
 def test_an_answer_does_not_depend_on_the_batch(name: str) -> None:
     network = small_network(name)
     if name == "question-only":
@@ -248,6 +248,31 @@ def test_masked_padding_equals_a_scene_without_padding() -> None:
         torch.testing.assert_close(network(visual, tokens), network(visual[:, :5], tokens), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["cnn-lstm", "medium-sd"])
+def test_without_relations_f_reads_all_objects_one_after_another_and_the_question(name: str) -> None:
+    network = small_network(name, relations=False, image_size=96)
+    visual, tokens = random_inputs(network, 3)
+    scene = torch.tensor([0, 0, 1, 2, 2])
+    tokens = tokens[scene]
+    with torch.no_grad():
+        found = network.answer_from_objects(network.objects(visual), tokens, scene)
+        for row, question in enumerate(tokens):
+            objects = naive_objects(network, visual)[int(scene[row])]
+            value = torch.cat([*objects, naive_question(network, question.tolist())])
+            first, second, last = network.answer.layers
+            expected = torch.log_softmax(last(torch.relu(second(torch.relu(first(value))))), 0)
+            torch.testing.assert_close(found[row], expected, rtol=1e-5, atol=1e-5)
+    assert network.relations is None
+
+
+def test_without_relations_rows_of_states_have_their_places() -> None:
+    """f reads a fixed number of rows, whatever the scenes of a split hold and whether padding would be masked."""
+    preset = load_preset("medium-sd", {"relations": False})
+    codes = np.zeros((2, 10, 4), np.uint8)
+    codes[:, :3] = 1
+    assert state_rows(preset, np.ones((2, 10, 3), np.float32), codes).shape[1] == preset.state_rows
+
+
 def test_question_free_layers_give_pair_features_whatever_is_asked() -> None:
     network = small_network("ir-fp")
     visual, _ = random_inputs(network, 2)
@@ -318,6 +343,8 @@ def test_the_shipped_presets_are_the_seeds() -> None:
     ]
     assert shipped_presets()["original-sd"].f_layers == (512, 1024)
     assert sizes["question-only"].relations is None
+    assert sizes["cnn-lstm"].relations is None
+    assert sizes["cnn-lstm"].answer.layers[0].in_features == 16 * 66 + 128
 
 
 def test_a_preset_comes_from_a_file_and_takes_overrides(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def answers(network: RelationNetwork, split: Split) -> torch.Tensor:
         ("original-sd", {"g_layers": [60, 16, 12, 8], "question_layer": 1}),
         ("ir-sd", {"g_layers": [16, 12, 30]}),
         ("question-only", {"f_layers": [20, 20]}),
+        ("medium-sd", {"relations": False, "f_layers": [20, 20]}),
     ],
 )
 def test_it_gives_the_same_answers(
@@ -47,7 +48,7 @@ def test_it_gives_the_same_answers(
 ) -> None:
     vocabulary = splits[0].vocabulary
     torch.manual_seed(3)
-    small = RelationNetwork(load_preset(preset, SMALL), vocabulary)
+    small = RelationNetwork(load_preset(preset, {**SMALL, "relations": larger.get("relations", True)}), vocabulary)
     path = save_weights(tmp_path / "small.safetensors", small, vocabulary)
     large = RelationNetwork(load_preset(preset, {**SMALL, **larger}), vocabulary)
     before = answers(large, splits[1])

@@ -23,6 +23,7 @@ SAME = (
     "state_rows",
     "state_attributes",
     "mask_padding",
+    "relations",
     "word_embedding",
     "lstm_hidden",
     "question_length",

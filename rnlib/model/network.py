@@ -21,10 +21,10 @@ class AnswerHead(nn.Module):
         self.dropout = nn.Dropout(preset.dropout)
 
     def forward(
-        self, relation: Float[Tensor, "batch relation"], stay: Float[Tensor, "batch width"] | None = None
+        self, relation: Float[Tensor, "batch relation"], dropout_mask: Float[Tensor, "batch width"] | None = None
     ) -> Float[Tensor, "batch answers"]:
         hidden = self.layers[1](torch.relu(self.layers[0](relation)))
-        hidden = torch.relu(self.dropout(hidden) if stay is None else hidden * stay)
+        hidden = torch.relu(self.dropout(hidden) if dropout_mask is None else hidden * dropout_mask)
         return torch.log_softmax(self.layers[2](hidden), 1)
 
 
@@ -42,9 +42,8 @@ class RelationNetwork(nn.Module):
         self.precision = "fp32"
         self.question = QuestionEncoder(preset, len(vocabulary.words))
         self.objects = PixelObjects(preset) if preset.objects == "pixels" else nn.Identity()
-        self.relations = RelationSum(preset) if preset.objects != "none" else None
-        width = preset.lstm_hidden if self.relations is None else preset.g_layers[-1]
-        self.answer = AnswerHead(width, preset, len(vocabulary.answers))
+        self.relations = RelationSum(preset) if preset.sums_pairs else None
+        self.answer = AnswerHead(preset.answer_inputs, preset, len(vocabulary.answers))
 
     def forward(
         self, inputs: Float[Tensor, "batch ..."], tokens: Integer[Tensor, "batch longest"]
@@ -56,19 +55,22 @@ class RelationNetwork(nn.Module):
         objects: Float[Tensor, "scenes ..."],
         tokens: Integer[Tensor, "batch longest"],
         scene: Integer[Tensor, " batch"] | None = None,
-        stay: Float[Tensor, "batch width"] | None = None,
+        dropout_mask: Float[Tensor, "batch width"] | None = None,
     ) -> Float[Tensor, "batch answers"]:
         """The same from objects already computed, which questions can share.
 
         `scene` says which row of `objects` each question is about; without it, question k is
-        about row k. `stay`: what each unit before f's last layer is multiplied by, in place of a dropout drawn here.
+        about row k. `dropout_mask`: factors of the units before f's last layer, in place of a dropout drawn here.
         """
         question = self.question(tokens)
+        if self.preset.objects == "none":
+            return self.answer(question, dropout_mask)
         if self.relations is None:
-            return self.answer(question, stay)
+            flat = objects.flatten(1)
+            return self.answer(torch.cat([flat if scene is None else flat[scene], question], 1), dropout_mask)
         # A padding row is all zero; an object's codes or flags never are.
         present = objects[:, :, 3:].any(2) if self.preset.objects == "state" else None
-        return self.answer(self.relations(objects, question, present, scene), stay)
+        return self.answer(self.relations(objects, question, present, scene), dropout_mask)
 
     def set_precision(self, precision: str) -> None:
         """Convolutions, LSTM and products over pairs in "fp32" or "bf16" from now on; no part of the weights."""

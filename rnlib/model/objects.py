@@ -58,7 +58,7 @@ def state_rows(
 ) -> Float[Tensor, "scenes rows size"]:
     """State descriptions: a row an object, zero-padded to `preset.state_rows` rows.
 
-    With `mask_padding`, where padding takes no part in the sum, there are only as many rows
+    With `mask_padding`, where padding takes no part in the sum over pairs, there are only as many rows
     as the scenes need.
     `codes` are colour, material, shape, size from 1; 0 says there is no object. "codes" rows
     are x, y, z and the four codes; "one-hot" rows are x, y, z and 15 flags. Raises DataError
@@ -78,7 +78,7 @@ def state_rows(
             for column, values in enumerate(ATTRIBUTES.values())
         ]
         attributes = np.concatenate(flags, axis=2).astype(np.float32)
-    count = max(most, 1) if preset.mask_padding else preset.state_rows
+    count = max(most, 1) if preset.mask_padding and preset.relations else preset.state_rows
     rows = np.zeros((len(codes), count, preset.object_size), np.float32)
     rows[:, :most] = np.concatenate([coordinates[:, :most] * present, attributes], axis=2)
     return torch.from_numpy(rows)

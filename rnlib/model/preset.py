@@ -57,6 +57,13 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     reverse_question: Annotated[
         bool, Meta(description="the LSTM reads from the padding and the last word to the first")
     ] = True
+    relations: Annotated[
+        bool,
+        Meta(
+            description="sum g over all pairs of objects; false: f reads all objects in one row and the question, the "
+            "baseline without relations (CNN+LSTM)"
+        ),
+    ] = True
     g_layers: Annotated[tuple[Size, ...], Meta(description="widths of g's layers")] = (256, 256, 256, 256)
     question_layer: Annotated[
         int,
@@ -78,6 +85,10 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def __post_init__(self) -> None:
         if self.objects == "none":
             return
+        if not self.conv_channels:
+            raise ConfigError(f"preset '{self.name}': expected at least one convolution in conv_channels, found none.")
+        if not self.relations:
+            return
         if not self.g_layers:
             raise ConfigError(f"preset '{self.name}': expected at least one layer in g_layers, found none.")
         if self.question_layer >= len(self.g_layers):
@@ -93,8 +104,6 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                 f"places of their own) and before question_layer, found aggregation_layer {self.aggregation_layer}, "
                 f"objects '{self.objects}' and question_layer {self.question_layer}."
             )
-        if not self.conv_channels:
-            raise ConfigError(f"preset '{self.name}': expected at least one convolution in conv_channels, found none.")
 
     @property
     def object_size(self) -> int:
@@ -102,6 +111,25 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         if self.objects == "pixels":
             return self.conv_channels[-1] + 2
         return 7 if self.state_attributes == "codes" else 18
+
+    @property
+    def sums_pairs(self) -> bool:
+        """Whether the network has a g: not for the question alone, nor for the baseline without relations."""
+        return self.relations and self.objects != "none"
+
+    @property
+    def answer_inputs(self) -> int:
+        """Numbers that f reads: the sum over pairs, the question, or all objects and the question."""
+        if self.objects == "none":
+            return self.lstm_hidden
+        if self.relations:
+            return self.g_layers[-1]
+        return self.most_objects * self.object_size + self.lstm_hidden
+
+    @property
+    def most_objects(self) -> int:
+        """Objects of a scene, padding included: cells of a map, or rows of a state description."""
+        return self.cells if self.objects == "pixels" else self.state_rows
 
     @property
     def picture_size(self) -> int | None:

@@ -133,6 +133,8 @@ def check_layer(weights: Weights, layer: int) -> None:
         last, why = preset.aggregation_layer, "behind which its pairs are aggregated"
     if preset.objects == "none":
         raise ConfigError(f"expected weights that read a scene, found the preset '{preset.name}' (question alone).")
+    if not preset.relations:
+        raise ConfigError(f"expected weights with pairs of objects, found the preset '{preset.name}' (no relations).")
     if not 0 <= layer <= last:
         raise ConfigError(
             f"expected a layer of g from 0 to {last}, {why} in the preset "
@@ -143,7 +145,7 @@ def check_layer(weights: Weights, layer: int) -> None:
 
 def _relations(weights: Weights) -> RelationSum:
     relations = weights.network.relations
-    assert relations is not None, "checked before: question-only weights have no pairs"
+    assert relations is not None, "checked before: without relations there are no pairs"
     return relations
 
 
