@@ -1,4 +1,4 @@
-"""The command line: `python -m rnlib COMMAND`. What the notebooks do not cover well, and what scripts want.
+"""The command line, `rnlib COMMAND` or `python -m rnlib COMMAND`: what scripts want, and what notebooks do not cover.
 
 Exit codes: 0 done, 2 wrong input (one line says what was expected, what was found and what
 to do), 130 interrupted.
@@ -12,29 +12,36 @@ from collections.abc import Sequence
 from rnlib import __version__
 from rnlib.errors import RnlibError
 
-# The modules of rnlib.commands with their commands. Only the module of the command given is imported, so that training
-# on a bare GPU machine needs none of the packages of notebooks and retrieval.
+# Each command with what the list of commands says of it. Its options are in rnlib.commands.parsers.
 COMMANDS = {
-    "data": ("data",),
-    "training": ("train",),
-    "weights": ("evaluate", "predict", "release", "import-weights"),
-    "retrieval": ("features", "retrieve", "train-attributes"),
-    "notebooks": ("run", "notebooks"),
+    "data": "download, synthesize, check or prepare a CLEVR set",
+    "train": "train a network; run again with the same options to continue",
+    "evaluate": "accuracy by type, group and answer class; RUN/metrics.json",
+    "predict": "write one answer a line, also for a split without answers",
+    "release": "make a training's best weights a release: weights, learning curve and model card",
+    "import-weights": "turn a .pth file of the seed into .safetensors and .json",
+    "features": "one vector a picture, by every feature that some weights have",
+    "retrieve": "how well features order pictures as their scenes do; RUN/rankings.csv",
+    "train-attributes": "train the baseline of retrieval: which attribute values occur in a picture",
+    "run": "execute the notebooks headlessly with the parameters of a profile",
+    "notebooks": "for developers: refresh the outputs stored in notebooks/",
 }
 
 
-def build_parser(command: str | None = None) -> argparse.ArgumentParser:
-    """The parser with all commands; each module of rnlib.commands adds its own."""
+def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """The parser of all commands, of which only the chosen one gets its options: that is what takes time."""
     parser = argparse.ArgumentParser(
-        prog="python -m rnlib",
+        prog="rnlib",
         description="Relation Networks on CLEVR: data, training, evaluation, notebooks.",
-        epilog="'python -m rnlib COMMAND --help' explains a command. 'make demo' runs all notebooks on a small set.",
+        epilog="'rnlib COMMAND --help' explains a command. 'make demo' runs all notebooks on a small set.",
     )
     parser.add_argument("--version", action="version", version=f"rnlib {__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
-    chosen = [module for module, names in COMMANDS.items() if command in names] or list(COMMANDS)
-    for module in chosen:
-        importlib.import_module(f"rnlib.commands.{module}").add_commands(commands)
+    for name, help in COMMANDS.items():
+        command = commands.add_parser(name, help=help)
+        if name == chosen:
+            parsers = importlib.import_module("rnlib.commands.parsers")
+            getattr(parsers, f"add_{name.replace('-', '_')}")(command)
     return parser
 
 
@@ -43,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         given = list(sys.argv[1:] if arguments is None else arguments)
         options = build_parser(given[0] if given else None).parse_args(given)
-        options.run(options)
+        module, _, function = options.run.partition(".")
+        getattr(importlib.import_module(f"rnlib.commands.{module}"), function)(options)
     except RnlibError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,5 +1,6 @@
 """The command line does what it says, and answers bad input with one line, exit code 2 and nothing half-written."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -11,14 +12,14 @@ import pandas as pd
 import pytest
 from clevr_files import ClevrFiles
 
-from rnlib.__main__ import build_parser, main
+from rnlib.__main__ import COMMANDS, build_parser, main
 from rnlib.clevr import clevr_v1
 from rnlib.commands.options import parse_set
 from rnlib.fields import fields_of
 from rnlib.model import Preset, RelationNetwork, load_preset, save_weights
 from rnlib.retrieval import AttributeRecipe
 from rnlib.training import Recipe, TrainingFolder
-from rnlib.training.curriculum import Stage
+from rnlib.training.recipe import Stage
 
 SMALL = ["--set", "g_layers=[8,8,8]", "f_layers=[8,8]", "lstm_hidden=8", "image_size=32"]
 QUICK = ["--set", "epochs=1", "lr=1e-3", "lr_gamma=1", "--vocabulary", "clevr-v1.0", "--device", "cpu"]
@@ -233,10 +234,14 @@ def test_an_answer_outside_the_vocabulary_of_the_weights(tmp_path: Path, capsys:
 
 
 def test_help_explains_every_command() -> None:
-    parser = build_parser()
-    actions = next(action for action in parser._actions if hasattr(action, "choices") and action.choices)
-    assert {"data", "train", "evaluate", "predict", "import-weights", "run"} <= set(actions.choices)
-    for name, command in actions.choices.items():
+    for name in COMMANDS:
+        parser = build_parser(name)
+        commands = next(action for action in parser._actions if hasattr(action, "choices") and action.choices)
+        assert list(commands.choices) == list(COMMANDS)
+        command = commands.choices[name]
+        module, _, function = command.get_default("run").partition(".") if name != "data" else ("data", "", "run_check")
+        assert callable(getattr(importlib.import_module(f"rnlib.commands.{module}"), function))
+        assert len(command._actions) > 1
         for action in command._actions:
             assert action.help or action.dest == "split" or action.choices or action.metavar == "N", (name, action.dest)
 

@@ -19,7 +19,8 @@ from rnlib.model import load_preset
 from rnlib.model.inputs import NetworkInputs
 from rnlib.synthesis import synthesize
 from rnlib.training import Options, TrainingFolder, make_recipe, train
-from rnlib.training.curriculum import GAIN, Stage, StageScenes, lay_out
+from rnlib.training.curriculum import GAIN, StageScenes, lay_out
+from rnlib.training.recipe import Stage
 from rnlib.training.sampler import epoch_order
 from rnlib.training.state import Position
 from rnlib.training.trainer import Trainer

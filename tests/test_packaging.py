@@ -1,7 +1,5 @@
 """One list of packages, four files that use it: they must say the same. And the make targets are all there is."""
 
-import argparse
-import importlib
 import re
 import subprocess
 import sys
@@ -18,6 +16,7 @@ from packaging.utils import canonicalize_name
 
 import rnlib
 from rnlib.__main__ import COMMANDS
+from rnlib.lazy import names_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -202,21 +201,42 @@ def test_sanitizing_leaves_results_alone(text):
     assert sanitize(text) == text
 
 
-def test_each_command_stands_in_the_module_that_is_imported_for_it() -> None:
-    for module, names in COMMANDS.items():
-        subparsers = argparse.ArgumentParser().add_subparsers()
-        importlib.import_module(f"rnlib.commands.{module}").add_commands(subparsers)
-        assert sorted(subparsers.choices) == sorted(names)
+def modules_of(program: str) -> set[str]:
+    """The packages that a Python program has loaded at its end."""
+    program += "\nimport sys; print('LOADED', *{name.split('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stdout.split("LOADED")[1].split())
+
+
+def test_no_help_text_waits_for_a_heavy_package() -> None:
+    """All of them in one process, apart from those of retrieval, which name what numba has compiled."""
+    light = [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS if name not in RETRIEVAL)]
+    loaded = modules_of(HELP.format(light))
+    assert not loaded & {"torch", "torchvision", "scipy", "pandas", "matplotlib", "sklearn", "numba", "papermill"}
+    loaded = modules_of(HELP.format([[name, "--help"] for name in RETRIEVAL]))
+    assert not loaded & {"torch", "torchvision", "pandas", "matplotlib", "sklearn", "papermill"}
+
+
+RETRIEVAL = ("retrieve", "train-attributes")
+HELP = """
+import contextlib, io, rnlib.__main__ as program
+for arguments in {}:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        program.main(arguments)
+"""
+
+
+def test_a_lazy_name_is_no_module() -> None:
+    """Python would find the module first: see rnlib/lazy.py."""
+    for file in (ROOT / "rnlib").glob("*/__init__.py"):
+        if "names_of(__file__)" in file.read_text():
+            names = names_of(str(file))[1]
+            assert names and not set(names) & {path.stem for path in file.parent.glob("*.py")}
 
 
 def test_training_needs_no_notebook_packages() -> None:
     """A GPU machine without a network gets few packages: docs/gpu.md names them."""
-    program = (
-        "import sys, rnlib.__main__ as m, rnlib.synthesis.generate; m.build_parser('train');"
-        "print(*{name.split('.')[0] for name in sys.modules})"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.split())
+    loaded = modules_of("import rnlib.commands.parsers, rnlib.commands.training, rnlib.synthesis.generate")
     notebooks = {"IPython", "papermill", "nbformat", "nbclient", "nbconvert", "ipywidgets", "seaborn"}
     assert not loaded & (notebooks | {"sklearn", "numba"})
     assert {"torch", "msgspec", "yaml"} <= loaded

@@ -129,7 +129,7 @@ def test_a_training_becomes_a_release(tiny_clevr: Path, tmp_path: Path, capsys: 
         )
         == 2
     )
-    assert "Run 'python -m rnlib evaluate' first" in capsys.readouterr().err
+    assert "Run 'rnlib evaluate' first" in capsys.readouterr().err
     assert not (out / "x.safetensors").exists()
     other = save_weights(tmp_path / "other.safetensors", RelationNetwork(best.preset, clevr_v1()), clevr_v1())
     assert (

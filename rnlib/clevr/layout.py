@@ -30,7 +30,7 @@ class ClevrDirectory:
         if not root.is_dir():
             raise DataError(
                 f"expected a CLEVR directory at {root}, found no such folder. Check the path, or make one with "
-                "'python -m rnlib data synthesize --out DIR' or 'python -m rnlib data download --out DIR'."
+                "'rnlib data synthesize --out DIR' or 'rnlib data download --out DIR'."
             )
         directory = cls(root.resolve())
         if not directory.splits():

@@ -1,1 +1,1 @@
-"""The commands of `python -m rnlib`, a module for each group; each only parses options and calls the library."""
+"""The commands of `rnlib`: their options in `parsers`, and a module for each group that calls the library."""

@@ -2,92 +2,33 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from rnlib.clevr.constants import SPLITS
 from rnlib.clevr.split import Split, open_split
-from rnlib.commands.options import add_clevr, add_device, add_set, set_fields
+from rnlib.commands.options import set_fields
 from rnlib.errors import ConfigError
 from rnlib.files import atomic_write, make_folder, read_json, write_json
 from rnlib.model.checkpoint import ATTRIBUTES_FORMAT, Weights, load_weights
 from rnlib.model.inputs import choose_device
 from rnlib.model.preset import PRESET_FIELDS, preset_of
 from rnlib.provenance import provenance
-from rnlib.retrieval.attribute_training import ATTRIBUTE_FIELDS, AttributeRecipe, train_attributes
+from rnlib.retrieval.attribute_recipe import ATTRIBUTE_FIELDS, AttributeRecipe
+from rnlib.retrieval.attribute_training import train_attributes
 from rnlib.retrieval.attributes import AttributeWeights, load_attribute_weights
 from rnlib.retrieval.feature_file import FeatureSet, load_features, save_features
 from rnlib.retrieval.features import all_features, conv_features, random_features
-from rnlib.retrieval.ground_truth import COSTS, VARIANTS, ground_truth
+from rnlib.retrieval.ground_truth import ground_truth
 from rnlib.retrieval.neighbours import distances_from, require_neighbours
-from rnlib.retrieval.rankings import RECALL_AT, better_vectors, rank_features, readable, recall_curve, summarise
+from rnlib.retrieval.rankings import better_vectors, rank_features, readable, recall_curve, summarise
 from rnlib.training.fit import Options
 
 CURVE = 30  # points of a recall curve
 
 
-def add_commands(commands: Any) -> None:
-    """Add the commands of relational retrieval."""
-    features = commands.add_parser(
-        "features",
-        help="one vector a picture, by every feature that some weights have",
-        description="Write the features of a split's pictures to one file: conv mean, max and flat; mean and max over "
-        "pairs of what layers of g read; what a network that aggregates inside g makes of all pairs; and random ones.",
-    )
-    features.add_argument(
-        "--weights", type=Path, required=True, metavar="FILE", help=".safetensors (of train-attributes too), or .pth"
-    )
-    add_clevr(features)
-    features.add_argument("--split", choices=SPLITS, default="val", help="default val")
-    features.add_argument(
-        "--layer", type=int, nargs="+", metavar="L", help="layers of g, from 0 (default: the last that sees pairs only)"
-    )
-    features.add_argument("--images", type=int, metavar="N", help="only the first N pictures (default: all)")
-    features.add_argument("--out", type=Path, required=True, metavar="FILE", help="NAME.safetensors")
-    add_device(features)
-    features.set_defaults(run=_features)
-
-    retrieve = commands.add_parser(
-        "retrieve",
-        help="how well features order pictures as their scenes do; RUN/rankings.csv",
-        description="Rank the pictures of a database by features and by their scenes' descriptions, and say how well "
-        "the two agree. Published protocols: --database 15000 --queries 501 (2018), --database 2500 (2019).",
-    )
-    retrieve.add_argument("--features", type=Path, nargs="+", required=True, metavar="FILE", help="made by 'features'")
-    add_clevr(retrieve)
-    retrieve.add_argument("--split", choices=SPLITS, default="val", help="default val")
-    retrieve.add_argument("--database", type=int, default=15_000, metavar="N", help="first N pictures (default 15000)")
-    retrieve.add_argument("--queries", type=int, default=501, metavar="N", help="first N of these (default 501)")
-    retrieve.add_argument("--truth", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="default: all three")
-    retrieve.add_argument("--cost", nargs="+", choices=COSTS, default=["soft"], help="of an exchange (default soft)")
-    retrieve.add_argument("--k", type=int, nargs="+", default=list(RECALL_AT), help="recall@k (default 10 100 1000)")
-    retrieve.add_argument("--threads", type=int, metavar="N", help="for the ground truth (default: all cores)")
-    retrieve.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for tables")
-    retrieve.set_defaults(run=_retrieve)
-
-    attributes = commands.add_parser(
-        "train-attributes",
-        help="train the baseline of retrieval: which attribute values occur in a picture",
-        description="Train a convolutional classifier of the 15 attribute values. The same command continues a "
-        "training that was interrupted. Its weights go to 'features', and to 'train --init-conv'.",
-    )
-    attributes.add_argument("--preset", default="original-fp", help="whose convolutions (default original-fp)")
-    add_clevr(attributes)
-    attributes.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the training")
-    add_device(attributes)
-    add_set(
-        attributes,
-        {
-            "fields of the recipe": ATTRIBUTE_FIELDS,
-            "fields of the preset (default: of a preset that leaves it out)": PRESET_FIELDS,
-        },
-    )
-    attributes.set_defaults(run=_train_attributes)
-
-
-def _features(options: argparse.Namespace) -> None:
+def run_features(options: argparse.Namespace) -> None:
+    """`features`."""
     weights = _weights(options.weights)
     preset = weights.preset
     size = preset.picture_size
@@ -123,7 +64,8 @@ def _weights(path: Path) -> Weights | AttributeWeights:
     return load_weights(path)
 
 
-def _retrieve(options: argparse.Namespace) -> None:
+def run_retrieve(options: argparse.Namespace) -> None:
+    """`retrieve`."""
     split = open_split(options.clevr, options.split, images=None, cache=options.cache)
     features = _read_features(options.features, split, options.database)
     count = len(next(iter(features.values())))
@@ -188,7 +130,8 @@ def _read_features(paths: list[Path], split: Split, database: int) -> dict[str, 
     return features
 
 
-def _train_attributes(options: argparse.Namespace) -> None:
+def run_train_attributes(options: argparse.Namespace) -> None:
+    """`train-attributes`."""
     fields = set_fields(
         options.set, {**ATTRIBUTE_FIELDS, **PRESET_FIELDS}, "a field of the classifier's recipe or of the preset"
     )

@@ -10,21 +10,19 @@ import yaml
 
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.vocabulary import choose_vocabulary
-from rnlib.commands.options import add_clevr, add_device, add_set, set_fields
+from rnlib.commands.options import set_fields
 from rnlib.errors import ConfigError
 from rnlib.evaluation import metrics_text
 from rnlib.evaluation.folder import evaluate_into
-from rnlib.fields import fields_of
 from rnlib.files import read_json
 from rnlib.model.checkpoint import Weights, load_weights
 from rnlib.model.inputs import choose_device
-from rnlib.model.preset import PRESET_FIELDS, preset_of, shipped_presets
+from rnlib.model.preset import preset_of, shipped_presets
 from rnlib.runs.parameters import check_parameters, declared_parameters
 from rnlib.runs.paths import notebook_path
 from rnlib.synthesis import synthesize
-from rnlib.training.curriculum import Stage
 from rnlib.training.fit import Options
-from rnlib.training.recipe import FIELDS, RECIPE_FIELDS, recipe_of
+from rnlib.training.recipe import FIELDS, recipe_of
 from rnlib.training.relation_training import train
 from rnlib.training.saving import Saving
 from rnlib.workers import Workers
@@ -32,70 +30,6 @@ from rnlib.workers import Workers
 TRAINING_NOTEBOOKS = ("02_train_state_descriptions", "03_train_from_pixels")
 # Options that a file of parameters may give too, with their values where neither does.
 SETTINGS = {"preset": "", "vocabulary": "train", "keep": "last", "time_limit": 0.0, "init_from": "", "init_conv": ""}
-
-
-def add_commands(commands: Any) -> None:
-    """Add `train`."""
-    parser = commands.add_parser(
-        "train",
-        help="train a network; run again with the same options to continue",
-        description="Train a network on the train split of a CLEVR set, validating on val after each epoch. "
-        "The defaults are the seed's recipe. The same command continues a training that was interrupted. "
-        "Several GPUs or processes: torchrun --nproc-per-node=N -m rnlib train ..., with the same batch size.",
-    )
-    parser.add_argument("--preset", help=f"{', '.join(shipped_presets())}, or a file (JSON)")
-    parser.add_argument(
-        "--params",
-        type=Path,
-        metavar="FILE",
-        help="the parameters of a profile, such as params/synthetic/02_train_state_descriptions.yaml: preset, recipe, "
-        "vocabulary and what else is trained with; --set and other options override them",
-    )
-    add_set(
-        parser,
-        {
-            "fields of the recipe": RECIPE_FIELDS,
-            "  fields of a stage of the curriculum": fields_of(Stage),
-            "fields of the preset (default: of a preset that leaves it out)": PRESET_FIELDS,
-        },
-    )
-    add_clevr(parser, required=False)
-    parser.add_argument(
-        "--synthetic",
-        metavar="TRAIN:VAL:SEED",
-        help="in place of --clevr: make a synthetic set of so many scenes in RUN/data, or use the one there",
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the training")
-    add_device(parser)
-    parser.add_argument(
-        "--vocabulary",
-        metavar="WHICH",
-        help="train (words in order of first appearance in the training questions), clevr-v1.0, or a JSON file "
-        "(default train)",
-    )
-    start = parser.add_argument_group("start")
-    start.add_argument(
-        "--init-from",
-        metavar="WEIGHTS",
-        help="start as the network of these weights (a file or a released name), which the preset's may be larger than",
-    )
-    start.add_argument(
-        "--init-conv",
-        metavar="WEIGHTS",
-        help="start from the convolutions of these weights (a file or a released name)",
-    )
-    start.add_argument("--resume-from", type=Path, metavar="FILE", help="go on from the weights of a kept epoch")
-
-    saving = parser.add_argument_group("saving")
-    saving.add_argument("--keep", help="last (and best), or every:N to keep every N-th epoch too (default last)")
-    saving.add_argument(
-        "--checkpoint-minutes", type=float, default=5.0, metavar="M", help="state within an epoch (default 5)"
-    )
-    saving.add_argument(
-        "--time-limit", type=float, metavar="M", help="save and stop after this many minutes (default 0: never)"
-    )
-    parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard events to RUN/tensorboard too")
-    parser.set_defaults(run=_train)
 
 
 def _parameters_of(path: Path) -> dict[str, Any]:
@@ -125,7 +59,8 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     return settings
 
 
-def _train(options: argparse.Namespace) -> None:
+def run_train(options: argparse.Namespace) -> None:
+    """`train`."""
     settings = _settings(options)
     saving = Saving(settings["keep"], options.checkpoint_minutes, settings["time_limit"])
     preset, recipe = preset_of(settings), recipe_of(settings)

@@ -125,7 +125,7 @@ def require_answers(split: Split) -> None:
     if not split.has_answers:
         raise DataError(
             f"the split '{split.name}' of {split.directory.root} has no answers, so it cannot be evaluated "
-            "(CLEVR's test answers are not public). Use 'python -m rnlib predict --split test --out FILE' instead."
+            "(CLEVR's test answers are not public). Use 'rnlib predict --split test --out FILE' instead."
         )
 
 

@@ -162,14 +162,12 @@ def _metrics_of(place: Path, sha256: str) -> dict[str, Any]:
     """The metrics of an evaluation's folder, if it is of the weights with this sha256."""
     path = place / "metrics.json"
     if not path.is_file():
-        raise DataError(
-            f"expected the folder of an evaluation with {path}, found none. Run 'python -m rnlib evaluate' first."
-        )
+        raise DataError(f"expected the folder of an evaluation with {path}, found none. Run 'rnlib evaluate' first.")
     evaluated = read_json(place / "provenance.json").get("sha256")
     if evaluated != sha256:
         raise DataError(
             f"{place} evaluates other weights: expected sha256 {sha256[:12]}…, found {str(evaluated)[:12]}…. "
-            "Run 'python -m rnlib evaluate' with the training's best weights."
+            "Run 'rnlib evaluate' with the training's best weights."
         )
     found: dict[str, Any] = read_json(path)
     return found

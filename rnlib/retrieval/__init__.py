@@ -3,7 +3,7 @@
 features            one vector a picture, from the convolutions, from the pairs of objects inside g, or by chance
 feature_file        features on disk, with the pictures they are of
 attributes          a classifier of attribute values: the baseline whose features know no relations
-attribute_training  its training
+attribute_training  its training    attribute_recipe  how
 neighbours          which pictures are nearest to a query
 ground_truth        how far apart two scenes are, from their descriptions
 assignment          the compiled part of that
@@ -11,51 +11,34 @@ rankings            how well an order of pictures agrees with that of their scen
 plots               neighbours beside their query, and the measures
 """
 
-from rnlib.retrieval.attribute_training import AttributeRecipe, attributes_name, evaluate_attributes, train_attributes
-from rnlib.retrieval.attributes import AttributeWeights, load_attribute_weights
-from rnlib.retrieval.feature_file import FeatureSet, load_features, save_features
-from rnlib.retrieval.features import aggregated_features, all_features, conv_features, pair_features, random_features
-from rnlib.retrieval.ground_truth import COSTS, VARIANTS, Scenes, ground_truth
-from rnlib.retrieval.neighbours import distances_from, nearest, unit_length
-from rnlib.retrieval.rankings import (
-    better_vectors,
-    compare,
-    compare_with_all,
-    measure,
-    rank_features,
-    readable,
-    recall_curve,
-    summarise,
-)
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "COSTS",
-    "VARIANTS",
-    "AttributeRecipe",
-    "AttributeWeights",
-    "FeatureSet",
-    "Scenes",
-    "aggregated_features",
-    "all_features",
-    "attributes_name",
-    "better_vectors",
-    "compare",
-    "compare_with_all",
-    "conv_features",
-    "distances_from",
-    "evaluate_attributes",
-    "ground_truth",
-    "load_attribute_weights",
-    "load_features",
-    "measure",
-    "nearest",
-    "pair_features",
-    "random_features",
-    "rank_features",
-    "readable",
-    "recall_curve",
-    "save_features",
-    "summarise",
-    "train_attributes",
-    "unit_length",
-]
+from rnlib.lazy import names_of
+from rnlib.retrieval.ground_truth import ground_truth  # not lazy: its module has the same name
+
+if TYPE_CHECKING:
+    from rnlib.retrieval.attribute_recipe import AttributeRecipe
+    from rnlib.retrieval.attribute_training import attributes_name, evaluate_attributes, train_attributes
+    from rnlib.retrieval.attributes import AttributeWeights, load_attribute_weights
+    from rnlib.retrieval.feature_file import FeatureSet, load_features, save_features
+    from rnlib.retrieval.features import (
+        aggregated_features,
+        all_features,
+        conv_features,
+        pair_features,
+        random_features,
+    )
+    from rnlib.retrieval.ground_truth import COSTS, VARIANTS, Scenes
+    from rnlib.retrieval.neighbours import distances_from, nearest, unit_length
+    from rnlib.retrieval.rankings import (
+        better_vectors,
+        compare,
+        compare_with_all,
+        measure,
+        rank_features,
+        readable,
+        recall_curve,
+        summarise,
+    )
+else:
+    __getattr__, __all__ = names_of(__file__)

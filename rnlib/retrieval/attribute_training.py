@@ -2,21 +2,20 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 import msgspec
 import numpy as np
 import torch
 from jaxtyping import Integer
-from msgspec import Meta
 from torch import Tensor, nn
 
 from rnlib.clevr.split import Split
 from rnlib.errors import DataError
-from rnlib.fields import fields_of
 from rnlib.model.inputs import pictures_of, require_pictures
 from rnlib.model.preset import Preset
 from rnlib.provenance import provenance
+from rnlib.retrieval.attribute_recipe import AttributeRecipe
 from rnlib.retrieval.attributes import (
     AttributeClassifier,
     AttributeWeights,
@@ -31,28 +30,6 @@ from rnlib.training.state import Position, Row
 from rnlib.training.trainer import Batches, Trainer
 
 LOG_EVERY = 100  # steps between two rows of steps.csv
-Count = Annotated[int, Meta(ge=1)]
-
-
-class AttributeRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How the classifier is trained; the defaults are the seed's."""
-
-    epochs: Annotated[Count, Meta(description="passes over the pictures")] = 350
-    batch_size: Annotated[Count, Meta(description="pictures per step")] = 64
-    lr: Annotated[float, Meta(gt=0, description="learning rate of Adam")] = 2.5e-4
-    weight_decay: Annotated[float, Meta(ge=0, description="an L2 term, as in the seed")] = 1e-4
-    share: Annotated[
-        float,
-        Meta(
-            gt=0,
-            le=1,
-            description="only this share of the pictures, those with the fewest different attribute values; 1: all",
-        ),
-    ] = 0.05
-    seed: Annotated[int, Meta(ge=0, description="of the initial weights, the order of pictures and augmentation")] = 1
-
-
-ATTRIBUTE_FIELDS = fields_of(AttributeRecipe)
 
 
 class AttributeTask:

@@ -87,7 +87,7 @@ def load_features(path: Path | str) -> FeatureSet:
     """Read a feature set. Raises DataError where the file is absent, damaged, of another format, or not finite."""
     path = _checked_suffix(Path(path).expanduser())
     if not path.is_file():
-        raise DataError(f"expected features at {path}, found no such file. Make them with 'python -m rnlib features'.")
+        raise DataError(f"expected features at {path}, found no such file. Make them with 'rnlib features'.")
     try:
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}

@@ -12,26 +12,18 @@ pipeline          all notebooks of a profile in order, and `require` for what a 
 stored_outputs    `make notebooks`: the committed notebooks with the outputs of the smoke run
 """
 
-from rnlib.runs.data import clevr_of_run
-from rnlib.runs.folder import RunFolder
-from rnlib.runs.parameters import parameters_table, validate_parameters
-from rnlib.runs.paths import notebook_names, project_root
-from rnlib.runs.pipeline import require, run_profile
-from rnlib.runs.profiles import profile_parameters, profiles
-from rnlib.runs.trainings import train_in, training_of, weights_files
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "RunFolder",
-    "clevr_of_run",
-    "notebook_names",
-    "parameters_table",
-    "profile_parameters",
-    "profiles",
-    "project_root",
-    "require",
-    "run_profile",
-    "train_in",
-    "training_of",
-    "validate_parameters",
-    "weights_files",
-]
+from rnlib.lazy import names_of
+from rnlib.runs.profiles import profiles  # not lazy: its module has the same name
+
+if TYPE_CHECKING:
+    from rnlib.runs.data import clevr_of_run
+    from rnlib.runs.folder import RunFolder
+    from rnlib.runs.parameters import parameters_table, validate_parameters
+    from rnlib.runs.paths import notebook_names, project_root
+    from rnlib.runs.pipeline import require, run_profile
+    from rnlib.runs.profiles import profile_parameters
+    from rnlib.runs.trainings import train_in, training_of, weights_files
+else:
+    __getattr__, __all__ = names_of(__file__)

@@ -2,7 +2,7 @@
 
 A notebook opens its folder at the top, writes its files there, and calls `finish` in its
 last cell. `finish` alone writes done.json, so a notebook counts as completed however it
-was run: by hand in JupyterLab, by papermill, by nbval or by `python -m rnlib run`.
+was run: by hand in JupyterLab, by papermill, by nbval or by `rnlib run`.
 """
 
 import time

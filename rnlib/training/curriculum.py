@@ -10,65 +10,22 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import msgspec
 import numpy as np
-from msgspec import Meta
 
 from rnlib.clevr.constants import FAMILY_GROUPS
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.subsets import join, with_questions
 from rnlib.clevr.vocabulary import Vocabulary
-from rnlib.errors import ConfigError, DataError
+from rnlib.errors import DataError
 from rnlib.model.inputs import translate_answers, translate_tokens
 from rnlib.synthesis import synthesize
 from rnlib.synthesis.settings import VERSION
+from rnlib.training.recipe import Stage
 
 GAIN = 0.002  # a held-out accuracy that is higher by less than this is no gain
 HELD_OUT = 20  # of a stage's own scenes so many times fewer are held out, in addition
 FIRST_SEED = 1_000_000  # of the stages' scenes: far from the seeds that people give to their sets
-
-
-Count = Annotated[int, Meta(ge=1)]
-Accuracy = Annotated[float, Meta(gt=0, le=1)]
-
-
-class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One stage of a curriculum. It ends after `epochs`, at `target` or for lack of `patience`, what comes first."""
-
-    objects: Annotated[int, Meta(ge=1, le=10, description="most objects in a scene")]
-    fewest: Annotated[int, Meta(ge=1, le=10, description="fewest objects in a scene")] = 1
-    families: Annotated[
-        tuple[str, ...], Meta(description=f"groups of question families ({', '.join(FAMILY_GROUPS)}); none: all")
-    ] = ()
-    steps: Annotated[Count | None, Meta(description="most steps in a question's program; null: any number")] = None
-    scenes: Annotated[
-        int, Meta(ge=0, le=10**6, description="synthetic scenes made for the stage; 0: those of the training split")
-    ] = 0
-    target: Annotated[Accuracy | None, Meta(description="held-out accuracy that ends it; null: none")] = 0.95
-    patience: Annotated[Count | None, Meta(description="epochs without a gain that end it; null: any number")] = 3
-    epochs: Annotated[Count | None, Meta(description="most epochs; null: any number")] = None
-
-    def __post_init__(self) -> None:
-        if self.fewest > self.objects:
-            raise ConfigError(
-                f"curriculum: expected a stage's fewest objects to be at most its objects ({self.objects}), found "
-                f"{self.fewest}."
-            )
-        for family in self.families:
-            if family not in FAMILY_GROUPS:
-                raise ConfigError(f"curriculum: expected families out of {', '.join(FAMILY_GROUPS)}, found '{family}'.")
-        if self.target is None and self.patience is None and self.epochs is None:
-            raise ConfigError("curriculum: expected a target, patience or epochs that end a stage, found none of them.")
-
-    def is_over(self, epochs: int, accuracy: float, without_gain: int) -> bool:
-        """Whether the stage ends after so many of its epochs, with this held-out accuracy."""
-        return (
-            (self.epochs is not None and epochs >= self.epochs)
-            or (self.target is not None and accuracy >= self.target)
-            or (self.patience is not None and without_gain >= self.patience)
-        )
 
 
 @dataclass(frozen=True)

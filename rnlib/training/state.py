@@ -11,7 +11,8 @@ from torch import nn
 
 from rnlib.errors import DataError
 from rnlib.files import atomic_write
-from rnlib.training.curriculum import GAIN, Stage
+from rnlib.training.curriculum import GAIN
+from rnlib.training.recipe import Stage
 
 FORMAT = "rnlib-training-state-1"
 
