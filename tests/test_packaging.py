@@ -1,6 +1,8 @@
 """One list of packages, four files that use it: they must say the same. And the make targets are all there is."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -143,6 +145,29 @@ def commands_elsewhere() -> list[tuple[str, str]]:
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
     commands += [("test.yml", line) for step in steps for line in step.get("run", "").splitlines()]
     return [(file, command) for file, command in commands if not command.startswith("apt-get ")]
+
+
+def test_an_installation_has_the_weights_and_all_data_files(tmp_path: Path) -> None:
+    """Installed for good, not in place, and used from another folder."""
+    source, site = tmp_path / "source", tmp_path / "site"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(ROOT / "rnlib", source / "rnlib", ignore=shutil.ignore_patterns("__pycache__"))
+    pip = [sys.executable, "-m", "pip", "install", "-qq", "--no-deps", "--no-build-isolation", "--target", site]
+    subprocess.run([*pip, source], check=True)
+    files = {path.relative_to(source) for path in (source / "rnlib").rglob("*") if path.is_file()}
+    assert all((site / file).is_file() for file in files)
+    program = (
+        "import rnlib; from rnlib.model import load_weights; print(rnlib.__file__, load_weights('medium-sd').name)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    for command, wanted in (
+        ([sys.executable, "-c", program], f"{site / 'rnlib/__init__.py'} medium-sd"),
+        ([site / "bin/rnlib", "--version"], f"rnlib {rnlib.__version__}"),
+    ):
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == wanted
 
 
 def test_container_and_workflow_only_call_make():

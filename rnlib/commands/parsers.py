@@ -174,9 +174,7 @@ def add_release(parser: argparse.ArgumentParser) -> None:
         help="folders of `evaluate` by what was asked, such as 'synthetic val=RUN/val'",
     )
     parser.add_argument("--about", default="", metavar="TEXT", help="data, machine and limits, for the card")
-    parser.add_argument(
-        "--out", type=Path, default=shipped_folder(), metavar="DIR", help="default: where released weights are"
-    )
+    parser.add_argument("--out", type=Path, default=shipped_folder(), metavar="DIR", help="default: rnlib/weights/")
     parser.set_defaults(run="weights.run_release")
 
 

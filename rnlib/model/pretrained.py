@@ -1,13 +1,12 @@
 """Weights by name: those that ship with the project, and the seed's, fetched on first use.
 
-`weights/NAME.safetensors` with NAME.json (and a model card, NAME.md) are this project's. The seed's two files stand in
-its own repository; they are fetched once into the cache and must have the known sha256.
+`rnlib/weights/NAME.safetensors` with NAME.json (and a model card, NAME.md) are this project's. The seed's two files are
+in its own repository; they are fetched once into the cache and must have the known sha256.
 """
 
 from pathlib import Path
 from typing import NamedTuple
 
-import rnlib
 from rnlib.clevr.cache import cache_root
 from rnlib.clevr.download import fetch
 from rnlib.errors import DataError, WeightsError
@@ -33,8 +32,8 @@ MESNICO_FILES = {
 
 
 def shipped_folder() -> Path:
-    """Where the project's own weights stand."""
-    return Path(rnlib.__file__).resolve().parents[1] / "weights"
+    """The folder of the project's own weights: part of the package, so that every installation has them."""
+    return Path(__file__).resolve().parents[1] / "weights"
 
 
 def released() -> list[str]:
