@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clevr_files import ClevrFiles
+from clevr_files import CUBE, ClevrFiles, question
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rnlib.clevr import check_directory, clevr_v1, detokenize, open_split, tokenize
+from rnlib.clevr import ClevrDirectory, check_directory, clevr_v1, detokenize, open_split, tokenize
 from rnlib.clevr import images as images_module
-from rnlib.clevr.constants import CLASS_OF_ANSWER, QUESTION_TYPES
-from rnlib.clevr.subsets import part_of
+from rnlib.clevr.constants import CLASS_OF_ANSWER, COLORS, QUESTION_TYPES, RELATIONS
+from rnlib.clevr.split import QUESTION_ARRAYS, SCENE_ARRAYS
+from rnlib.clevr.subsets import join, part_of, with_questions
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError, DataError
 
@@ -59,8 +60,8 @@ def test_the_public_generators_dialect_reads_the_same(files: ClevrFiles, cache: 
     files.questions[1]["answer"] = True
     files.write()
     generated = open_split(files.root, "val", images=None, cache=cache / "b")
-    for name, array in release.arrays.items():
-        np.testing.assert_array_equal(array, generated.arrays[name], err_msg=name)
+    for name in (*QUESTION_ARRAYS, *SCENE_ARRAYS):
+        np.testing.assert_array_equal(getattr(release, name), getattr(generated, name), err_msg=name)
     assert release.vocabulary == generated.vocabulary
 
 
@@ -374,3 +375,146 @@ def test_a_part_of_a_split_has_its_pictures_and_their_questions_alone(tiny_clevr
     for begin, end in ((4, 4), (-1, 3), (0, split.n_images + 1)):
         with pytest.raises(ConfigError, match="expected a part of"):
             part_of(split, begin, end)
+
+
+def _generator_output(files: ClevrFiles) -> str:
+    """The public generator's own folder: files at the top, pictures in images/, a file per scene in scenes/."""
+    files.questions_file.rename(files.root / "CLEVR_questions.json")
+    files.scenes_file.rename(files.root / "CLEVR_scenes.json")
+    for index in range(3):
+        files.picture(index).rename(files.root / "images" / files.picture(index).name)
+        (files.root / "scenes" / f"CLEVR_val_{index:06d}.json").write_text(json.dumps(files.scenes[index]))
+    (files.root / "images" / files.split).rmdir()
+    return "val"
+
+
+def _jpg(files: ClevrFiles) -> str:
+    for index in range(3):
+        picture = Image.open(files.picture(index))
+        picture.save(files.picture(index).with_suffix(".jpg"), quality=100, subsampling=0)
+        files.picture(index).unlink()
+    return "val"
+
+
+def _json_lines(files: ClevrFiles) -> str:
+    for path, entries in ((files.questions_file, files.questions), (files.scenes_file, files.scenes)):
+        path.unlink()
+        path.with_suffix(".jsonl").write_text("\n".join(map(json.dumps, entries)) + "\n")
+    return "val"
+
+
+def _bare_list_with_byte_order_mark(files: ClevrFiles) -> str:
+    files.questions_file.write_text(json.dumps(files.questions), encoding="utf-8-sig")
+    return "val"
+
+
+def _byte_order_mark(files: ClevrFiles) -> str:
+    for path in (files.questions_file, files.scenes_file):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    return "val"
+
+
+@pytest.mark.parametrize(
+    "form", [_generator_output, _jpg, _json_lines, _bare_list_with_byte_order_mark, _byte_order_mark]
+)
+def test_a_set_in_another_form_reads_the_same(
+    files: ClevrFiles, cache: Path, form: Callable[[ClevrFiles], str]
+) -> None:
+    expected = open_split(files.root, "val", images=32, cache=cache / "a")
+    split = form(files)
+    found = open_split(files.root, split, images=32, cache=cache / "b")
+    assert found.directory.splits() == [split]
+    assert found.fingerprint == expected.fingerprint and found.image_filenames == expected.image_filenames
+    assert expected.images is not None and found.images is not None
+    np.testing.assert_allclose(
+        np.asarray(found.images, int), np.asarray(expected.images, int), atol=60 if form is _jpg else 0
+    )
+    assert found.picture(1).shape == (80, 120, 3)
+    [row] = check_directory(files.root)
+    assert (row["images"], row["scenes"], row["questions"], row["pictures"]) == (3, 3, 4, "files")
+
+
+def test_splits_are_those_that_the_directory_holds(tmp_path: Path, cache: Path) -> None:
+    for name in ("valB", "trainA", "valA", "new", "testB", "testA"):
+        files = ClevrFiles(tmp_path / "clevr", name)
+    files.questions_file.unlink()
+    ClevrFiles(tmp_path / "clevr", "train")
+    directory = ClevrDirectory.find(tmp_path / "clevr")
+    assert directory.splits() == ["train", "trainA", "valA", "valB", "testA", "testB", "new"]
+    assert directory.with_answers() == ["train", "trainA", "valA", "valB", "testB", "new"]
+    assert open_split(tmp_path / "clevr", "valB", images=32, cache=cache).n_questions == 4
+    without = open_split(tmp_path / "clevr", "testA", images=32, cache=cache)
+    assert (without.n_questions, without.n_images, without.has_scenes, without.has_answers) == (0, 3, True, False)
+    with pytest.raises(DataError, match=r"expected the questions of 'testA' in .*Use a split with questions"):
+        without.require_questions()
+    with pytest.raises(DataError, match=r"has no split 'valC'.*It has: train, trainA"):
+        open_split(tmp_path / "clevr", "valC")
+
+
+def test_pictures_alone_are_a_split(files: ClevrFiles, cache: Path) -> None:
+    files.questions_file.unlink()
+    files.scenes_file.unlink()
+    files.picture(1).unlink()
+    split = open_split(files.root, "val", images=32, cache=cache)
+    assert split.image_indices == [0, 2] and split.n_questions == 0 and not split.has_scenes
+    with pytest.raises(DataError, match=r"expected scenes, but .* does not exist"):
+        _ = split.codes
+    files.picture(0).rename(files.root / "images" / "val" / "holiday.jpeg")
+    split = open_split(files.root, "val", images=32, cache=cache)
+    assert (split.image_indices, split.image_filenames) == ([0, 1], ["CLEVR_val_000002.png", "holiday.jpeg"])
+
+
+def test_a_set_without_scenes_or_programs(files: ClevrFiles, cache: Path) -> None:
+    files.scenes_file.unlink()
+    for entry in files.questions:
+        del entry["program"], entry["question_family_index"]
+    files.questions_file.write_text(json.dumps({"questions": files.questions}))
+    split = open_split(files.root, "val", images=32, cache=cache)
+    assert split.has_answers and not split.has_scenes and not split.has_programs
+    assert split.type_name(0) == "" and set(split.families.tolist()) == {255}
+
+
+def test_families_of_templates_that_are_not_clevrs_are_unknown(files: ClevrFiles, cache: Path) -> None:
+    names = ("my_templates.json", "templates/zero_hop.json", "zero_hop.json", "C:/clevr/one_hop")
+    for entry, name, index in zip(files.questions, names, (0, 1, 6, 2), strict=True):
+        entry |= {"template_filename": name, "question_family_index": index}
+    files.write()
+    assert open_split(files.root, "val", images=None, cache=cache).families.tolist() == [255, 85, 255, 74]
+
+
+def test_more_words_than_a_byte_can_number(files: ClevrFiles, cache: Path) -> None:
+    words = [f"word{number}" for number in range(360)]
+    files.questions = [question(0, " ".join(words[k : k + 60]), "1", "count") for k in range(0, 360, 60)]
+    files.write()
+    split = open_split(files.root, "val", images=None, cache=cache)
+    assert split.vocabulary.words == tuple(words) and int(split.tokens.max()) == 360
+    assert [split.question_text(k).lower() for k in range(6)] == [entry["question"] for entry in files.questions]
+    assert split.vocabulary.word_table_from(split.vocabulary).tolist() == list(range(361))
+    few = with_questions(split, np.array([5]))
+    joined = join([few, few], split.vocabulary)
+    assert joined.question_text(1) == split.question_text(5) and joined.codes.shape == (6, 2, 4)
+
+
+def test_empty_scenes_and_scenes_of_more_than_16_objects(files: ClevrFiles, cache: Path) -> None:
+    files.scenes[0] |= {"objects": [], "relationships": {name: [] for name in RELATIONS}}
+    many = [dict(CUBE, color=COLORS[k % 8]) for k in range(20)]
+    files.scenes[1] |= {"objects": many, "relationships": {name: [[19]] * 19 + [[]] for name in RELATIONS}}
+    files.write()
+    split = open_split(files.root, "val", images=None, cache=cache)
+    assert split.n_objects.tolist() == [0, 20, 2] and split.codes.shape == (3, 20, 4)
+    assert split.relationships[1, 0].tolist() == [1 << 19] * 19 + [0] and not split.relationships[0].any()
+    files.scenes[1] |= {"objects": [CUBE] * 33, "relationships": {name: [[]] * 33 for name in RELATIONS}}
+    files.write()
+    with pytest.raises(DataError, match=r"scene number 1 .*has 33 objects; expected at most 32"):
+        open_split(files.root, "val", images=None, cache=cache)
+
+
+def test_check_names_what_later_commands_refuse(files: ClevrFiles, cache: Path) -> None:
+    for fault in (_unknown_answer, _unknown_type, _answer_missing):
+        broken = ClevrFiles(files.root / fault.__name__)
+        fault(broken)
+        with pytest.raises(DataError) as opened:
+            open_split(broken.root, "val", images=None, cache=cache)
+        with pytest.raises(DataError) as checked:
+            check_directory(broken.root)
+        assert str(opened.value) == str(checked.value)

@@ -153,7 +153,7 @@ def test_a_set_without_pictures(files: ClevrFiles, cache: Path) -> None:
 
 def test_check_says_how_the_pictures_are_kept(files: ClevrFiles, tmp_path: Path, capsys) -> None:
     assert check_directory(files.root)[0]["pictures"] == "32 x 32 array"
-    assert check_directory(ClevrFiles(tmp_path / "png").root)[0]["pictures"] == "PNG"
+    assert check_directory(ClevrFiles(tmp_path / "png").root)[0]["pictures"] == "files"
     assert main(["data", "check", "--clevr", str(files.root)]) == 0
     assert "val             3        3          4  32 x 32 array" in capsys.readouterr().out
 

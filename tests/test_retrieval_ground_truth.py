@@ -266,7 +266,7 @@ def test_a_truth_is_kept_and_found_again(clevr: Split, tmp_path: Path, monkeypat
 
 def test_what_cannot_be_had_is_one_clear_error(clevr: Split, tiny_clevr: Path, tmp_path: Path) -> None:
     test = open_split(tiny_clevr, "test", images=None, verbose=False)
-    with pytest.raises(DataError, match=r"expected scenes in .*Use the split val"):
+    with pytest.raises(DataError, match=r"expected scenes, but .*Use a split with scenes"):
         ground_truth(test, np.arange(2), np.arange(1), cache=tmp_path)
     with pytest.raises(ConfigError, match="variant of the ground truth one of canonical, literal, node, found 'exact'"):
         ground_truth(clevr, np.arange(2), np.arange(1), "exact", cache=tmp_path)

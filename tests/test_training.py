@@ -1,6 +1,5 @@
 """Training: the recipe's arithmetic, augmentation, and above all that an interruption changes nothing."""
 
-import dataclasses
 import math
 import os
 import signal
@@ -20,7 +19,7 @@ from hypothesis import strategies as st
 from torchvision.transforms import v2
 
 from rnlib.clevr import Split, clevr_v1, open_split
-from rnlib.clevr.subsets import part_of
+from rnlib.clevr.subsets import part_of, with_questions
 from rnlib.errors import ConfigError, DataError, WeightsError
 from rnlib.model import load_preset, load_weights
 from rnlib.model.inputs import NetworkInputs
@@ -290,12 +289,7 @@ def test_a_cosine_fixes_the_number_of_epochs(splits: tuple[Split, Split], tmp_pa
 def test_a_group_of_one_question_trains_as_if_ungrouped(splits: tuple[Split, Split], tmp_path: Path) -> None:
     """One question a picture, one batch an epoch: both ways then do the same arithmetic, in another order."""
     first_of_each = np.unique(splits[0].image_of_question, return_index=True)[1]
-    arrays = {
-        name: splits[0].arrays[name][first_of_each]
-        for name in splits[0].arrays
-        if len(splits[0].arrays[name]) == splits[0].n_questions
-    }
-    one = dataclasses.replace(splits[0], arrays={**splits[0].arrays, **arrays})
+    one = with_questions(splits[0], first_of_each)
     runs = [
         run(
             (one, splits[1]),

@@ -1,6 +1,7 @@
 """CLEVR files in, arrays out: the v1.0 layout and the public generator's variant of it."""
 
-from rnlib.clevr.layout import ClevrDirectory, check_directory
+from rnlib.clevr.check import check_directory
+from rnlib.clevr.layout import ClevrDirectory
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.vocabulary import Vocabulary, choose_vocabulary, clevr_v1, detokenize, tokenize
 

@@ -24,7 +24,7 @@ from types import TracebackType
 from tqdm import tqdm
 
 from rnlib.clevr.constants import OFFICIAL_COUNTS
-from rnlib.clevr.layout import ClevrDirectory
+from rnlib.clevr.layout import images_folder, questions_file, scenes_file
 from rnlib.errors import DataError
 from rnlib.files import make_folder
 
@@ -103,17 +103,16 @@ def missing_files(directory: Path, splits_expected: Mapping[str, tuple[int, int]
 
     splits_expected: split -> (images, questions); the questions are not counted here.
     """
-    layout = ClevrDirectory(directory)
     missing = []
     for split, (images, _) in splits_expected.items():
-        folder = layout.images(split)
+        folder = images_folder(directory, split)
         pattern = re.compile(rf"CLEVR_{split}_\d{{6}}\.png")
         found = sum(bool(pattern.fullmatch(name)) for name in os.listdir(folder)) if folder.is_dir() else 0
         if found != images:
             missing.append(f"expected {images:,} images in images/{split}, found {found:,}")
-        files = [layout.questions(split)]
+        files = [questions_file(directory, split)]
         if split != "test":  # its scenes were never published
-            files.append(layout.scenes(split))
+            files.append(scenes_file(directory, split))
         missing += [
             f"expected the file {file.relative_to(directory)}, found none" for file in files if not file.is_file()
         ]

@@ -1,27 +1,63 @@
-"""Where things stand in a CLEVR directory (the v1.0 layout), and whether all of it is there.
+"""Where the parts of a CLEVR set are: a directory is looked at once, and its splits are what it holds.
 
-images/{split}/CLEVR_{split}_%06d.png     or, of a synthetic set, images/CLEVR_{split}_{side}.npy, or neither
-scenes/CLEVR_{split}_scenes.json          (train and val)
-questions/CLEVR_{split}_questions.json
+questions/CLEVR_{split}_questions.json    or, as the public generator writes it, CLEVR_questions.json at the top
+scenes/CLEVR_{split}_scenes.json          or CLEVR_scenes.json
+images/{split}/CLEVR_{split}_%06d.png     or in images/ itself; .jpg and .jpeg too
+images/CLEVR_{split}_{side}.npy           what a synthetic set may have instead
+
+A split may lack any of them. Of files at the top, the pictures that they name tell the split's name.
 """
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rnlib.clevr.constants import OFFICIAL_COUNTS, SPLITS
-from rnlib.clevr.picture_array import open_picture_array
-from rnlib.clevr.schema import read_questions, read_scenes
 from rnlib.errors import DataError
+
+PICTURES = (".png", ".jpg", ".jpeg")
+_HEAD = 1 << 16  # bytes of a file that tell its split and whether its questions have answers
+_ORDER = ("train", "val", "test")  # how splits are listed; CoGenT's have a letter behind these
+
+
+def questions_file(root: Path, split: str) -> Path:
+    """Where CLEVR v1.0 has the questions of a split."""
+    return root / "questions" / f"CLEVR_{split}_questions.json"
+
+
+def scenes_file(root: Path, split: str) -> Path:
+    """Where CLEVR v1.0 has the scenes of a split."""
+    return root / "scenes" / f"CLEVR_{split}_scenes.json"
+
+
+def images_folder(root: Path, split: str) -> Path:
+    """Where CLEVR v1.0 has the pictures of a split."""
+    return root / "images" / split
+
+
+def picture_array_file(root: Path, split: str, side: int) -> Path:
+    """Where a set without picture files may have its pictures: one uint8 array (pictures, 3, side, side)."""
+    return root / "images" / f"CLEVR_{split}_{side}.npy"
+
+
+@dataclass(frozen=True)
+class SplitFiles:
+    """The parts of a split: None (no entries) for what it lacks. `images` is the folder of its picture files."""
+
+    questions: Path | None = None
+    scenes: Path | None = None
+    images: Path | None = None
+    arrays: dict[int, Path] = field(default_factory=dict)  # by side in pixels
 
 
 @dataclass(frozen=True)
 class ClevrDirectory:
-    """A directory in the CLEVR v1.0 layout. `ClevrDirectory.find(path)` checks that it is one."""
+    """A CLEVR set, as `ClevrDirectory.find(path)` found it."""
 
     root: Path
+    files: dict[str, SplitFiles] = field(repr=False)  # by split, in the order train, val, test, others
 
     @classmethod
     def find(cls, path: Path | str) -> "ClevrDirectory":
@@ -32,131 +68,170 @@ class ClevrDirectory:
                 f"expected a CLEVR directory at {root}, found no such folder. Check the path, or make one with "
                 "'rnlib data synthesize --out DIR' or 'rnlib data download --out DIR'."
             )
-        directory = cls(root.resolve())
-        if not directory.splits():
+        files = _find_files(root.resolve())
+        if not files:
             raise DataError(
-                f"{root} is not a CLEVR directory: expected questions/CLEVR_<split>_questions.json for at least one of "
-                f"{', '.join(SPLITS)}, found none. Give the folder that holds images/, questions/ and scenes/."
+                f"{root} is not a CLEVR directory: expected questions/CLEVR_<split>_questions.json, scenes or pictures "
+                "(or CLEVR_questions.json, as the public generator writes it), found none. "
+                "Give the folder that holds images/, questions/ and scenes/."
             )
-        return directory
+        return cls(root.resolve(), files)
 
     def splits(self) -> list[str]:
-        """The splits that have a question file, in the order train, val, test."""
-        return [split for split in SPLITS if self.questions(split).is_file()]
+        """The names of the splits: train, val and test first."""
+        return list(self.files)
+
+    def with_answers(self) -> list[str]:
+        """The splits that have scenes, and questions with answers."""
+        return [name for name, files in self.files.items() if files.scenes and _has_answers(files.questions)]
 
     def require(self, split: str) -> None:
         """Raise DataError unless the split is here."""
-        if split not in SPLITS:
-            raise DataError(f"expected a split out of {', '.join(SPLITS)}, found '{split}'.")
-        if split not in self.splits():
+        if split not in self.files:
             raise DataError(
-                f"{self.root} has no split '{split}': expected {self.questions(split)}. "
+                f"{self.root} has no split '{split}': expected {questions_file(self.root, split)}. "
                 f"It has: {', '.join(self.splits())}."
             )
 
     def questions(self, split: str) -> Path:
-        return self.root / "questions" / f"CLEVR_{split}_questions.json"
+        """The file of questions; where there is none, the place where it is expected. So for the other parts."""
+        return self.files[split].questions or questions_file(self.root, split)
 
     def scenes(self, split: str) -> Path:
-        return self.root / "scenes" / f"CLEVR_{split}_scenes.json"
+        return self.files[split].scenes or scenes_file(self.root, split)
 
     def images(self, split: str) -> Path:
-        return self.root / "images" / split
-
-    def picture_array(self, split: str, side: int) -> Path:
-        """Where a set without PNG files may have its pictures: one uint8 array (pictures, 3, side, side)."""
-        return self.root / "images" / f"CLEVR_{split}_{side}.npy"
+        return self.files[split].images or images_folder(self.root, split)
 
     def picture_arrays(self, split: str) -> dict[int, Path]:
-        """The picture arrays that are there, by side in pixels; none for a set with PNG files, which come first."""
-        if self.images(split).is_dir():
-            return {}
-        sides = (path.stem.rpartition("_")[2] for path in self.root.glob(f"images/CLEVR_{split}_*.npy"))
-        return {side: self.picture_array(split, side) for side in sorted(int(side) for side in sides if side.isdigit())}
+        """The picture arrays, by side in pixels; none for a set with picture files, which come first."""
+        return {} if self.files[split].images else self.files[split].arrays
 
     def signature(self, split: str) -> dict[str, object]:
         """Name, size and change time of the JSON files: tells whether a cache made from them is stale."""
-        files = [path for path in (self.questions(split), self.scenes(split)) if path.is_file()]
-        return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
+        files = self.files[split]
+        found = [path for path in (files.questions, files.scenes) if path]
+        if not found and files.images:
+            found = [files.images]
+        return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in found}
 
-    def image_signature(self, split: str, filenames: Sequence[str]) -> str:
-        """A digest of names, sizes and change times of the pictures. Raises DataError naming missing ones."""
+    def picture_names(self, split: str) -> list[str]:
+        """The names of a split's picture files, sorted."""
+        folder = self.files[split].images
+        if folder is None:
+            return []
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if _is_picture(entry))
+        return [name for name in names if folder.name == split or _split_of_picture(name) == split]
+
+    def picture_files(self, split: str, filenames: Sequence[str]) -> tuple[list[Path], str]:
+        """The files of these pictures, and a digest of their names, sizes and change times.
+
+        A picture named .png may be there as .jpg, and the other way round. Raises DataError naming missing ones.
+        """
+        folder = self.images(split)
         found: dict[str, os.stat_result] = {}
-        if self.images(split).is_dir():
-            with os.scandir(self.images(split)) as entries:
+        if folder.is_dir():
+            with os.scandir(folder) as entries:
                 found = {entry.name: entry.stat() for entry in entries if entry.is_file()}
-        missing = [name for name in filenames if name not in found]
+        names = [next((other for other in _spellings(name) if other in found), None) for name in filenames]
+        missing = [wanted for wanted, name in zip(filenames, names, strict=True) if name is None]
         if missing:
             raise DataError(
-                f"{self.images(split)}: expected {len(filenames)} pictures, {len(missing)} of them missing, "
+                f"{folder}: expected {len(filenames)} pictures, {len(missing)} of them missing, "
                 f"the first {missing[0]}. The download or copy is incomplete: fetch the missing files."
             )
         digest = hashlib.sha256()
-        for name in filenames:
+        for name in filter(None, names):
             digest.update(f"{name} {found[name].st_size} {found[name].st_mtime_ns}\n".encode())
-        return digest.hexdigest()
+        return [folder / name for name in filter(None, names)], digest.hexdigest()
+
+    def picture_file(self, split: str, filename: str) -> Path:
+        """The file of one picture; where there is none, the place where it is expected."""
+        paths = [self.images(split) / name for name in _spellings(filename)]
+        return next((path for path in paths if path.is_file()), paths[0])
 
 
-def check_directory(path: Path | str) -> list[dict[str, object]]:
-    """Read every JSON file of a CLEVR set whole and compare it with its pictures.
+def _find_files(root: Path) -> dict[str, SplitFiles]:
+    found: dict[str, SplitFiles] = {}
+    for kind in ("questions", "scenes"):
+        paths = [root / f"CLEVR_{kind}.json", *(root / kind).glob(f"CLEVR_*_{kind}.json*")]
+        for path in paths:
+            if not path.is_file() or path.suffix not in (".json", ".jsonl"):
+                continue
+            name = re.fullmatch(rf"CLEVR_(.+)_{kind}", path.stem)
+            split = name[1] if name else _split_of_file(path)
+            files = found.get(split, SplitFiles())
+            found[split] = replace(files, questions=path) if kind == "questions" else replace(files, scenes=path)
+    _find_pictures(root / "images", found)
 
-    Returns a row a split: split, images, scenes, questions, `pictures` ("PNG", "128 x 128 array",
-    "none"), and `official`, which says how the counts compare with the v1.0 release. Raises
-    DataError at the first fault.
-    """
-    directory = ClevrDirectory.find(path)
-    rows: list[dict[str, object]] = []
-    for split in directory.splits():
-        scenes = 0
-        scene_images: dict[int, str] = {}
-        if directory.scenes(split).is_file():
-            for scene in read_scenes(directory.scenes(split)):
-                scene_images[scene.image_index] = scene.image_filename
-                scenes += 1
-        asked: dict[int, str] = {}
-        questions = 0
-        for question in read_questions(directory.questions(split)):
-            check_image(question.image_index, question.image_filename, scene_images, directory.questions(split))
-            asked[question.image_index] = question.image_filename
-            questions += 1
-        images = scene_images or asked
-        official = OFFICIAL_COUNTS[split]
-        rows.append(
-            {
-                "split": split,
-                "images": len(images),
-                "scenes": scenes,
-                "questions": questions,
-                "pictures": _check_pictures(directory, split, list(images.values())),
-                "official": "as released"
-                if (len(images), questions) == official
-                else f"v1.0 has {official[0]:,} / {official[1]:,}",
-            }
-        )
-    return rows
+    def place(split: str) -> tuple[int, str]:
+        known = [number for number, name in enumerate(_ORDER) if split.startswith(name)]
+        return (known or [len(_ORDER)])[0], split
+
+    return {split: found[split] for split in sorted(found, key=place)}
 
 
-def _check_pictures(directory: ClevrDirectory, split: str, filenames: Sequence[str]) -> str:
-    """In which form the pictures are there. Raises DataError where some are missing or the array is damaged.
+def _find_pictures(images: Path, found: dict[str, SplitFiles]) -> None:
+    """Add pictures to the splits, and the splits of which there are only pictures."""
+    if not images.is_dir():
+        return
+    loose = False  # picture files in images/ itself
+    with os.scandir(images) as entries:
+        for entry in entries:
+            array = re.fullmatch(r"CLEVR_(.+)_(\d+)\.npy", entry.name)
+            if array:
+                files = found.get(array[1], SplitFiles())
+                found[array[1]] = replace(files, arrays={**files.arrays, int(array[2]): Path(entry.path)})
+            elif entry.is_dir() and (entry.name in found or _holds_pictures(entry.path)):
+                found[entry.name] = replace(found.get(entry.name, SplitFiles()), images=Path(entry.path))
+            elif _is_picture(entry):
+                loose = True
+                split = _split_of_picture(entry.name)
+                if split and split not in found:
+                    found[split] = SplitFiles(images=images)
+    for split, files in found.items():
+        arrays = dict(sorted(files.arrays.items()))
+        found[split] = replace(files, arrays=arrays, images=files.images or (images if loose else None))
+    for split in [name for name, files in found.items() if not (files.questions or files.scenes or files.images)]:
+        del found[split]  # an array alone does not say which pictures it holds
 
-    No folder images/ at all is no fault: questions and scenes are published without pictures, too.
-    """
-    arrays = directory.picture_arrays(split)
-    for side, path in arrays.items():
-        open_picture_array(path, side, len(filenames), more=not directory.scenes(split).is_file())
-    if arrays:
-        return " and ".join(f"{side} x {side} array" for side in arrays)
-    if not (directory.root / "images").is_dir():
-        return "none"
-    directory.image_signature(split, filenames)
-    return "PNG"
+
+def _is_picture(entry: os.DirEntry[str]) -> bool:
+    return entry.name.lower().endswith(PICTURES) and not entry.name.startswith(".")
 
 
-def check_image(index: int, filename: str, scene_images: dict[int, str], questions: Path) -> None:
-    """Raise DataError where a question's picture is not the one of its scene. No scenes (test): nothing to check."""
-    if scene_images and scene_images.get(index) != filename:
-        expected = f"scene {index} has {scene_images[index]}" if index in scene_images else f"there is no scene {index}"
-        raise DataError(
-            f"{questions}: a question asks about image_index {index} ({filename}), but {expected} "
-            f"among the {len(scene_images)} scenes. Questions and scenes are of different sets, or one file is damaged."
-        )
+def _holds_pictures(folder: str) -> bool:
+    with os.scandir(folder) as entries:
+        return any(map(_is_picture, entries))
+
+
+def _spellings(filename: str) -> list[str]:
+    """The names under which a picture may be there, its own first."""
+    stem = filename.rpartition(".")[0] or filename
+    return [filename, *(stem + suffix for suffix in PICTURES if stem + suffix != filename)]
+
+
+def _split_of_picture(filename: str) -> str:
+    """ "new" of CLEVR_new_000012.png; "" of other names."""
+    found = re.fullmatch(r"CLEVR_(.+)_\d+\.\w+", filename)
+    return found[1] if found else ""
+
+
+def _split_of_file(path: Path) -> str:
+    """The split of a file that does not have it in its name, from the first picture that it speaks of."""
+    found = re.search(rb'"image_filename"\s*:\s*"CLEVR_([^"]+)_\d+\.', _head(path))
+    return found[1].decode(errors="replace") if found else "new"  # the public generator's own default
+
+
+def _has_answers(questions: Path | None) -> bool:
+    """Whether the first questions of a file have answers."""
+    return questions is not None and re.search(rb'"answer"\s*:\s*(?!null)', _head(questions)) is not None
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(_HEAD)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}. Check the file and its permissions.") from None

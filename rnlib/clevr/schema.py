@@ -1,16 +1,16 @@
 """Scenes and questions as they stand in the JSON files, typed; other fields are ignored.
 
-Both dialects are read: the v1.0 release, and files of the public generator (`type` for
-`function`, yes and no as JSON true and false, counts as integers). A question file is
-713 MB in full; so its questions are first cut into raw pieces over a memory map, and
-each piece is decoded, used and dropped.
+Both dialects are read: the v1.0 release, and files of the public generator (`type` for `function`, yes and no as JSON
+true and false, counts as integers). A file is an object with the list, as in the release, the bare list, or JSON Lines
+(one entry per line); a byte-order mark is skipped. A question file is 713 MB in full; so its questions are first cut
+into raw pieces over a memory map, and each piece is decoded, used and dropped.
 """
 
 import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from rnlib.clevr.constants import ATTRIBUTES, RELATIONS
 from rnlib.errors import DataError
 
 _Record = TypeVar("_Record")
+ImageIndex = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
 
 class ProgramNode(msgspec.Struct, gc=False):
@@ -37,7 +38,7 @@ class QuestionRecord(msgspec.Struct, gc=False):
     """One question. `answer` and `program` are absent in the test split."""
 
     question: str
-    image_index: int
+    image_index: ImageIndex
     image_filename: str
     answer: str | bool | int | None = None
     program: list[ProgramNode] | None = None
@@ -70,7 +71,7 @@ class ObjectRecord(msgspec.Struct, gc=False):
 class SceneRecord(msgspec.Struct, gc=False):
     """One scene: its objects, and for each relation and object the objects that lie there from it."""
 
-    image_index: int
+    image_index: ImageIndex
     image_filename: str
     objects: list[ObjectRecord]
     relationships: dict[str, list[list[int]]]
@@ -116,6 +117,7 @@ def read_scenes(path: Path) -> Iterator[SceneRecord]:
 
 
 FORGET_EVERY = 20_000  # entries; 20 MB of questions
+_LINE = 1 << 20  # bytes within which the first line of JSON Lines ends
 
 
 @contextmanager
@@ -131,14 +133,36 @@ def _entries(path: Path, kind: type[_QuestionsFile] | type[_ScenesFile], key: st
             raise DataError(f"{path} is empty: expected JSON with the list '{key}'. Fetch or make it again.")
         buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         try:
-            decoded: object = msgspec.json.decode(buffer, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            entries = _cut(buffer, kind, key)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DataError(
                 f"{path} is not a CLEVR {key} file: expected JSON with the list '{key}' ({error}). "
                 "The file is damaged or cut short: fetch or make it again."
             ) from None
         # The raw entries point into the map, which closes itself when the last of them is dropped.
-        yield _forgetting(getattr(decoded, key), buffer)
+        yield _forgetting(entries, buffer)
+
+
+def _cut(buffer: mmap.mmap, kind: type[_QuestionsFile] | type[_ScenesFile], key: str) -> list[msgspec.Raw]:
+    """The raw entries of a file in any of its three forms."""
+    content = memoryview(buffer)[3:] if buffer[:3] == b"\xef\xbb\xbf" else memoryview(buffer)
+    start = bytes(content[:_LINE]).lstrip()
+    if start.startswith(b"["):
+        return msgspec.json.decode(content, type=list[msgspec.Raw])
+    line, _, more = start.partition(b"\n")
+    if line.startswith(b"{") and line.rstrip().endswith(b"}") and b'"image_index"' in line and _is_entry(line):
+        return msgspec.json.Decoder(msgspec.Raw).decode_lines(content) if more else [msgspec.Raw(bytes(content))]
+    decoded: object = msgspec.json.decode(content, type=kind)
+    entries: list[msgspec.Raw] = getattr(decoded, key)
+    return entries
+
+
+def _is_entry(line: bytes) -> bool:
+    """Whether a line is a question or a scene, and not a whole file on one line."""
+    try:
+        return "image_index" in msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return False
 
 
 def _forgetting(entries: list[msgspec.Raw], buffer: mmap.mmap) -> Iterator[msgspec.Raw]:
@@ -154,7 +178,7 @@ def _decode(
 ) -> _Record:
     try:
         return decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"{path}: {noun} number {position} (from 0) is not a CLEVR {noun}: {error}.") from None
 
 

@@ -3,12 +3,12 @@
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, Integer, UInt, UInt8
 
 from rnlib.clevr.arrays import UNKNOWN, write_tables
 from rnlib.clevr.cache import cache_folder, digest, locked, open_arrays, replace_folder
@@ -21,11 +21,23 @@ from rnlib.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
+class SceneArrays:
+    """The scenes of a split (see rnlib.clevr.arrays), one row per picture."""
+
+    codes: UInt8[np.ndarray, "pictures most 4"]
+    coordinates: Float[np.ndarray, "pictures most 3"]
+    n_objects: UInt8[np.ndarray, " pictures"]
+    pixel_coords: Float[np.ndarray, "pictures most 3"]
+    rotations: Float[np.ndarray, "pictures most"]
+    relationships: UInt[np.ndarray, "pictures 4 most"]
+
+
+@dataclass(frozen=True)
 class Split:
     """One split of a CLEVR set. The arrays (see rnlib.clevr.arrays) are read-only memory maps.
 
     `fingerprint` is a digest of questions and scenes, `image_fingerprint` of the prepared
-    pictures ("" without them), wherever the files stand.
+    pictures ("" without them), wherever the files are. A split without questions has none of 0 words.
     """
 
     directory: ClevrDirectory
@@ -35,18 +47,45 @@ class Split:
     image_filenames: list[str]
     fingerprint: str
     image_fingerprint: str
-    arrays: dict[str, np.ndarray] = field(repr=False)
+    tokens: Integer[np.ndarray, "questions longest"] = field(repr=False)
+    lengths: UInt8[np.ndarray, " questions"] = field(repr=False)
+    answers: UInt8[np.ndarray, " questions"] = field(repr=False)
+    image_of_question: Integer[np.ndarray, " questions"] = field(repr=False)
+    types: UInt8[np.ndarray, " questions"] = field(repr=False)
+    families: UInt8[np.ndarray, " questions"] = field(repr=False)
+    program_lengths: UInt8[np.ndarray, " questions"] = field(repr=False)
+    scenes: SceneArrays | None = field(repr=False, default=None)
     images: np.ndarray | JoinedPictures | None = field(repr=False, default=None)
 
-    def __getattr__(self, name: str) -> np.ndarray:
-        arrays: dict[str, np.ndarray] = self.__dict__.get("arrays", {})
-        if name in arrays:
-            return arrays[name]
-        raise AttributeError(f"the split has no array '{name}' (it has: {', '.join(sorted(arrays))})")
+    @property
+    def codes(self) -> UInt8[np.ndarray, "pictures most 4"]:
+        """Colour, material, shape, size of each object, from 1; 0: no object. This and the next five: DataError where
+        the split has no scenes."""
+        return self.require_scenes().codes
+
+    @property
+    def coordinates(self) -> Float[np.ndarray, "pictures most 3"]:
+        return self.require_scenes().coordinates
+
+    @property
+    def n_objects(self) -> UInt8[np.ndarray, " pictures"]:
+        return self.require_scenes().n_objects
+
+    @property
+    def pixel_coords(self) -> Float[np.ndarray, "pictures most 3"]:
+        return self.require_scenes().pixel_coords
+
+    @property
+    def rotations(self) -> Float[np.ndarray, "pictures most"]:
+        return self.require_scenes().rotations
+
+    @property
+    def relationships(self) -> UInt[np.ndarray, "pictures 4 most"]:
+        return self.require_scenes().relationships
 
     @property
     def n_questions(self) -> int:
-        return len(self.arrays["lengths"])
+        return len(self.lengths)
 
     @property
     def n_images(self) -> int:
@@ -54,11 +93,33 @@ class Split:
 
     @property
     def has_scenes(self) -> bool:
-        return "codes" in self.arrays
+        return self.scenes is not None
 
     @property
     def has_answers(self) -> bool:
         return bool(self.vocabulary.answers)
+
+    @property
+    def has_programs(self) -> bool:
+        """Whether questions have functional programs, which tell their types."""
+        return bool(self.program_lengths.any())
+
+    def require_scenes(self, why: str = "expected scenes") -> SceneArrays:
+        """The scenes. Raises DataError, which begins with `why`, where the split has none."""
+        if self.scenes is None:
+            raise DataError(
+                f"{why}, but {self.directory.scenes(self.name)} does not exist (CLEVR's test split has no scenes). "
+                "Use a split with scenes, or what needs none, such as a network that reads pictures."
+            )
+        return self.scenes
+
+    def require_questions(self) -> None:
+        """Raise DataError where the split has no questions."""
+        if not self.n_questions:
+            raise DataError(
+                f"expected the questions of '{self.name}' in {self.directory.questions(self.name)}, found no such "
+                "file. Use a split with questions."
+            )
 
     def question_text(self, question: int) -> str:
         """The question, lower-cased but for its first letter."""
@@ -75,11 +136,11 @@ class Split:
         return "" if number == UNKNOWN else QUESTION_TYPES[number]
 
     def image_path(self, row: int) -> Path:
-        """The PNG file of the picture in row `row` of `images`. A set with a picture array has none: see `picture`."""
-        return self.directory.images(self.name) / self.image_filenames[row]
+        """The file of the picture in row `row` of `images`. A set with a picture array has none: see `picture`."""
+        return self.directory.picture_file(self.name, self.image_filenames[row])
 
     def picture(self, row: int) -> UInt8[np.ndarray, "height width 3"]:
-        """The picture of row `row` as it is stored: its PNG file in full size, else out of the largest picture array.
+        """The picture of row `row` as it is stored: its file in full size, else out of the largest picture array.
 
         Raises DataError where there is neither, or it cannot be read.
         """
@@ -100,7 +161,7 @@ def open_split(
     workers: int | None = None,
     verbose: bool = True,
 ) -> Split:
-    """Open `split` ("train", "val" or "test") of the CLEVR set in `directory`.
+    """Open a split ("train", "val", "trainA", whatever it has) of the CLEVR set in `directory`.
 
     `images`: side in pixels of the pictures to prepare, None for none of them.
     `cache`: where the prepared arrays go (else $RNLIB_CACHE, else ~/.cache/rnlib).
@@ -119,8 +180,10 @@ def open_split(
     filenames: list[str] = manifest["image_filenames"]
     pictures, image_fingerprint = None, ""
     if images is not None:
-        if found.images(split).is_dir():
-            pictures, image_fingerprint = _images(found, split, filenames, images, folder, workers, verbose)
+        if found.files[split].images:
+            pictures, image_fingerprint = _images(
+                found, split, filenames, folder / f"images_{images}", workers, verbose
+            )
         else:
             pictures, image_fingerprint = _picture_array(found, split, manifest["image_indices"], images)
     return Split(
@@ -131,9 +194,14 @@ def open_split(
         image_filenames=filenames,
         fingerprint=_fingerprint(manifest),
         image_fingerprint=image_fingerprint,
-        arrays=arrays,
+        **{name: arrays[name] for name in QUESTION_ARRAYS},
+        scenes=SceneArrays(**{name: arrays[name] for name in SCENE_ARRAYS}) if "codes" in arrays else None,
         images=pictures,
     )
+
+
+QUESTION_ARRAYS = ("tokens", "lengths", "answers", "image_of_question", "types", "families", "program_lengths")
+SCENE_ARRAYS = tuple(one.name for one in fields(SceneArrays))
 
 
 def _fingerprint(manifest: dict[str, Any]) -> str:
@@ -168,23 +236,16 @@ def _tables(
 
 
 def _images(
-    directory: ClevrDirectory,
-    split: str,
-    filenames: list[str],
-    size: int,
-    folder: Path,
-    workers: int | None,
-    verbose: bool,
+    directory: ClevrDirectory, split: str, filenames: list[str], target: Path, workers: int | None, verbose: bool
 ) -> tuple[np.ndarray, str]:
-    """The prepared pictures and a digest of them."""
-    source = directory.image_signature(split, filenames)
-    target = folder / f"images_{size}"
+    """The prepared pictures and a digest of them. `target`: their folder, images_SIZE."""
+    size = int(target.name.rpartition("_")[2])
+    pictures, source = directory.picture_files(split, filenames)
     opened = open_arrays(target, source)
     if opened is None:
-        with locked(folder):
+        with locked(target.parent):
             opened = open_arrays(target, source)
             if opened is None:
-                pictures = [directory.images(split) / name for name in filenames]
                 prepare_images(pictures, size, target, source, workers, verbose)
                 opened = open_arrays(target, source)
     assert opened is not None, f"{target} does not open although it was just written"
@@ -206,7 +267,7 @@ def _picture_array(directory: ClevrDirectory, split: str, indices: list[int], si
             f"side only, asked for: {size}. Use a preset with that image_size, or make the set with --images {size}."
         )
     # Of the test split no more is known than its questions, and a picture may have none.
-    has_scenes = directory.scenes(split).is_file()
+    has_scenes = directory.files[split].scenes is not None
     pictures = open_picture_array(arrays[size], size, indices[-1] + 1, more=not has_scenes)
     if indices != list(range(len(pictures))):
         pictures = pictures[indices]

@@ -3,16 +3,15 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Integer
 
 from rnlib.clevr.picture_array import JoinedPictures
-from rnlib.clevr.split import Split
+from rnlib.clevr.split import QUESTION_ARRAYS, SCENE_ARRAYS, SceneArrays, Split
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError, DataError
-
-OF_PICTURE = {"codes", "coordinates", "n_objects", "pixel_coords", "rotations", "relationships"}
 
 
 def part_of(split: Split, begin: int, end: int) -> Split:
@@ -26,47 +25,53 @@ def part_of(split: Split, begin: int, end: int) -> Split:
         )
     assert not isinstance(split.images, JoinedPictures)
     asked = (split.image_of_question >= begin) & (split.image_of_question < end)
-    arrays = {name: array[begin:end] if name in OF_PICTURE else array[asked] for name, array in split.arrays.items()}
+    arrays = {name: getattr(split, name)[asked] for name in QUESTION_ARRAYS}
     arrays["image_of_question"] = arrays["image_of_question"] - np.array(begin, split.image_of_question.dtype)
+    scenes = split.scenes
+    if scenes is not None:
+        scenes = SceneArrays(**{name: getattr(scenes, name)[begin:end] for name in SCENE_ARRAYS})
     return replace(
         split,
         image_indices=split.image_indices[begin:end],
         image_filenames=split.image_filenames[begin:end],
         fingerprint=f"{split.fingerprint}[{begin}:{end}]",
         image_fingerprint=f"{split.image_fingerprint}[{begin}:{end}]" if split.image_fingerprint else "",
-        arrays=arrays,
+        **arrays,
+        scenes=scenes,
         images=None if split.images is None else split.images[begin:end],
     )
 
 
 def with_questions(split: Split, questions: Integer[np.ndarray, " chosen"]) -> Split:
     """The split with these of its questions only, in this order; all pictures stay."""
-    arrays = {name: array if name in OF_PICTURE else array[questions] for name, array in split.arrays.items()}
+    arrays = {name: getattr(split, name)[questions] for name in QUESTION_ARRAYS}
     chosen = hashlib.blake2b(np.ascontiguousarray(questions, np.int64).data, digest_size=8).hexdigest()
-    return replace(split, fingerprint=f"{split.fingerprint}({chosen})", arrays=arrays)
+    return replace(split, fingerprint=f"{split.fingerprint}({chosen})", **arrays)
 
 
 def join(splits: Sequence[Split], vocabulary: Vocabulary) -> Split:
     """Splits one after another as one, numbered by `vocabulary`; its name and directory are those of the first.
 
-    Arrays that not all of them have are left out. Raises DataError for pictures of different sizes.
+    Scenes that not all of them have are left out. Raises DataError for pictures of different sizes.
     """
     if len(splits) == 1:
         return splits[0]
-    arrays: dict[str, list[np.ndarray]] = {name: [] for name in splits[0].arrays}
+    arrays: dict[str, list[np.ndarray]] = {name: [] for name in QUESTION_ARRAYS}
     begin = 0
     for split in splits:
-        own = dict(split.arrays)
         words, answers = vocabulary.word_table_from(split.vocabulary), vocabulary.answer_table_from(split.vocabulary)
+        own = {name: getattr(split, name) for name in QUESTION_ARRAYS}
         own["tokens"] = words[split.tokens]
         own["answers"] = answers[split.answers]
         own["image_of_question"] = split.image_of_question.astype(np.int64) + begin
-        for name in list(arrays):
-            if name in own:
-                arrays[name].append(own[name])
-            else:
-                del arrays[name]
+        for name, values in own.items():
+            arrays[name].append(values)
         begin += split.n_images
+    of_scenes = [split.scenes for split in splits if split.scenes is not None]
+    scenes = None
+    if len(of_scenes) == len(splits):
+        scenes = SceneArrays(**{name: _padded([getattr(one, name) for one in of_scenes]) for name in SCENE_ARRAYS})
+    joined: dict[str, Any] = {name: _padded(parts) for name, parts in arrays.items()}
     pictures = [split.images for split in splits if split.images is not None]
     if len({array.shape[1:] for array in pictures}) > 1 or len(pictures) not in (0, len(splits)):
         raise DataError("expected pictures of one size in all sets of a training, found several. Make them alike.")
@@ -77,7 +82,8 @@ def join(splits: Sequence[Split], vocabulary: Vocabulary) -> Split:
         image_filenames=[name for split in splits for name in split.image_filenames],
         fingerprint="+".join(split.fingerprint for split in splits),
         image_fingerprint="+".join(split.image_fingerprint for split in splits) if pictures else "",
-        arrays={name: _padded(parts) for name, parts in arrays.items()},
+        **joined,
+        scenes=scenes,
         images=JoinedPictures([np.asarray(array) for array in pictures]) if pictures else None,
     )
 

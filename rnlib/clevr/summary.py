@@ -31,7 +31,7 @@ PUBLISHED_VAL_COUNTS = {
 def require_scenes(split: Split) -> None:
     """Raise DataError for a split without scenes, answers and programs: there is little in it to explore."""
     if not (split.has_scenes and split.has_answers):
-        others = [name for name in split.directory.splits() if name != "test"]
+        others = split.directory.with_answers()
         raise DataError(
             f"expected a split with scenes, answers and programs, found '{split.name}' of {split.directory.root}, "
             f"which has only pictures and questions. Choose one of these splits: {', '.join(others) or '(none)'}."

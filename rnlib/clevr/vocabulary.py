@@ -10,15 +10,17 @@ import difflib
 import re
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Integer
 
 from rnlib.errors import ConfigError, DataError
 from rnlib.files import read_json, write_json
 
 CLEVR_V1_FILE = Path(__file__).with_name("vocabulary_v1.json")
+MOST_WORDS = 32_767
 _TOKEN = re.compile(r"[.,;:!?()]|[^\s.,;:!?()]+")
 
 
@@ -36,17 +38,17 @@ def detokenize(tokens: list[str]) -> str:
 class Vocabulary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """Words and answers in the order that numbers them, from 1.
 
-    At most 255 of each, so that tokens and answers fit in a byte.
+    At most 32,767 words and 255 answers, so that they fit in two bytes and in one.
     """
 
     words: tuple[str, ...]
     answers: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        for kind, entries in (("words", self.words), ("answers", self.answers)):
-            if len(entries) > 255:
+        for kind, entries, most in (("words", self.words, MOST_WORDS), ("answers", self.answers, 255)):
+            if len(entries) > most:
                 raise DataError(
-                    f"expected at most 255 {kind} (CLEVR has 82 words and 28 answers), found {len(entries)}. "
+                    f"expected at most {most} {kind} (CLEVR has 82 words and 28 answers), found {len(entries)}. "
                     "Check that these are CLEVR questions."
                 )
             if len(set(entries)) != len(entries):
@@ -80,11 +82,11 @@ class Vocabulary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=T
         """The sentence of a row of word numbers; zeros (padding) are passed over."""
         return detokenize([self.words[int(number) - 1] for number in numbers if number])
 
-    def word_table_from(self, source: "Vocabulary") -> UInt8[np.ndarray, " numbers"]:
+    def word_table_from(self, source: "Vocabulary") -> Integer[np.ndarray, " numbers"]:
         """A table t with t[number in `source`] = number here; 0 where this vocabulary lacks the word."""
         return _table(source.words, self.number_of_word)
 
-    def answer_table_from(self, source: "Vocabulary") -> UInt8[np.ndarray, " numbers"]:
+    def answer_table_from(self, source: "Vocabulary") -> Integer[np.ndarray, " numbers"]:
         """The same for answers."""
         return _table(source.answers, self.number_of_answer)
 
@@ -103,8 +105,13 @@ class Vocabulary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=T
             ) from None
 
 
-def _table(source: tuple[str, ...], number_of: dict[str, int]) -> UInt8[np.ndarray, " numbers"]:
-    return np.array([0] + [number_of.get(entry, 0) for entry in source], dtype=np.uint8)
+def number_type(largest: int) -> type[np.integer[Any]]:
+    """The smallest type that holds the numbers 0 to `largest`: uint8, or int16, which torch reads too."""
+    return np.uint8 if largest <= 255 else np.int16
+
+
+def _table(source: tuple[str, ...], number_of: dict[str, int]) -> Integer[np.ndarray, " numbers"]:
+    return np.array([0] + [number_of.get(entry, 0) for entry in source], number_type(len(number_of)))
 
 
 def choose_vocabulary(which: str, of_training: Vocabulary) -> Vocabulary:

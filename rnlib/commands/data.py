@@ -2,8 +2,9 @@
 
 import argparse
 
+from rnlib.clevr.check import check_directory
 from rnlib.clevr.download import download_clevr
-from rnlib.clevr.layout import ClevrDirectory, check_directory
+from rnlib.clevr.layout import ClevrDirectory
 from rnlib.clevr.split import open_split
 from rnlib.errors import ConfigError
 from rnlib.synthesis import synthesize

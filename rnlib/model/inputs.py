@@ -39,6 +39,7 @@ class NetworkInputs:
 
         Raises DataError where the split lacks what the preset reads, ConfigError for unknown words or answers.
         """
+        split.require_questions()
         tokens = translate_tokens(split, vocabulary)
         longest = int(split.lengths.max())
         if longest > preset.question_length:
@@ -50,12 +51,8 @@ class NetworkInputs:
         if preset.objects == "pixels":
             require_pictures(split, preset)
         if preset.objects == "state":
-            if not split.has_scenes:
-                raise DataError(
-                    f"preset '{preset.name}' reads state descriptions, but {split.directory.scenes(split.name)} "
-                    "does not exist (CLEVR's test split has none). Use a preset that reads pixels."
-                )
-            rows = state_rows(preset, split.coordinates, split.codes).to(device)
+            scenes = split.require_scenes(f"preset '{preset.name}' reads state descriptions")
+            rows = state_rows(preset, scenes.coordinates, scenes.codes).to(device)
         pictures = None
         if resident and split.images is not None and rows is None and _fits(split.images.nbytes, torch.device(device)):
             pictures = torch.from_numpy(np.array(split.images)).to(device)

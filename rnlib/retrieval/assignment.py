@@ -16,7 +16,7 @@ import numpy as np
 
 from rnlib.compiled import kept
 
-MOST = 16  # objects in a scene, as rnlib.clevr.arrays allows
+MOST = 16  # objects in a scene; CLEVR has 10
 FORBIDDEN = 20  # the paper's 5, in quarters
 
 # How many of the two relations differ in sign between two entries of `sides`: 0, 1 or 2.

@@ -14,7 +14,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from rnlib.clevr.split import Split
-from rnlib.errors import ConfigError, DataError
+from rnlib.errors import ConfigError
 from rnlib.model.checkpoint import Weights
 from rnlib.model.inputs import pictures_of, require_pictures
 from rnlib.model.objects import PixelObjects, state_rows
@@ -162,15 +162,11 @@ def _objects(
             places = np.arange(start, min(start + chunk, len(pictures)))
             yield places, weights.network.objects(pictures_of(split, pictures[places], device))
         return
-    if not split.has_scenes:
-        raise DataError(
-            f"preset '{preset.name}' reads state descriptions, but {split.directory.scenes(split.name)} does not exist "
-            "(CLEVR's test split has none). Use the split val, or weights that read pictures."
-        )
-    counts = split.n_objects[pictures]
+    scenes = split.require_scenes(f"preset '{preset.name}' reads state descriptions")
+    counts = scenes.n_objects[pictures]
     for count in np.unique(counts):
         of_count = np.flatnonzero(counts == count)
         for start in range(0, len(of_count), chunk):
             places = of_count[start : start + chunk]
             rows = pictures[places]
-            yield places, state_rows(preset, split.coordinates[rows], split.codes[rows])[:, :count].to(device)
+            yield places, state_rows(preset, scenes.coordinates[rows], scenes.codes[rows])[:, :count].to(device)

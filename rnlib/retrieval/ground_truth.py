@@ -38,7 +38,7 @@ from rnlib.clevr.constants import RELATIONS
 from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError, DataError
 from rnlib.progress import progress
-from rnlib.retrieval.assignment import cheapest_assignment, distances_to_scenes
+from rnlib.retrieval.assignment import MOST, cheapest_assignment, distances_to_scenes
 
 VARIANTS = ("canonical", "literal", "node")
 COSTS = ("soft", "hard")
@@ -55,11 +55,11 @@ class Scenes:
 
     @classmethod
     def of(cls, split: Split, pictures: Integer[np.ndarray, " pictures"]) -> "Scenes":
-        """The scenes of some rows of a split. Raises DataError for a split without scenes."""
-        if not split.has_scenes:
+        """The scenes of some rows of a split. DataError for a split without scenes, or with more than MOST objects."""
+        if split.codes.shape[1] > MOST:
             raise DataError(
-                f"expected scenes in {split.directory.scenes(split.name)}, found no such file "
-                "(CLEVR's test split has none). Use the split val."
+                f"expected scenes of at most {MOST} objects to compare, found one of {split.codes.shape[1]} in "
+                f"{split.directory.scenes(split.name)}. Leave such scenes out."
             )
         bits = split.relationships[pictures][..., None] >> np.arange(split.relationships.shape[2]) & 1
         lies = {relation: bits[:, number].astype(np.int64) for number, relation in enumerate(RELATIONS)}

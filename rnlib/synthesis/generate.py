@@ -28,6 +28,7 @@ import msgspec
 from tqdm import tqdm
 
 from rnlib.clevr.constants import SPLITS
+from rnlib.clevr.layout import questions_file, scenes_file
 from rnlib.errors import ConfigError, DataError
 from rnlib.files import atomic_write, make_folder
 from rnlib.synthesis.chunks import Chunk, make_chunk
@@ -127,8 +128,8 @@ def _end_with_parent() -> None:
 
 def _json_paths(out: Path, split: str) -> dict[str, Path]:
     """Paths of a split's JSON files, by the key of their list. The test split has no scenes."""
-    kinds = ("questions",) if split == "test" else ("scenes", "questions")
-    return {kind: out / kind / f"CLEVR_{split}_{kind}.json" for kind in kinds}
+    scenes = {} if split == "test" else {"scenes": scenes_file(out, split)}
+    return {**scenes, "questions": questions_file(out, split)}
 
 
 def _is_whole(out: Path, arguments: Arguments, split: str) -> bool:

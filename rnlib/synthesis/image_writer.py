@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rnlib.clevr.layout import ClevrDirectory
+from rnlib.clevr.layout import images_folder, picture_array_file
 from rnlib.clevr.picture_array import open_picture_array
 from rnlib.errors import DataError
 from rnlib.files import atomic_write, make_folder
@@ -163,9 +163,9 @@ Gallery = PngGallery | ArrayGallery
 
 def gallery_of(out: Path, arguments: Arguments, split: str) -> Gallery | None:
     """The gallery of a split of the set in `out`; None for a set without pictures."""
-    pictures, directory = arguments.scenes(split), ClevrDirectory(out)
+    pictures = arguments.scenes(split)
     if arguments.images is None:
         return None
     if isinstance(arguments.images, int):
-        return ArrayGallery(directory.picture_array(split, arguments.images), pictures, arguments.images, CHUNK)
-    return PngGallery(directory.images(split), split, pictures, CHUNK)
+        return ArrayGallery(picture_array_file(out, split, arguments.images), pictures, arguments.images, CHUNK)
+    return PngGallery(images_folder(out, split), split, pictures, CHUNK)

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Integer, UInt8
 from torch import Tensor
 
 from rnlib.clevr.constants import ATTRIBUTES, DIRECTIONS, RADII, SIZES, SYNONYMS
-from rnlib.clevr.vocabulary import Vocabulary
+from rnlib.clevr.vocabulary import Vocabulary, number_type
 from rnlib.errors import ConfigError
 from rnlib.model.inputs import NetworkInputs
 from rnlib.model.objects import state_rows
@@ -78,12 +78,12 @@ class Wording:
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        number = vocabulary.number_of_word
+        number, numbers = vocabulary.number_of_word, number_type(len(vocabulary.words))
         self.value = np.full(len(vocabulary.words) + 1, len(VALUES))  # of each word; 15: none
         self.plural = np.zeros(len(vocabulary.words) + 1, np.intp)
         self.count = np.zeros((len(VALUES), 2), np.intp)
-        self.words = np.zeros((len(VALUES), 2, _WORDS), np.uint8)
-        self.other_side = np.arange(len(vocabulary.words) + 1, dtype=np.uint8)
+        self.words = np.zeros((len(VALUES), 2, _WORDS), numbers)
+        self.other_side = np.arange(len(vocabulary.words) + 1, dtype=numbers)
         self.value_of_answer = np.full(len(vocabulary.answers) + 1, len(VALUES))
         self.answer = np.zeros(len(VALUES), np.uint8)
         for position, value in enumerate(VALUES):
@@ -102,7 +102,7 @@ class Wording:
                 raise _lacks(other)
             self.other_side[number[word]] = number[other]
 
-    def questions(self, tokens: UInt8[np.ndarray, "rows words"], drawn: Drawn) -> UInt8[np.ndarray, "rows words"]:
+    def questions(self, tokens: Integer[np.ndarray, "rows words"], drawn: Drawn) -> Integer[np.ndarray, "rows words"]:
         """Questions under their symmetries; a value is named by any of its words."""
         asked = np.where(drawn.mirrored[:, None], self.other_side[tokens], tokens)
         row, place = np.nonzero(self.value[tokens] < len(VALUES))

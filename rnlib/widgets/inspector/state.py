@@ -54,7 +54,7 @@ class Inspection:
         self._splits = {split.name: (split, dict(predictions), Programs(split))}
         self._rng = np.random.default_rng(seed)
         self._inputs: dict[tuple[str, str], NetworkInputs] = {}
-        self.split_names = [name for name in split.directory.splits() if name != "test"]
+        self.split_names = split.directory.with_answers()
         self.model = next(iter(models))
         self.type, self.outcome = ANY_TYPE, ANY_OUTCOME
         self._turn_to(split.name)
