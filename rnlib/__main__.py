@@ -23,6 +23,7 @@ COMMANDS = {
     "features": "one vector a picture, by every feature that some weights have",
     "retrieve": "how well features order pictures as their scenes do; RUN/rankings.csv",
     "train-attributes": "train the baseline of retrieval: which attribute values occur in a picture",
+    "train-cells": "teach convolutions, from scenes, what each cell holds: a start for 'train --init-conv'",
     "run": "execute the notebooks headlessly with the parameters of a profile",
     "notebooks": "for developers: refresh the outputs stored in notebooks/",
 }

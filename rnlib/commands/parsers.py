@@ -13,6 +13,7 @@ from rnlib.commands.options import add_clevr, add_device, add_set
 from rnlib.fields import fields_of
 from rnlib.model.preset import PRESET_FIELDS, shipped_presets
 from rnlib.model.pretrained import released, shipped_folder
+from rnlib.training.cell_recipe import CELL_FIELDS
 from rnlib.training.recipe import RECIPE_FIELDS, Stage
 
 PRESET_HEADING = "fields of the preset (default: of a preset that leaves it out)"
@@ -240,6 +241,21 @@ def add_train_attributes(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
     add_set(parser, {"fields of the recipe": ATTRIBUTE_FIELDS, PRESET_HEADING: PRESET_FIELDS})
     parser.set_defaults(run="retrieval.run_train_attributes")
+
+
+def add_train_cells(parser: argparse.ArgumentParser) -> None:
+    """`train-cells`."""
+    parser.description = (
+        "Teach the convolutions of a preset which object each cell of a picture holds, from the scenes of the train "
+        "split. The same command continues a training that was interrupted. Its weights go to 'train --init-conv'."
+    )
+    parser.add_argument("--preset", default="medium-fp", help="whose convolutions (default medium-fp)")
+    add_clevr(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the training")
+    parser.add_argument("--time-limit", type=float, default=0.0, metavar="M", help="stop after M minutes (0: never)")
+    add_device(parser)
+    add_set(parser, {"fields of the recipe": CELL_FIELDS, PRESET_HEADING: PRESET_FIELDS})
+    parser.set_defaults(run="cells.run_train_cells")
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

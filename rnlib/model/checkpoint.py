@@ -26,6 +26,7 @@ from rnlib.model.pretrained import find_weights
 
 FORMAT = "rnlib-weights-1"
 ATTRIBUTES_FORMAT = "rnlib-attributes-1"  # the convolutions with another head: see rnlib.retrieval.attributes
+CELLS_FORMAT = "rnlib-cells-1"  # and with yet another: see rnlib.training.cell_task
 
 
 @dataclass(frozen=True)
@@ -166,15 +167,15 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path, preset: 
 
 def init_convolutions(network: RelationNetwork, path: Path | str) -> None:
     """Copy the convolutional layers of other weights into `network`: of a relation network, or of a classifier of
-    attributes (`rnlib.retrieval.attributes`). `path`: a file or a released name. Raises WeightsError where they do
-    not fit.
+    attributes (`rnlib.retrieval.attributes`) or of cells (`rnlib.training.cell_task`). `path`: a file or a released
+    name. Raises WeightsError where they do not fit.
     """
     path = find_weights(path)
     if path.suffix == ".pth":
         source = load_weights(path)
         preset, tensors = source.preset, dict(source.network.state_dict())
     else:
-        preset, _, tensors = read_weights(path, FORMAT, ATTRIBUTES_FORMAT)
+        preset, _, tensors = read_weights(path, FORMAT, ATTRIBUTES_FORMAT, CELLS_FORMAT)
     if network.preset.objects != "pixels" or preset.objects != "pixels":
         raise WeightsError(
             f"expected two networks that read pixels, found presets '{preset.name}' ({preset.objects}) "

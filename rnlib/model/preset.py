@@ -139,10 +139,15 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     @property
     def cells(self) -> int:
         """Objects of a picture: cells of the convolutional map."""
+        return self.cells_per_side**2
+
+    @property
+    def cells_per_side(self) -> int:
+        """Rows and columns of the convolutional map."""
         side = self.image_size
         for _ in self.conv_channels:
             side = (side + 1) // 2
-        return side**2
+        return side
 
 
 # The fields that a parameter of a training replaces. Name and objects make another preset: give a file for those.

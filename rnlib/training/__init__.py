@@ -2,6 +2,7 @@
 
 trainer            the loop, with what a task and a callback are
 question_task      answering questions, as a task; relation_training makes it from preset, recipe and splits
+cell_task          what each cell of a picture holds, as a task: a start for networks that read pixels
 fit                a trainer at work: the options of a training and its callbacks (saving, reporting, control)
 recipe, curriculum, sampler, augment, symmetries    what decides the result
 run_folder, state, log                              what is written

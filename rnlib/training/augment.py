@@ -38,6 +38,16 @@ def draw_dropout(
     return (generator.random((questions, width), np.float32) >= dropout).astype(np.float32) / np.float32(1 - dropout)
 
 
+def moved_points(
+    points: Float[np.ndarray, "batch points 2"], draws: Float[np.ndarray, "batch 3"], size: int
+) -> Float[np.ndarray, "batch points 2"]:
+    """Where points (x, y) of pictures of `size` pixels are after `augment`, in pixels."""
+    shifted = points - size / 2 + draws[:, None, :2]
+    cos, sin = np.cos(draws[:, 2, None]), np.sin(draws[:, 2, None])
+    x, y = shifted[:, :, 0], shifted[:, :, 1]
+    return np.stack([cos * x + sin * y, cos * y - sin * x], axis=2) + size / 2
+
+
 def augment(
     images: Float[Tensor, "batch channels height width"], draws: Float[Tensor, "batch 3"]
 ) -> Float[Tensor, "batch channels height width"]:

@@ -1,0 +1,176 @@
+"""Convolutions taught by scenes what each cell holds: the targets, the training, and where its weights go."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from safetensors.numpy import load_file
+
+from rnlib.__main__ import main
+from rnlib.clevr.constants import ATTRIBUTES
+from rnlib.clevr.split import Split, open_split
+from rnlib.clevr.vocabulary import clevr_v1
+from rnlib.errors import ConfigError, DataError, WeightsError
+from rnlib.model import RelationNetwork, load_preset
+from rnlib.model.checkpoint import init_convolutions, load_weights
+from rnlib.training.augment import MAX_ANGLE, augment, moved_points
+from rnlib.training.cell_recipe import CellRecipe
+from rnlib.training.cell_task import CellClassifier, cell_loss, evaluate_cells, train_cells, what_cells_hold
+from rnlib.training.fit import Options
+
+SMALL = {"image_size": 32, "conv_channels": [4, 4, 6], "lstm_hidden": 6, "g_layers": [8, 8, 8], "f_layers": [8, 8]}
+QUICK = CellRecipe(epochs=3, batch_size=8, lr=1e-2)
+QUIET = Options(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def splits(tiny_clevr: Path) -> tuple[Split, Split]:
+    train, val = (open_split(tiny_clevr, name, images=32, verbose=False) for name in ("train", "val"))
+    return train, val
+
+
+@given(
+    st.integers(-4, 4), st.integers(-4, 4), st.floats(-MAX_ANGLE, MAX_ANGLE), st.integers(20, 40), st.integers(20, 40)
+)
+def test_points_move_as_the_picture_does(shift_x: int, shift_y: int, angle: float, x: int, y: int) -> None:
+    image = torch.zeros(1, 1, 64, 64)
+    image[0, 0, y - 2 : y + 3, x - 2 : x + 3] = 1
+    draws = np.array([[shift_x, shift_y, angle]], np.float32)
+    moved = augment(image, torch.from_numpy(draws))[0, 0].double().numpy()
+    rows, columns = np.indices(moved.shape) + 0.5  # centres of the pixels
+    found = np.array([(moved * columns).sum(), (moved * rows).sum()]) / moved.sum()
+    expected = moved_points(np.array([[[x + 0.5, y + 0.5]]], np.float32), draws, 64)[0, 0]
+    np.testing.assert_allclose(found, expected, atol=0.05)
+
+
+def test_a_cell_holds_the_nearest_object_whose_centre_lies_in_it(splits: tuple[Split, Split]) -> None:
+    train = splits[0]
+    preset = load_preset("ir-fp", SMALL)
+    side = preset.cells_per_side
+    assert side == 4
+    with Image.open(train.image_path(0)) as image:
+        width, height = image.size
+    pictures = np.arange(train.n_images)[::-1]
+    held = what_cells_hold(train, pictures, preset, None)
+    shared = 0
+    for row, picture in enumerate(pictures):
+        expected: dict[int, tuple[float, list[int]]] = {}
+        for number in range(int((train.codes[picture, :, 0] != 0).sum())):
+            x, y, depth = train.pixel_coords[picture, number]
+            cell = int(y * side / height) * side + int(x * side / width)
+            shared += cell in expected
+            if cell not in expected or depth < expected[cell][0]:
+                expected[cell] = float(depth), train.codes[picture, number].tolist()
+        for cell in range(side**2):
+            assert held[row, cell].tolist() == (expected[cell][1] if cell in expected else [0, 0, 0, 0])
+    assert shared  # the rule was needed
+
+
+def test_objects_moved_out_of_the_picture_are_in_no_cell(splits: tuple[Split, Split]) -> None:
+    train, preset = splits[0], load_preset("ir-fp", SMALL)
+    everywhere = np.arange(train.n_images)
+    away = np.tile(np.array([[32, 0, 0]], np.float32), (train.n_images, 1))
+    assert not what_cells_hold(train, everywhere, preset, away).any()
+
+
+def test_the_loss_is_that_of_each_attribute_and_of_no_object_where_there_is_none() -> None:
+    logits = torch.randn(2, 3, 16, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    held = torch.zeros(2, 3, 4, dtype=torch.long)
+    empty = cell_loss(logits, held)
+    torch.testing.assert_close(empty, torch.nn.functional.softplus(logits[:, :, 0]).mean())
+    held[0, 1] = torch.tensor([8, 1, 3, 2])
+    held[1, 2] = torch.tensor([1, 2, 1, 1])
+    expected = torch.nn.functional.softplus(logits[:, :, 0]).mean() - (logits[0, 1, 0] + logits[1, 2, 0]) / 6
+    begin = 1
+    for column, values in enumerate(ATTRIBUTES.values()):
+        each = [torch.log_softmax(logits[at][begin : begin + len(values)], 0) for at in ((0, 1), (1, 2))]
+        expected = expected - (each[0][held[0, 1, column] - 1] + each[1][held[1, 2, column] - 1]) / 2
+        begin += len(values)
+    torch.testing.assert_close(cell_loss(logits, held), expected)
+
+
+def test_it_learns_and_an_interrupted_training_goes_on_bit_for_bit(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    preset = load_preset("ir-fp", SMALL)
+    whole = train_cells(preset, QUICK, splits, tmp_path / "whole", QUIET)
+    history = whole.history()
+    assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
+
+    def stop(row: dict[str, int | float]) -> None:
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_cells(preset, QUICK, splits, tmp_path / "parts", Options(verbose=False, on_epoch=stop))
+    parts = train_cells(preset, QUICK, splits, tmp_path / "parts", QUIET)
+    one, other = (load_file(folder.weights("last")) for folder in (whole, parts))
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+    columns = [name for name in history if name != "seconds"]
+    assert history[columns].equals(parts.history()[columns])
+    with pytest.raises(ConfigError, match="holds a training with recipe batch_size = 8, and 4 was asked for"):
+        train_cells(preset, CellRecipe(batch_size=4, lr=1e-2), splits, tmp_path / "whole", QUIET)
+
+
+def test_right_answers_are_counted(splits: tuple[Split, Split], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A classifier that knows the truth but takes every second object's colour for another one."""
+    val, preset = splits[1], load_preset("ir-fp", SMALL)
+    held = torch.from_numpy(what_cells_hold(val, np.arange(val.n_images), preset, None))
+    logits = torch.zeros(*held.shape[:2], 16)
+    occupied = held[:, :, 0] > 0
+    logits[:, :, 0] = occupied.float() - 0.5
+    wrong = torch.arange(int(occupied.sum())) % 2
+    answers = torch.zeros(int(occupied.sum()), 15)
+    begin = 0
+    for column, values in enumerate(ATTRIBUTES.values()):
+        chosen = held[occupied][:, column] - 1
+        if column == 0:
+            chosen = (chosen + wrong) % 8
+        answers[torch.arange(len(answers)), begin + chosen] = 1
+        begin += len(values)
+    logits[occupied] = torch.cat([logits[occupied][:, :1], answers], 1)
+    network = CellClassifier(preset)
+    monkeypatch.setattr(network, "forward", lambda images: logits[: len(images)])
+    found = evaluate_cells(network, val, "cpu", chunk=val.n_images)
+    assert found["val_cell"] == 1 and found["val_shape"] == 1
+    assert found["val_color"] == found["val_object"] == pytest.approx(1 - float(wrong.float().mean()))
+
+
+def test_its_convolutions_start_a_relation_network(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    preset = load_preset("ir-fp", SMALL)
+    path = train_cells(preset, CellRecipe(epochs=1, batch_size=8), splits, tmp_path / "run", QUIET).weights("best")
+    network = RelationNetwork(preset, clevr_v1())
+    init_convolutions(network, path)
+    stored = load_file(path)
+    for name, tensor in network.objects.state_dict().items():
+        assert np.array_equal(tensor.numpy(), stored[f"objects.{name}"])
+    with pytest.raises(WeightsError, match="expected the format rnlib-weights-1, found rnlib-cells-1"):
+        load_weights(path)
+
+
+def test_it_wants_pictures_and_scenes(splits: tuple[Split, Split], tiny_clevr: Path, tmp_path: Path) -> None:
+    train, val = splits
+    with pytest.raises(ConfigError, match="a preset that reads pixels, found 'ir-sd'"):
+        train_cells(load_preset("ir-sd"), QUICK, (train, val), tmp_path / "a", QUIET)
+    with pytest.raises(DataError, match="pictures of 64 pixels, the split has pictures of 32 pixels"):
+        train_cells(load_preset("ir-fp", {**SMALL, "image_size": 64}), QUICK, (train, val), tmp_path / "b", QUIET)
+    test = open_split(tiny_clevr, "test", images=32, verbose=False)
+    with pytest.raises(DataError, match="expected scenes"):
+        train_cells(load_preset("ir-fp", SMALL), QUICK, (train, test), tmp_path / "c", QUIET)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_trains_continues_and_refuses(
+    tiny_clevr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "cells"
+    command = ["train-cells", "--preset", "ir-fp", "--clevr", str(tiny_clevr), "--out", str(out), "--device", "cpu"]
+    fields = ["--set", "image_size=32", "conv_channels=[4, 4, 6]", "batch_size=8"]
+    assert main([*command, *fields, "epochs=1"]) == 0
+    assert "best: all attributes of" in capsys.readouterr().out
+    assert main([*command, *fields, "epochs=2"]) == 0
+    assert "continuing at epoch 2" in capsys.readouterr().out
+    assert main([*command, *fields, "precision=half"]) == 2
+    assert "precision" in capsys.readouterr().err
