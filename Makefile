@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
+# Test files at once: each in one of so many processes.
+JOBS ?= 2
+TESTS := $(PYTEST) -n $(JOBS) --dist loadfile --no-loadscope-reorder
 READY := $(VENV)/.installed-rnlib
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 # What the lock is made from. `===` keeps pip from taking a build with a local version
@@ -13,7 +16,7 @@ TORCH := 2.13.0
 TORCHVISION := 0.28.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test test-notebooks browser lint notebooks lock clean
+.PHONY: help setup demo lab check test test-notebooks browser lint notebooks lock clean
 
 help: ## list these targets
 	@echo "usage: make TARGET   (every target sets up $(VENV) by itself)"
@@ -29,8 +32,11 @@ demo: $(READY) ## the six notebooks with the demo profile: train, evaluate, expl
 lab: $(READY) ## open JupyterLab on the project
 	$(BIN)/jupyter lab $(LAB_FLAGS)
 
+check: lint ## lint, type check and the fast tests
+	$(TESTS) -m "not slow and not gpu" --durations=10
+
 test: lint browser ## lint, type check, unit and browser tests, then the notebooks
-	$(PYTEST)
+	$(TESTS) --durations=30
 	@if [ -n "$(NOTEBOOKS)" ]; then $(MAKE) --no-print-directory test-notebooks; fi
 
 test-notebooks: $(READY) ## run the notebooks as they are and compare the cells marked NBVAL_CHECK_OUTPUT

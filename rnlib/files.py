@@ -52,6 +52,23 @@ def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
         raise
 
 
+def reserve_space(path: Path | str) -> None:
+    """Take the whole space of a file with holes now. Raises OSError where the disk is too full for it.
+
+    Else a full disk would kill the process at some later write to a memory map of the file.
+    """
+    with open(path, "r+b") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+            return
+        while piece := file.read(1 << 24):  # macOS: holes read as zeros, and take space when these are written
+            file.seek(-len(piece), os.SEEK_CUR)
+            file.write(piece)
+            file.seek(0, os.SEEK_CUR)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def write_json(path: Path | str, value: object) -> None:
     """Write `value` as indented JSON, atomically. NaN and infinity are refused."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)

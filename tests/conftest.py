@@ -4,23 +4,28 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from filelock import FileLock
 from jaxtyping import install_import_hook
 
 # Before anything imports rnlib: from here on every annotation in it, shapes included, is checked
 # when its function is called.
 install_import_hook("rnlib", "beartype.beartype")
 
-# Prepared arrays of the tests go to a folder of their own.
-os.environ["RNLIB_CACHE"] = tempfile.mkdtemp(prefix="rnlib-test-cache-")
+# Several processes may share the tests (make test): they share the cores, and what takes long to make.
+ONE_OF_SEVERAL = "PYTEST_XDIST_WORKER" in os.environ
 
-torch.set_num_threads(2)
+# Prepared arrays of the tests go to a folder of their own.
+if not ONE_OF_SEVERAL:
+    os.environ["RNLIB_CACHE"] = tempfile.mkdtemp(prefix="rnlib-test-cache-")
+
+torch.set_num_threads(1 if ONE_OF_SEVERAL else 2)
 
 _REAL_INPUTS = {
     "CLEVR_OFFICIAL": "a folder in the CLEVR layout made by the public CLEVR generator",
@@ -50,14 +55,24 @@ def seed_weights() -> Path:
     return _real_input("SEED_WEIGHTS")
 
 
+def _made_once(name: str, make: Callable[[Path], object], factory: pytest.TempPathFactory) -> Path:
+    """The folder that `make` fills, in the first of the processes that asks for it."""
+    root = factory.getbasetemp().parent if ONE_OF_SEVERAL else factory.getbasetemp()
+    folder, done = root / name, root / f"{name}.done"
+    with FileLock(root / f"{name}.lock"):
+        if not done.exists():
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny_clevr(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A synthetic CLEVR of 24 + 12 + 6 scenes at 120x80. Shared: copy it before changing anything in it."""
     from rnlib.synthesis import synthesize
 
-    out = tmp_path_factory.mktemp("tiny_clevr")
-    synthesize(out, train=24, val=12, test=6, seed=1, objects=(3, 6), images=(120, 80), verbose=False)
-    return out
+    sizes = {"train": 24, "val": 12, "test": 6, "seed": 1, "objects": (3, 6), "images": (120, 80), "verbose": False}
+    return _made_once("tiny_clevr", lambda out: synthesize(out, **sizes), tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +82,8 @@ def color_questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Asked about every object whose shape is the only one of its kind in the scene; 20 scenes of train, 40 of val.
     Shared: copy it before changing anything in it.
     """
-    return _color_set(tmp_path_factory.mktemp("color_questions"), train=20, val=40, seed=2, images=128)
+    sizes = {"train": 20, "val": 40, "seed": 2, "images": 128}
+    return _made_once("color_questions", lambda out: _color_set(out, **sizes), tmp_path_factory)
 
 
 def _color_set(out: Path, **sizes: Any) -> Path:
@@ -104,6 +120,11 @@ def _color_questions(scene: dict[str, Any]) -> Iterator[dict[str, Any]]:
 @pytest.fixture(scope="session")
 def color_weights(color_questions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of a small network on state descriptions that answers `color_questions`, in ten seconds of training."""
+    folder = _made_once("color_training", lambda out: _train_on_colors(out, color_questions), tmp_path_factory)
+    return folder / "run" / "weights" / "best.safetensors"
+
+
+def _train_on_colors(out: Path, questions: Path) -> None:
     from rnlib.clevr import clevr_v1, open_split
     from rnlib.model import load_preset
     from rnlib.training import Options, Recipe, train
@@ -118,14 +139,12 @@ def color_weights(color_questions: Path, tmp_path_factory: pytest.TempPathFactor
         forget_bias=2.0,
         group_questions=True,
     )
-    learnt = _color_set(tmp_path_factory.mktemp("color_training"), train=1000, val=1, seed=1, images=None)
+    learnt = _color_set(out / "set", train=1000, val=1, seed=1, images=None)
     sets = [
-        open_split(path, name, images=None, verbose=False)
-        for path, name in ((learnt, "train"), (color_questions, "val"))
+        open_split(path, name, images=None, verbose=False) for path, name in ((learnt, "train"), (questions, "val"))
     ]
-    out = tmp_path_factory.mktemp("color_weights")
-    trained = train(load_preset("small-sd", sizes), recipe, sets, out, Options(vocabulary=clevr_v1(), verbose=False))
-    return trained.weights("best")
+    options = Options(vocabulary=clevr_v1(), verbose=False)
+    train(load_preset("small-sd", sizes), recipe, sets, out / "run", options)
 
 
 @pytest.fixture(autouse=True)

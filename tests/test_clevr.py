@@ -1,6 +1,8 @@
 """CLEVR files become arrays that hold just what the files say; broken files become one clear error."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,11 +15,13 @@ from PIL import Image
 
 from rnlib.clevr import ClevrDirectory, check_directory, clevr_v1, detokenize, open_split, tokenize
 from rnlib.clevr import images as images_module
+from rnlib.clevr.cache import locked
 from rnlib.clevr.constants import CLASS_OF_ANSWER, COLORS, QUESTION_TYPES, RELATIONS
 from rnlib.clevr.split import QUESTION_ARRAYS, SCENE_ARRAYS
 from rnlib.clevr.subsets import join, part_of, with_questions
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError, DataError
+from rnlib.files import reserve_space
 
 
 @pytest.fixture
@@ -278,9 +282,37 @@ def test_a_disk_too_small_for_the_pictures(files: ClevrFiles, cache: Path, monke
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rnlib.clevr.images.os.posix_fallocate", full)
+    monkeypatch.setattr("rnlib.files.os.posix_fallocate", full)
     with pytest.raises(DataError, match="No space left on device"):
         open_split(files.root, "val", images=32, cache=cache)
+
+
+@pytest.mark.parametrize("system", ["Linux", "macOS"])
+def test_a_files_space_is_taken_at_once_and_its_content_stays(
+    system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if system == "macOS":
+        monkeypatch.delattr("rnlib.files.os.posix_fallocate")
+    path, size = tmp_path / "array", (1 << 24) + (1 << 20) + 7
+    with open(path, "wb") as file:
+        file.write(b"head")
+        file.truncate(size)
+    assert 512 * path.stat().st_blocks < size
+    reserve_space(path)
+    assert 512 * path.stat().st_blocks >= size == path.stat().st_size
+    assert path.read_bytes() == b"head" + bytes(size - 4)
+
+
+def test_one_process_at_a_time_holds_a_lock(tmp_path: Path) -> None:
+    program = f"from pathlib import Path; from rnlib.clevr.cache import locked; folder = Path({str(tmp_path)!r})\n"
+    program += "print('waits', flush=True)\nwith locked(folder): print((folder / 'done').exists())"
+    with locked(tmp_path):
+        other = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+        assert other.stdout is not None and other.stdout.readline() == "waits\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(1)
+        (tmp_path / "done").touch()
+    assert other.communicate(timeout=60)[0] == "True\n"
 
 
 @pytest.mark.parametrize("wrong", [{"images": -5}, {"images": 0}, {"workers": 0}])

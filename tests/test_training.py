@@ -407,8 +407,9 @@ import sys, torch
 from rnlib.clevr import clevr_v1, open_split
 from rnlib.model import load_preset
 from rnlib.training import Options, Saving, make_recipe, train
-torch.set_num_threads(2)
-clevr, out, preset, overrides, recipe = sys.argv[1], sys.argv[2], sys.argv[3], eval(sys.argv[4]), eval(sys.argv[5])
+clevr, out, preset = sys.argv[1:4]
+overrides, recipe, threads = map(eval, sys.argv[4:])
+torch.set_num_threads(threads)
 splits = [open_split(clevr, name, images=32, verbose=False) for name in ("train", "val")]
 train(load_preset(preset, overrides), make_recipe(recipe), splits, out,
       Options(vocabulary=clevr_v1(), saving=Saving(checkpoint_minutes=0)))
@@ -421,7 +422,14 @@ def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
 ) -> None:
     whole = run(splits, tmp_path / "whole", preset, recipe={"epochs": 4})
     out = tmp_path / "killed"
-    arguments = [str(tiny_clevr), str(out), preset, repr(SMALL), repr({**RECIPE, "epochs": 4})]
+    arguments = [
+        str(tiny_clevr),
+        str(out),
+        preset,
+        repr(SMALL),
+        repr({**RECIPE, "epochs": 4}),
+        str(torch.get_num_threads()),
+    ]
     for _ in range(2):  # killed twice, each time in the middle of an epoch
         process = subprocess.Popen(
             [sys.executable, "-c", COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT

@@ -6,7 +6,6 @@ these fit; otherwise it is made anew.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from rnlib.clevr.layout import ClevrDirectory
 from rnlib.errors import DataError
@@ -85,11 +85,10 @@ def locked(folder: Path) -> Iterator[None]:
     make_folder(folder, "the cache of prepared arrays")
     with contextlib.ExitStack() as stack:
         try:
-            lock = stack.enter_context(open(folder / ".lock", "w"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError as error:
+            stack.enter_context(FileLock(folder / ".lock"))
+        except (OSError, NotImplementedError) as error:
             raise DataError(
-                f"cannot write to and lock the cache folder {folder}: {error.strerror}. "
+                f"cannot write to and lock the cache folder {folder}: {error}. "
                 "Choose another with --cache DIR or the environment variable RNLIB_CACHE."
             ) from None
         yield

@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from rnlib.clevr.cache import replace_folder, seal
 from rnlib.errors import DataError
-from rnlib.files import read_json, write_json
+from rnlib.files import read_json, reserve_space, write_json
 from rnlib.progress import progress
 
 _CHUNK = 64  # pictures decoded at a time
@@ -73,9 +73,7 @@ def prepare_images(
         partial.mkdir(parents=True)
         try:
             np.lib.format.open_memmap(array_file, mode="w+", dtype=np.uint8, shape=shape).flush()
-            # Take the space now: a full disk would otherwise kill the process at some later write to the map.
-            with open(array_file, "r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, array_file.stat().st_size)
+            reserve_space(array_file)
         except OSError as error:
             raise DataError(
                 f"cannot write {array_file}: {error.strerror}. Free some space or choose --cache DIR."

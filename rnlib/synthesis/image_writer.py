@@ -19,7 +19,7 @@ from PIL import Image
 from rnlib.clevr.layout import images_folder, picture_array_file
 from rnlib.clevr.picture_array import open_picture_array
 from rnlib.errors import DataError
-from rnlib.files import atomic_write, make_folder
+from rnlib.files import atomic_write, make_folder, reserve_space
 from rnlib.synthesis.settings import CHUNK, Arguments
 
 PNG_COMPRESSION = 1  # a quarter larger than the default, and twice as fast
@@ -107,8 +107,7 @@ class ArrayGallery:
             self._notes.unlink(missing_ok=True)
             shape = (self.pictures, 3, self.side, self.side)
             np.lib.format.open_memmap(self._unfinished, mode="w+", dtype=np.uint8, shape=shape).flush()
-            with open(self._unfinished, "r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, self._unfinished.stat().st_size)
+            reserve_space(self._unfinished)
         except OSError as error:
             self._unfinished.unlink(missing_ok=True)
             raise self._cannot_write(error) from None
