@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "train a network; run again with the same options to continue",
     "evaluate": "accuracy by type, group and answer class; RUN/metrics.json",
     "predict": "write one answer a line, also for a split without answers",
+    "ask": "one question of your own about a picture or scene of your own",
     "release": "make a training's best weights a release: weights, learning curve and model card",
     "import-weights": "turn a .pth file of the seed into .safetensors and .json",
     "features": "one vector a picture, by every feature that some weights have",

@@ -7,10 +7,10 @@ into raw pieces over a memory map, and each piece is decoded, used and dropped.
 """
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -199,3 +199,33 @@ def _check_scene(scene: SceneRecord, path: Path, position: int) -> None:
                 f"{where}: expected for the relation '{relation}' one list of object numbers below {count} "
                 f"for each of the {count} objects, found {lists}. The scene is damaged."
             )
+
+
+def one_scene(source: Path | Mapping[str, Any], name: str = "") -> SceneRecord:
+    """A scene as CLEVR's scene files have it, or from a file; of a file's several scenes, that of the picture `name`.
+
+    A file may hold one scene alone. Raises DataError where there is no such scene or it is none.
+    """
+    if isinstance(source, Mapping):
+        try:
+            scene = msgspec.convert(source, SceneRecord)
+        except msgspec.ValidationError as error:
+            raise DataError(f"expected a scene as in CLEVR's scene files, found another thing: {error}.") from None
+        _check_scene(scene, Path("scene"), 0)
+        return scene
+    try:
+        scene = msgspec.json.decode(source.read_bytes().removeprefix(b"\xef\xbb\xbf"), type=SceneRecord)
+    except OSError as error:
+        raise DataError(f"expected a file with a scene, found that {source} cannot be read ({error}).") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        scenes = list(read_scenes(source))
+    else:
+        _check_scene(scene, source, 0)
+        scenes = [scene]
+    chosen = [scene for scene in scenes if scene.image_filename == name] or scenes
+    if len(chosen) != 1:
+        raise DataError(
+            f"{source} holds {len(scenes):,} scenes: expected one, or one whose image_filename is that of the picture "
+            f"('{name}')."
+        )
+    return chosen[0]

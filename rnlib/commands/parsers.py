@@ -145,6 +145,20 @@ def add_predict(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run="weights.run_predict")
 
 
+def add_ask(parser: argparse.ArgumentParser) -> None:
+    """`ask`."""
+    parser.description = (
+        "Answer a question about a picture (PNG or JPEG, any size), with the five most probable answers. Weights that "
+        "read state descriptions take a scene instead."
+    )
+    parser.add_argument("weights", type=Path, metavar="WEIGHTS", help=f"a file, or one of {', '.join(released())}")
+    parser.add_argument("picture", type=Path, metavar="PICTURE", help="of a scene: which of the file's scenes")
+    parser.add_argument("question", metavar="QUESTION", help="such as 'How many red cubes are there?'")
+    parser.add_argument("--scene", type=Path, metavar="FILE", help="a scene, or several as in CLEVR_scenes.json")
+    add_device(parser)
+    parser.set_defaults(run="weights.run_ask")
+
+
 def _add_weights(parser: argparse.ArgumentParser, split: str) -> None:
     parser.add_argument(
         "--weights",

@@ -9,6 +9,7 @@ from rnlib.evaluation import metrics_text, predict, save_answers
 from rnlib.evaluation.folder import evaluate_into
 from rnlib.evaluation.predictions import require_batch_size
 from rnlib.evaluation.release import release
+from rnlib.model.asking import answer
 from rnlib.model.checkpoint import Weights, import_mesnico_weights, load_weights
 from rnlib.model.inputs import choose_device
 from rnlib.model.precision import choose_precision
@@ -38,6 +39,15 @@ def run_predict(options: argparse.Namespace) -> None:
     table = predict(weights, split, device=choose_device(options.device), batch_size=options.batch_size)
     save_answers(table, options.out)
     print(f"{len(table):,} answers in {options.out}")
+
+
+def run_ask(options: argparse.Namespace) -> None:
+    """`ask`."""
+    device = choose_device(options.device)
+    reply = answer(load_weights(options.weights), options.picture, options.question, scene=options.scene, device=device)
+    print(reply.answer)
+    for text, probability in reply.top:
+        print(f"  {100 * probability:5.1f} %  {text}")
 
 
 def run_release(options: argparse.Namespace) -> None:

@@ -17,7 +17,8 @@ from rnlib.errors import ConfigError
 from rnlib.evaluation.answers import OUTCOMES, Answer, answer_of, outcomes
 from rnlib.evaluation.contributions import PairMap, leave_one_out, pair_map
 from rnlib.evaluation.models import image_size
-from rnlib.evaluation.predictions import TOP, predict
+from rnlib.evaluation.predictions import predict
+from rnlib.model.asking import encode_question, top_answers
 from rnlib.model.checkpoint import Weights
 from rnlib.model.inputs import NetworkInputs
 from rnlib.widgets.autocomplete import Word, check_words, suggest_questions
@@ -208,12 +209,7 @@ class Inspection:
                 "expected a picture to ask about, found none: choose a filter that leaves some questions."
             )
         weights = self.models[self.model]
-        numbers = weights.vocabulary.encode(text)
-        if len(numbers) > weights.preset.question_length:
-            raise ConfigError(
-                f"expected a question of at most {weights.preset.question_length} words, found {len(numbers)}. "
-                "Shorten it."
-            )
+        numbers = encode_question(weights, text)
         row, inputs = int(self.split.image_of_question[self.question]), self._inputs_of_model()
         pairs = pair_map(weights, inputs, row, np.array(numbers))
         if pairs:
@@ -222,14 +218,13 @@ class Inspection:
             with torch.inference_mode():
                 tokens = torch.tensor([numbers], device=self.device)
                 log_probability = weights.network(inputs.visual(np.array([row])), tokens)[0].cpu().numpy()
-        best = np.argsort(-log_probability, kind="stable")[:TOP]
         answer = Answer(
             picture=picture(self.split, row),
             question=weights.vocabulary.decode(numbers),
             truth="",
             type="",
             outcome="",
-            top=tuple((weights.vocabulary.answers[number], float(np.exp(log_probability[number]))) for number in best),
+            top=top_answers(weights.vocabulary, log_probability),
         )
         return answer, pairs
 

@@ -1,0 +1,108 @@
+"""One question about one picture or scene: from files or memory to an answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from rnlib.clevr.arrays import scene_arrays
+from rnlib.clevr.images import read_image, squeeze
+from rnlib.clevr.schema import SceneRecord, one_scene
+from rnlib.clevr.vocabulary import Vocabulary
+from rnlib.errors import ConfigError
+from rnlib.model.checkpoint import Weights
+from rnlib.model.objects import state_rows
+from rnlib.model.preset import Preset
+
+TOP = 5
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The most probable answers with their probabilities (0 to 1), the best first."""
+
+    top: tuple[tuple[str, float], ...]
+
+    @property
+    def answer(self) -> str:
+        """The most probable answer."""
+        return self.top[0][0]
+
+    @property
+    def probability(self) -> float:
+        """Its probability, from 0 to 1."""
+        return self.top[0][1]
+
+
+def answer(
+    weights: Weights,
+    picture: Path | str | UInt8[np.ndarray, "height width 3"] | None,
+    question: str,
+    *,
+    scene: Path | str | Mapping[str, Any] | None = None,
+    device: torch.device | str = "cpu",
+) -> Reply:
+    """What a network answers to a question in plain words.
+
+    picture: a file (PNG, JPEG) or RGB values (0 to 255) of any size, which is squeezed to the preset's square; networks
+    that read no pictures do not look at it. scene: for a network on state descriptions, a scene as in CLEVR's scene
+    files, or such a file; of a file with several scenes, that of the picture's name. Raises ConfigError for an unknown
+    word (with the nearest known ones), a question of no words or too many, or if what the network reads is not given;
+    DataError for a picture or scene that cannot be read.
+    """
+    network = weights.network.to(device).eval()
+    numbers = encode_question(weights, question)
+    visual = _visual(weights.preset, picture, scene).to(device)
+    with torch.inference_mode():
+        log_probability = network(visual, torch.tensor([numbers], device=device))[0].float().cpu().numpy()
+    return Reply(top_answers(weights.vocabulary, log_probability))
+
+
+def encode_question(weights: Weights, question: str) -> list[int]:
+    """The numbers of a question's words. ConfigError for unknown words, no words, or more than the preset reads."""
+    numbers = weights.vocabulary.encode(question)
+    if len(numbers) > weights.preset.question_length:
+        raise ConfigError(
+            f"expected a question of at most {weights.preset.question_length} words, found {len(numbers)}. Shorten it."
+        )
+    return numbers
+
+
+def top_answers(
+    vocabulary: Vocabulary, log_probability: Float[np.ndarray, " answers"], count: int = TOP
+) -> tuple[tuple[str, float], ...]:
+    """The `count` most probable answers with their probabilities, the best first."""
+    best = np.argsort(-log_probability, kind="stable")[:count]
+    return tuple((vocabulary.answers[number], float(np.exp(log_probability[number]))) for number in best)
+
+
+def _visual(
+    preset: Preset, picture: Path | str | np.ndarray | None, scene: Path | str | Mapping[str, Any] | None
+) -> Float[Tensor, "one ..."]:
+    if preset.objects == "none":
+        return torch.zeros(1, 1)
+    if preset.objects == "pixels":
+        if picture is None:
+            raise ConfigError(f"preset '{preset.name}' reads pictures: expected a picture, found none.")
+        size = preset.image_size
+        pixels = squeeze(picture, size) if isinstance(picture, np.ndarray) else read_image(Path(picture), size)
+        return torch.from_numpy(pixels)[None].float() / 255
+    if scene is None:
+        raise ConfigError(
+            f"preset '{preset.name}' reads state descriptions: expected a scene, found none. Give one (--scene FILE), "
+            "or take weights that read pictures."
+        )
+    name = Path(picture).name if isinstance(picture, str | Path) else ""
+    record, path = _record(scene, name)
+    arrays, _ = scene_arrays([record], path)
+    return state_rows(preset, arrays["coordinates"], arrays["codes"])
+
+
+def _record(scene: Path | str | Mapping[str, Any], name: str) -> tuple[SceneRecord, Path]:
+    path = Path("scene") if isinstance(scene, Mapping) else Path(scene)
+    return one_scene(scene if isinstance(scene, Mapping) else path, name), path
