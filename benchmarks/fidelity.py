@@ -25,7 +25,7 @@ import torch
 from rnlib.clevr.constants import VIEW
 from rnlib.clevr.images import open_picture
 from rnlib.clevr.split import Split, open_split
-from rnlib.evaluation.predictions import predict
+from rnlib.evaluation.predict import predict
 from rnlib.model.checkpoint import load_weights
 from rnlib.synthesis import synthesize
 from rnlib.synthesis.pictures import draw
@@ -78,7 +78,7 @@ def report_pictures(genuine: Split, scenes: list[dict], views: list) -> None:  #
 
 def report_answers(file: Path, splits: dict[str, Split]) -> None:
     weights = load_weights(file)
-    tables = {name: predict(weights, split, show=False) for name, split in splits.items()}
+    tables = {name: predict(weights, split, verbose=False) for name, split in splits.items()}
     tables["genuine, others"], tables["replay, others"] = (
         tables[name][tables[name].image_index >= FITTED] for name in ("genuine", "replay")
     )

@@ -116,7 +116,7 @@ def train_lstm(train: int, val: int, epochs: int) -> None:
     from rnlib.clevr.split import open_split
     from rnlib.clevr.vocabulary import clevr_v1
     from rnlib.evaluation.metrics import compute_metrics
-    from rnlib.evaluation.predictions import predict
+    from rnlib.evaluation.predict import predict
     from rnlib.model.checkpoint import load_weights
     from rnlib.model.preset import load_preset
     from rnlib.synthesis.generate import synthesize
@@ -136,7 +136,7 @@ def train_lstm(train: int, val: int, epochs: int) -> None:
         start = time.perf_counter()
         run = train_network(preset, recipe, splits, Path(folder) / "run", Options(vocabulary=clevr_v1(), verbose=False))
         seconds = time.perf_counter() - start
-        metrics = compute_metrics(predict(load_weights(run.weights("best")), splits[1], show=False))
+        metrics = compute_metrics(predict(load_weights(run.weights("best")), splits[1], verbose=False))
     print(f"\nquestion-only LSTM, {train:,} scenes, {epochs} epochs in {seconds:.0f} s, on {val:,} others: % right")
     published = _published("LSTM (question only)")
     line("overall", f"{100 * metrics['accuracy']:.1f}", f"{published['overall']}")

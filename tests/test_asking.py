@@ -10,7 +10,7 @@ from PIL import Image
 from rnlib.__main__ import main
 from rnlib.clevr.split import Split, open_split
 from rnlib.errors import ConfigError, DataError
-from rnlib.evaluation.predictions import predict
+from rnlib.evaluation.predict import predict
 from rnlib.model import RelationNetwork, answer, load_preset, load_weights, save_weights
 from rnlib.model.checkpoint import Weights
 

@@ -12,17 +12,17 @@ from sklearn.metrics import brier_score_loss, log_loss
 from rnlib.clevr.constants import FAMILY_GROUPS
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.vocabulary import clevr_v1
+from rnlib.evaluation.breakdowns import GROUPS, accuracy_by_family, hardest_families
 from rnlib.evaluation.calibration import (
     calibration_error,
     calibration_table,
     chance_calibration_error,
     reliability_table,
 )
-from rnlib.evaluation.families import GROUPS, accuracy_by_family, hardest_families
-from rnlib.evaluation.mistakes import hardest_mistakes, typical_mistakes
-from rnlib.evaluation.plots_along import plot_families
-from rnlib.evaluation.plots_comparison import plot_calibration
-from rnlib.evaluation.predictions import predictions_table
+from rnlib.evaluation.error_analysis import hardest_mistakes, typical_mistakes
+from rnlib.evaluation.plots.accuracy import plot_families
+from rnlib.evaluation.plots.comparison import plot_calibration
+from rnlib.evaluation.predict import predictions_table
 from rnlib.model import RelationNetwork, Weights, load_preset
 from rnlib.model.inputs import translate_answers
 

@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from sklearn import metrics
 
 from rnlib.clevr.constants import ANSWER_CLASSES, CLASS_OF_ANSWER
-from rnlib.evaluation import confusion, plots_confusion
+from rnlib.evaluation import confusion, plots
 
 pairs = st.lists(st.tuples(*[st.sampled_from(confusion.ANSWERS)] * 2), min_size=1, max_size=60)
 
@@ -155,7 +155,7 @@ def overlapping(figure: Figure) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("percent", [False, True])
 def test_the_figure_of_the_matrix_names_answers_and_outlines_classes(percent: bool) -> None:
-    figure = plots_confusion.plot_confusion(confusion.confusion_matrix(all_answers()), "a network", percent)
+    figure = plots.plot_confusion(confusion.confusion_matrix(all_answers()), "a network", percent)
     [axes] = figure.axes
     assert [tick.get_text() for tick in axes.get_xticklabels()] == list(confusion.ANSWERS)
     assert [tick.get_text() for tick in axes.get_yticklabels()] == list(confusion.ANSWERS)
@@ -173,7 +173,7 @@ def test_the_figure_by_type_has_a_panel_a_type_and_no_label_over_another() -> No
     for kind in ("equal_size", "equal_color", "equal_material", "equal_shape", "less_than"):
         every = pd.concat([every, every[every["truth"] == "yes"][:9]], ignore_index=True)
         kinds = pd.concat([kinds, pd.Series([kind] * 9)], ignore_index=True)
-    figure = plots_confusion.plot_type_confusion(confusion.matrix_by_type(every.assign(type=kinds)), "a network")
+    figure = plots.plot_type_confusion(confusion.matrix_by_type(every.assign(type=kinds)), "a network")
     assert len(figure.axes) == 13
     titles = [axes.get_title().split(" ")[0] for axes in figure.axes if axes.get_title()]
     assert set(titles) == set(kinds) and "not asked" in str([text.get_text() for text in figure.findobj(Text)])
@@ -181,23 +181,21 @@ def test_the_figure_by_type_has_a_panel_a_type_and_no_label_over_another() -> No
 
 
 def test_a_share_below_half_a_percent_is_a_dot() -> None:
-    figure = plots_confusion.plot_confusion(
+    figure = plots.plot_confusion(
         confusion.confusion_matrix(table([("yes", "yes")] * 300 + [("yes", "no")])), "a network", percent=True
     )
     assert "·" in {text.get_text() for text in figure.axes[0].texts}
 
 
 def test_the_figure_of_classes_leaves_out_those_that_were_not_asked() -> None:
-    [axes] = plots_confusion.plot_class_confusion(confusion.confusion_matrix(FEW), "a network").axes
+    [axes] = plots.plot_class_confusion(confusion.confusion_matrix(FEW), "a network").axes
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["number", "color", "exist"]
     assert len(axes.get_xticklabels()) == len(ANSWER_CLASSES)
 
 
 def test_the_figure_of_count_errors_has_a_bar_an_error() -> None:
     errors, by_number = confusion.count_errors(FEW), confusion.errors_by_number(FEW)
-    figure = plots_confusion.plot_count_errors(
-        {"one": errors, "two": errors}, {"one": by_number, "two": by_number}, "?"
-    )
+    figure = plots.plot_count_errors({"one": errors, "two": errors}, {"one": by_number, "two": by_number}, "?")
     left, right = figure.axes[:2]
     assert len(figure.axes) == 4
     assert [round(bar.get_height()) for bar in left.patches] == [3, 0, 1]  # errors of -1, 1 and 2
@@ -208,7 +206,7 @@ def test_the_figure_of_count_errors_has_a_bar_an_error() -> None:
 
 def test_count_errors_of_nothing_are_an_empty_figure() -> None:
     none = table([("yes", "no")])
-    figure = plots_confusion.plot_count_errors(
+    figure = plots.plot_count_errors(
         {"one": confusion.count_errors(none)}, {"one": confusion.errors_by_number(none)}, "a network"
     )
     assert not figure.axes[0].patches

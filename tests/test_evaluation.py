@@ -29,22 +29,17 @@ from rnlib.evaluation import (
     save_answers,
     save_predictions,
 )
-from rnlib.evaluation.answers import answer_of, outcomes
-from rnlib.evaluation.findings import weak_kinds
-from rnlib.evaluation.intervals import wilson
-from rnlib.evaluation.models import (
-    ALL,
-    accuracy_table,
-    best_guess,
-    comparability,
-    image_size,
-    load_named,
-    models_table,
-)
-from rnlib.evaluation.plots import plot_by_type, plot_classes, plot_gallery
-from rnlib.evaluation.plots_comparison import plot_published
-from rnlib.evaluation.scene_factors import question_traits
-from rnlib.evaluation.weakest import in_common, weakest_types
+from rnlib.evaluation.breakdowns import question_traits
+from rnlib.evaluation.error_analysis import in_common, weakest_types
+from rnlib.evaluation.examples import answer_of, outcomes
+from rnlib.evaluation.metrics import ALL, best_guess
+from rnlib.evaluation.model_set import comparability, image_size, load_named, models_table
+from rnlib.evaluation.plots.accuracy import plot_by_type, plot_classes
+from rnlib.evaluation.plots.comparison import plot_published
+from rnlib.evaluation.plots.examples import plot_gallery
+from rnlib.evaluation.report import weak_kinds
+from rnlib.evaluation.statistics import wilson
+from rnlib.evaluation.tables import accuracy_table
 from rnlib.model import RelationNetwork, Weights, load_preset, load_weights, save_weights
 from rnlib.model.inputs import translate_answers, translate_tokens
 
@@ -66,7 +61,7 @@ def weights() -> Weights:
 
 @pytest.fixture(scope="module")
 def predictions(weights: Weights, split: Split) -> pd.DataFrame:
-    return predict(weights, split, show=False)
+    return predict(weights, split, verbose=False)
 
 
 def made_up(n: int = 400) -> pd.DataFrame:
@@ -125,7 +120,7 @@ def test_a_row_says_what_the_network_says(predictions: pd.DataFrame, weights: We
 
 
 def test_the_batch_size_changes_nothing(predictions: pd.DataFrame, weights: Weights, split: Split) -> None:
-    again = predict(weights, split, batch_size=7, show=False)
+    again = predict(weights, split, batch_size=7, verbose=False)
     assert again["answer"].tolist() == predictions["answer"].tolist()
     np.testing.assert_allclose(again["loss"], predictions["loss"], rtol=1e-4)
 
@@ -142,7 +137,7 @@ def test_a_split_without_answers_is_predicted_but_not_evaluated(tiny_clevr: Path
     with pytest.raises(DataError, match=r"no answers.*rnlib predict"):
         require_answers(test)
     preset = load_preset("question-only", {"f_layers": [8, 8]})
-    table = predict(Weights(RelationNetwork(preset, clevr_v1()).eval(), preset, clevr_v1()), test, show=False)
+    table = predict(Weights(RelationNetwork(preset, clevr_v1()).eval(), preset, clevr_v1()), test, verbose=False)
     assert "correct" not in table
     save_answers(table, tmp_path / "answers.txt")
     lines = (tmp_path / "answers.txt").read_text().splitlines()
@@ -369,7 +364,7 @@ def test_the_released_weights_answer_as_they_did(
     clevr_official: Path, seed_weights: Path, file: str, right: int
 ) -> None:
     split = open_split(clevr_official, "val", verbose=False)
-    predictions = predict(load_weights(seed_weights / file), split, show=False)
+    predictions = predict(load_weights(seed_weights / file), split, verbose=False)
     metrics = compute_metrics(predictions)
     assert set(metrics) == METRICS_KEYS
     assert metrics["n"] == 1000

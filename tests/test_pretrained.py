@@ -11,7 +11,7 @@ import torch
 from rnlib.__main__ import main
 from rnlib.clevr import clevr_v1
 from rnlib.errors import DataError, WeightsError
-from rnlib.evaluation.intervals import wilson
+from rnlib.evaluation.statistics import wilson
 from rnlib.model import RelationNetwork, load_preset, load_weights, save_weights
 from rnlib.model import pretrained as pretrained_module
 from rnlib.model.pretrained import MESNICO_FILES, MesnicoFile, find_weights, released, shipped_folder

@@ -10,7 +10,7 @@ from rnlib.clevr.schema import read_questions
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.vocabulary import Vocabulary, clevr_v1
 from rnlib.errors import ConfigError
-from rnlib.evaluation.deciding import program_of, scene_of
+from rnlib.evaluation.counterfactual import program_of, scene_of
 from rnlib.model.inputs import NetworkInputs
 from rnlib.model.preset import load_preset
 from rnlib.synthesis import execute, synthesize

@@ -19,10 +19,10 @@ from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.errors import ConfigError, DataError
 from rnlib.evaluation import predict
-from rnlib.evaluation.answers import Answer
-from rnlib.evaluation.contributions import Contributions, PairMap
-from rnlib.evaluation.plots_contributions import AGAINST
-from rnlib.evaluation.selections import error_selections
+from rnlib.evaluation.attribution import Attribution, PairMap
+from rnlib.evaluation.error_analysis import error_selections
+from rnlib.evaluation.examples import Answer
+from rnlib.evaluation.plots.examples import AGAINST
 from rnlib.model import RelationNetwork, Weights, load_preset
 from rnlib.widgets.answer_html import card
 from rnlib.widgets.autocomplete import KNOWN, UNFINISHED, UNKNOWN, Word, check_words, suggest_questions
@@ -53,7 +53,7 @@ def models() -> dict[str, Weights]:
 
 @pytest.fixture(scope="module")
 def predictions(models: dict[str, Weights], split: Split) -> dict[str, pd.DataFrame]:
-    tables = {name: predict(weights, split, show=False) for name, weights in models.items()}
+    tables = {name: predict(weights, split, verbose=False) for name, weights in models.items()}
     # Untrained networks get hardly anything right: make every third answer right, so that each outcome occurs.
     for table in tables.values():
         third = table.index % 3 == 0
@@ -147,7 +147,7 @@ def test_what_cannot_be_chosen_is_refused(inspection: Inspection) -> None:
 def test_the_answer_to_a_question_of_the_split_is_the_predicted_one(
     models: dict[str, Weights], split: Split, model: str
 ) -> None:
-    tables = {name: predict(weights, split, show=False) for name, weights in models.items()}
+    tables = {name: predict(weights, split, verbose=False) for name, weights in models.items()}
     inspection = Inspection(models, split, tables)
     inspection.choose(model=model)
     for _ in range(3):
@@ -214,13 +214,13 @@ def test_turning_to_another_split_answers_its_first_questions(
 def test_the_map_of_pairs_is_of_the_answer_shown(inspection: Inspection) -> None:
     for outcome in ("right", "wrong"):
         inspection.choose(outcome=outcome)
-        inspection.predictions["state"] = predict(inspection.models["state"], inspection.split, show=False)
+        inspection.predictions["state"] = predict(inspection.models["state"], inspection.split, verbose=False)
         answer, pairs = inspection.answer(), inspection.pairs()
         assert answer is not None and pairs is not None
         assert pairs.answer == answer.given
         assert pairs.against == (answer.truth if answer.truth != answer.given else answer.top[1][0])
         assert len(pairs.places) == inspection.split.n_objects[inspection.split.image_of_question[inspection.question]]
-        assert inspection.left_out().shape == pairs.contributions.pairs.shape
+        assert inspection.left_out().shape == pairs.attribution.pairs.shape
     inspection.choose(model="question")
     assert inspection.pairs() is None
     with pytest.raises(ConfigError, match="network with pairs of objects"):
@@ -313,7 +313,7 @@ def test_a_card_shows_everything_and_lets_no_html_through() -> None:
     picture = np.zeros((8, 12, 3), np.uint8)
     answer = Answer(picture, "Is <b>this</b> red?", "yes", "exist", "wrong", (("no", 0.6), ("yes", 0.4)))
     pairs = np.array([[1.0, -2.0], [0.5, 0.25]])
-    found = Contributions(1, 0, np.log([0.4, 0.6]), pairs, 0.0)
+    found = Attribution(1, 0, np.log([0.4, 0.6]), pairs, 0.0)
     places = np.array([[0.25, 0.5], [0.75, 0.5]], np.float32)
     shown = card(answer, PairMap(found, "no", "yes", places, None), ["A: scene → count", "A → <i>"])
     assert "<b>" not in shown and "<i>" not in shown

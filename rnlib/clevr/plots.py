@@ -184,7 +184,7 @@ def plot_words(words: pd.DataFrame, title: str, most: int = 40) -> Figure:
 
 
 def plot_guessing(baseline: pd.DataFrame, title: str) -> Figure:
-    """What guessing by type reaches. `baseline`: `question_type_baseline` of rnlib.evaluation.baseline."""
+    """What guessing by type reaches. `baseline`: `question_type_baseline` of rnlib.evaluation.metrics."""
     figure, axes = plt.subplots(figsize=(8, 0.34 * len(baseline) + 1.4), layout="constrained")
     table = baseline[::-1]
     axes.barh(table["type"], 100 * table["accuracy"], color=BLUE)

@@ -13,7 +13,7 @@ from rnlib.clevr.vocabulary import choose_vocabulary
 from rnlib.commands.options import set_fields
 from rnlib.errors import ConfigError
 from rnlib.evaluation import metrics_text
-from rnlib.evaluation.folder import evaluate_into
+from rnlib.evaluation.evaluate import evaluate_into
 from rnlib.files import read_json
 from rnlib.model.checkpoint import Weights, load_weights
 from rnlib.model.inputs import choose_device

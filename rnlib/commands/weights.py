@@ -6,13 +6,13 @@ from pathlib import Path
 from rnlib.clevr.split import Split, open_split
 from rnlib.errors import ConfigError
 from rnlib.evaluation import metrics_text, predict, save_answers
-from rnlib.evaluation.folder import evaluate_into
-from rnlib.evaluation.predictions import require_batch_size
-from rnlib.evaluation.release import release
+from rnlib.evaluation.evaluate import evaluate_into
+from rnlib.evaluation.predict import require_batch_size
 from rnlib.model.asking import answer
 from rnlib.model.checkpoint import Weights, import_mesnico_weights, load_weights
 from rnlib.model.inputs import choose_device
 from rnlib.model.precision import choose_precision
+from rnlib.training.release import release
 
 
 def _open(options: argparse.Namespace) -> tuple[Weights, Split]:

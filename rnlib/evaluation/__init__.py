@@ -1,23 +1,24 @@
-"""Predictions of a network, the figures made from them, and the published figures beside them.
+"""Predictions of a network, what is measured from them, and the published figures for comparison.
 
-predictions.py   the answers to all questions of a split, as a table with a row a question
-metrics.py       accuracy, loss, invalid answers: overall, by type, group and answer class
-models.py        several sets of weights: their names, origins, accuracies    tables.py   results for readers
-intervals.py     how far a figure can be trusted                              seeds.py    several trainings
-paired.py        two networks on the same questions                           baseline.py guessing by type
-along.py         accuracy along a quantity                                    families.py by question family
-calibration.py   are sure answers right?                                      answers.py  single answers
-confusion.py     which answers are taken for which                            mistakes.py which to look at
-deciding.py      what a question hangs on, by running its program             scene_factors.py crowding, distances
-weakest.py       the types a network is weakest at                            findings.py a text written from numbers
-contributions.py which pairs of objects carried an answer                     selections.py mistakes to browse
-folder.py        metrics, predictions and provenance as files                 release.py  weights with card and curve
-plots*.py        the figures of all of these
+predict.py         the answers to all questions of a split: one row per question
+metrics.py         accuracy, loss, invalid answers, by type, group and answer class; the question-type baseline
+statistics.py      intervals, paired tests, several seeds
+breakdowns.py      accuracy by family and binned by length, objects, distances, visibility; what questions demand
+calibration.py     does the confidence match the accuracy?
+confusion.py       which answers are confused; how far counts are off
+error_analysis.py  the weakest types, and which mistakes to look at
+counterfactual.py  what decides an answer, by running its program on a changed scene
+attribution.py     what each pair of objects contributed to an answer
+examples.py        one answer with its picture
+report.py          a text about mistakes, written from the numbers
+tables.py          results for readers, and the published ones
+model_set.py       several sets of weights: names, origins, comparability
+evaluate.py        the folder of an evaluation: metrics, predictions, provenance
+plots/             the figures of all of these
 """
 
-from rnlib.evaluation.baseline import compare_types, question_type_baseline
-from rnlib.evaluation.metrics import compute_metrics
-from rnlib.evaluation.predictions import predict, require_answers, save_answers, save_predictions
+from rnlib.evaluation.metrics import compare_types, compute_metrics, question_type_baseline
+from rnlib.evaluation.predict import predict, require_answers, save_answers, save_predictions
 from rnlib.evaluation.tables import (
     comparison_table,
     complete_table,

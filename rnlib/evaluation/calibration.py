@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from rnlib.evaluation.intervals import wilson_bounds
+from rnlib.evaluation.statistics import wilson_bounds
 
 BINS = 10
 _SIMULATIONS = 200

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from rnlib.clevr.constants import TYPE_GROUPS
+from rnlib.evaluation.metrics import ALL
+from rnlib.evaluation.statistics import wilson
 
 PUBLISHED_FILE = Path(__file__).with_name("published.csv")
 
@@ -35,8 +37,8 @@ def comparison_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
 def complete_table(accuracies: pd.DataFrame, seeds: pd.DataFrame | None = None) -> pd.DataFrame:
     """All results for readers: a row overall, a group and a type; a column a model, "82.1 [80.0, 84.0]" in percent.
 
-    `accuracies`: `accuracy_table` of rnlib.evaluation.models, with Wilson intervals. `seeds`: `seeds_table` of
-    rnlib.evaluation.seeds, whose groups follow as "82.1 ± 0.3" (mean and standard deviation). The last row has the
+    `accuracies`: `accuracy_table` of rnlib.evaluation.tables, with Wilson intervals. `seeds`: `seed_variance` of
+    rnlib.evaluation.statistics, whose groups follow as "82.1 ± 0.3" (mean and standard deviation). The last row has the
     percentage of invalid answers.
     """
     shown = accuracies[accuracies["by"] != "answer class"]
@@ -75,3 +77,22 @@ def metrics_text(metrics: Mapping[str, Any]) -> str:
         invalid = "" if np.isnan(row["invalid"]) else f"{row['invalid']:.2f}"
         lines.append(f"{row['by']:<14}{row['name']:<20}{row['questions']:>10,}{row['accuracy']:>12.2f}{invalid:>11}")
     return "\n".join(lines) + f"\nloss {metrics['loss']:.4f}"
+
+
+def accuracy_table(metrics: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Metrics of several models as one long table, in percent, with 95 % Wilson intervals.
+
+    Columns: model, by (overall, group, type, answer class), name, questions, accuracy, low,
+    high, invalid (missing for groups and types).
+    """
+    rows = []
+    for model, values in metrics.items():
+        entries = [("overall", ALL, values)]
+        for by, key in (("group", "by_group"), ("type", "by_type"), ("answer class", "by_answer_class")):
+            entries += [(by, name, entry) for name, entry in values[key].items()]
+        for by, name, entry in entries:
+            low, high = wilson(round(entry["accuracy"] * entry["n"]), entry["n"])
+            invalid = 100 * entry["invalid"] if "invalid" in entry else None
+            rows.append((model, by, name, entry["n"], 100 * entry["accuracy"], 100 * low, 100 * high, invalid))
+    columns = ["model", "by", "name", "questions", "accuracy", "low", "high", "invalid"]
+    return pd.DataFrame(rows, columns=columns).astype({"invalid": float})

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.evaluation.metrics import compute_metrics
-from rnlib.evaluation.predictions import predict
+from rnlib.evaluation.predict import predict
 from rnlib.model.checkpoint import Weights, save_weights
 from rnlib.model.inputs import NetworkInputs, upload
 from rnlib.model.network import RelationNetwork
@@ -101,7 +101,7 @@ class QuestionTask:
         """Answer the held-out questions: all of them, and those of the stage."""
         weights = Weights(cast(RelationNetwork, network), self.inputs.preset, self.vocabulary)
         every, own = self.pools[-1].held_out, self.pools[position.stage].held_out
-        options: dict[str, Any] = {"device": self.inputs.device, "show": False, "workers": self.workers}
+        options: dict[str, Any] = {"device": self.inputs.device, "verbose": False, "workers": self.workers}
         metrics = compute_metrics(predict(weights, every, **options))
         of_stage = metrics if own is every else compute_metrics(predict(weights, own, **options))
         require_finite(metrics["loss"], f"the validation loss of epoch {position.epoch}")

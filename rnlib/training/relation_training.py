@@ -12,7 +12,7 @@ from rnlib.clevr.split import Split
 from rnlib.clevr.subsets import part_of
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError
-from rnlib.evaluation.predictions import require_answers
+from rnlib.evaluation.predict import require_answers
 from rnlib.model import net2net
 from rnlib.model.checkpoint import init_convolutions
 from rnlib.model.inputs import NetworkInputs

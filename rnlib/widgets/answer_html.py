@@ -1,7 +1,7 @@
 """An answer as a piece of HTML: picture, question, truth, best answers as bars, the map of pairs, the program.
 
 HTML and not a figure, because it is drawn in a tenth of the time, and because the numbers can be read with the mouse.
-`rnlib.evaluation.plots_contributions` has the figure for pages without a kernel.
+`rnlib.evaluation.plots.examples` has the figure for pages without a kernel.
 """
 
 import base64
@@ -13,10 +13,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from rnlib.evaluation.answers import Answer
-from rnlib.evaluation.contributions import PairMap
-from rnlib.evaluation.plots import OTHER_BAR, TRUE_BAR
-from rnlib.evaluation.plots_contributions import AGAINST, FOR, LINES
+from rnlib.evaluation.attribution import PairMap
+from rnlib.evaluation.examples import Answer
+from rnlib.evaluation.plots.examples import AGAINST, FOR, LINES, OTHER_BAR, TRUE_BAR
 
 _STYLE = """<style>
 .rn-card {font-family: var(--jp-ui-font-family, sans-serif); font-size: 13px; line-height: 1.4; max-width: 1000px}
@@ -68,8 +67,8 @@ def _bars(answer: Answer) -> str:
 
 
 def _pair_drawing(pairs: PairMap, picture: str, width: int, height: int) -> str:
-    """The map as in `plots_contributions.draw_pair_map`, as SVG; each object says its share to the mouse."""
-    shares = pairs.contributions.by_object.tolist()
+    """The map as in `plots.examples.draw_pair_map`, as SVG; each object says its share to the mouse."""
+    shares = pairs.attribution.by_object.tolist()
     most = max(map(abs, shares), default=0.0) or 1.0
     places = pairs.places * (width, height)
     unit = width / 480  # of lengths, which are meant for a picture 480 pixels wide
@@ -83,7 +82,7 @@ def _pair_drawing(pairs: PairMap, picture: str, width: int, height: int) -> str:
                 f'fill="{_color(share)}" fill-opacity="{0.85 * abs(share) / most:.2f}">'
                 f"<title>{share:+.2f} nats</title></rect>"
             )
-    strongest = pairs.contributions.strongest(LINES)
+    strongest = pairs.attribution.strongest(LINES)
     loudest = max((abs(value) for _, _, value in strongest), default=0) or 1.0
     for i, j, value in strongest:
         stroke = f'stroke="{_color(value)}" stroke-width="{6 * unit * abs(value) / loudest:.2f}" stroke-opacity="0.75"'

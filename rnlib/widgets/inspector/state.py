@@ -14,10 +14,10 @@ from rnlib.clevr.programs import Programs
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.subsets import part_of
 from rnlib.errors import ConfigError
-from rnlib.evaluation.answers import OUTCOMES, Answer, answer_of, outcomes
-from rnlib.evaluation.contributions import PairMap, leave_one_out, pair_map
-from rnlib.evaluation.models import image_size
-from rnlib.evaluation.predictions import predict
+from rnlib.evaluation.attribution import PairMap, leave_one_out, pair_map
+from rnlib.evaluation.examples import OUTCOMES, Answer, answer_of, outcomes
+from rnlib.evaluation.model_set import image_size
+from rnlib.evaluation.predict import predict
 from rnlib.model.asking import encode_question, top_answers
 from rnlib.model.checkpoint import Weights
 from rnlib.model.inputs import NetworkInputs
@@ -68,7 +68,8 @@ class Inspection:
             )
             part = part_of(whole, 0, min(AT_ONCE, whole.n_images))
             answers = {
-                model: predict(weights, part, device=self.device, show=False) for model, weights in self.models.items()
+                model: predict(weights, part, device=self.device, verbose=False)
+                for model, weights in self.models.items()
             }
             numbers = np.flatnonzero(whole.image_of_question < part.n_images)
             self._splits[name] = (part, answers, Programs(whole, numbers))
@@ -178,7 +179,7 @@ class Inspection:
         pairs = self.pairs()
         if pairs is None or self.question is None:
             raise ConfigError("expected a question and a network with pairs of objects, found none: choose others.")
-        inputs, found, number = self._inputs_of_model(), pairs.contributions, self.question
+        inputs, found, number = self._inputs_of_model(), pairs.attribution, self.question
         tokens = inputs.question(np.array([number]))
         visual = inputs.visual(np.array([self.split.image_of_question[number]]))
         return leave_one_out(self.models[self.model].network, visual, tokens, found.answer, found.against)
@@ -213,7 +214,7 @@ class Inspection:
         row, inputs = int(self.split.image_of_question[self.question]), self._inputs_of_model()
         pairs = pair_map(weights, inputs, row, np.array(numbers))
         if pairs:
-            log_probability = pairs.contributions.log_probability
+            log_probability = pairs.attribution.log_probability
         else:
             with torch.inference_mode():
                 tokens = torch.tensor([numbers], device=self.device)

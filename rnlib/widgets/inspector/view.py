@@ -8,8 +8,8 @@ from typing import Any
 import ipywidgets as widgets
 
 from rnlib.errors import RnlibError
-from rnlib.evaluation.answers import Answer
-from rnlib.evaluation.contributions import PairMap
+from rnlib.evaluation.attribution import PairMap
+from rnlib.evaluation.examples import Answer
 from rnlib.widgets.answer_html import card
 from rnlib.widgets.autocomplete import KNOWN, UNFINISHED, Word
 from rnlib.widgets.inspector.state import Inspection

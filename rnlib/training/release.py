@@ -13,7 +13,7 @@ import pandas as pd
 
 from rnlib.clevr.constants import QUESTION_TYPES, TYPE_GROUPS
 from rnlib.errors import DataError
-from rnlib.evaluation.intervals import wilson
+from rnlib.evaluation.statistics import wilson
 from rnlib.files import atomic_write, make_folder, read_json
 from rnlib.model.checkpoint import load_weights, save_weights
 from rnlib.training.curves import KINDS

@@ -63,7 +63,7 @@ def asked_objects(program: Program, values: list[Any]) -> set[int]:
     return found
 
 
-def deciding_margin(program: Program, scene: Scene, values: list[Any]) -> float:
+def counterfactual_margin(program: Program, scene: Scene, values: list[Any]) -> float:
     """Of the relations that decide the answer (see above): the least separation of the two objects, in world units.
 
     The separation is measured along the relation's direction; CLEVR's scenes have at least 0.4. NaN where
@@ -73,7 +73,7 @@ def deciding_margin(program: Program, scene: Scene, values: list[Any]) -> float:
     margin = float("nan")
     for step, anchor, relation, other in _relations(program, scene, values):
         apart = abs(float((places[other] - places[anchor]) @ DIRECTIONS[relation]))
-        if not apart >= margin and _decides(program, scene, values, step, other):
+        if not apart >= margin and _changes_answer(program, scene, values, step, other):
             margin = apart
     return margin
 
@@ -88,7 +88,7 @@ def _relations(program: Program, scene: Scene, values: list[Any]) -> Iterator[tu
                     yield step, anchor, node["value_inputs"][0], other
 
 
-def _decides(program: Program, scene: Scene, values: list[Any], step: int, other: int) -> bool:
+def _changes_answer(program: Program, scene: Scene, values: list[Any], step: int, other: int) -> bool:
     """Whether the answer is another, or none, when `other` is taken into the set of `step`, or out of it."""
     turned = sorted(set(values[step]) ^ {other})
     try:

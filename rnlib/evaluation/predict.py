@@ -51,7 +51,7 @@ def predict(
     *,
     device: torch.device | str = "cpu",
     batch_size: int = 256,
-    show: bool = True,
+    verbose: bool = True,
     workers: Workers = ALONE,
 ) -> pd.DataFrame:
     """The table of predictions, a row a question in the file's order.
@@ -70,7 +70,7 @@ def predict(
     batches = (split.n_questions + batch_size - 1) // batch_size // workers.count
     what = f"answering {split.n_questions:,} questions of {split.name}"
     answers = log_probabilities(network, inputs, batch_size, workers)
-    for questions, values in progress(answers, batches, what, show, "batches"):
+    for questions, values in progress(answers, batches, what, verbose, "batches"):
         log_probability[questions] = values
     if workers.count > 1:
         everything = torch.from_numpy(log_probability).to(device)

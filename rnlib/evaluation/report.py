@@ -5,11 +5,10 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import pandas as pd
 
-from rnlib.evaluation.along import effect_within_types
+from rnlib.evaluation.breakdowns import CLOSEST, MARGIN, OBJECTS, VISIBLE
 from rnlib.evaluation.confusion import count_errors, frequent_confusions
-from rnlib.evaluation.intervals import holm, wilson
-from rnlib.evaluation.scene_factors import CLOSEST, MARGIN, OBJECTS, VISIBLE
-from rnlib.evaluation.weakest import SIGNIFICANT, error_by_trait, in_common, weakest_types
+from rnlib.evaluation.error_analysis import SIGNIFICANT, error_by_trait, in_common, weakest_types
+from rnlib.evaluation.statistics import effect_within_types, holm, wilson
 
 # What wrong answers have where their values are the smaller, and where they are the greater.
 _EFFECTS = {
@@ -20,7 +19,7 @@ _EFFECTS = {
 }
 
 
-class Findings(str):
+class Report(str):
     """Text in Markdown; a notebook shows it as such."""
 
     def _repr_markdown_(self) -> str:
@@ -33,10 +32,10 @@ def weak_kinds(weakest: pd.DataFrame, most: int = 2) -> list[str]:
     return shown or weakest.index[weakest["accuracy"] < weakest["others"]][:most].tolist()
 
 
-def describe_weakest(label: str, predictions: pd.DataFrame, traits: pd.DataFrame) -> Findings:
+def describe_weakest(label: str, predictions: pd.DataFrame, traits: pd.DataFrame) -> Report:
     """Which types of question the network is weakest at, with intervals, and what these have in common.
 
-    `traits`: `question_traits` of rnlib.evaluation.scene_factors.
+    `traits`: `question_traits` of rnlib.evaluation.breakdowns.
     """
     right, weakest = int(predictions["correct"].sum()), weakest_types(predictions)
     lines = [
@@ -44,13 +43,13 @@ def describe_weakest(label: str, predictions: pd.DataFrame, traits: pd.DataFrame
         *_types(weakest),
         *_traits(predictions, traits, weak_kinds(weakest)),
     ]
-    return Findings("\n".join(lines))
+    return Report("\n".join(lines))
 
 
-def describe_mistakes(label: str, predictions: pd.DataFrame, factors: pd.DataFrame) -> Findings:
+def describe_mistakes(label: str, predictions: pd.DataFrame, factors: pd.DataFrame) -> Report:
     """What is confused, how far counts are off, and with what in the scene mistakes go.
 
-    `factors`: `scene_factors` of rnlib.evaluation.scene_factors.
+    `factors`: `scene_factors` of rnlib.evaluation.breakdowns.
     """
     wrong = ~predictions["correct"].to_numpy(bool)
     lines = [f"**{label}**: {wrong.sum():,} wrong answers among {len(predictions):,} questions."]
@@ -61,7 +60,7 @@ def describe_mistakes(label: str, predictions: pd.DataFrame, factors: pd.DataFra
             *_counts(predictions),
             *_scenes(predictions, factors),
         ]
-    return Findings("\n".join(lines))
+    return Report("\n".join(lines))
 
 
 def _types(table: pd.DataFrame) -> list[str]:

@@ -1,8 +1,9 @@
-"""Figures of what pairs of objects contributed to an answer: a map over the picture, and the pairs as a matrix.
+"""Figures of single answers: picture, best answers, and what pairs of objects contributed.
 
-Blue speaks for the answer, orange against it.
+Blue is evidence for the answer, orange against it.
 """
 
+from collections.abc import Mapping, Sequence
 from textwrap import fill
 
 import matplotlib.pyplot as plt
@@ -12,16 +13,70 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, MultipleLocator
 
-from rnlib.evaluation.answers import Answer
-from rnlib.evaluation.contributions import PairMap
-from rnlib.evaluation.plots import draw_answers, draw_picture, plot_answer
+from rnlib.evaluation.attribution import PairMap
+from rnlib.evaluation.examples import Answer
 from rnlib.style import PALETTE
 
 FOR, AGAINST = PALETTE[0], PALETTE[1]
 _COLORS = LinearSegmentedColormap.from_list("against to for", [AGAINST, "white", FOR])
 LINES = 6  # pairs drawn
+
+
+# A bar of the true answer is blue, any other orange: told apart with any colour vision.
+TRUE_BAR, OTHER_BAR = PALETTE[0], PALETTE[4]
+
+
+def plot_gallery(rows: Sequence[Mapping[str, Answer]], title: str) -> Figure:
+    """A row a question: the picture and what each of up to three models answers to it, with probabilities.
+
+    `rows`: by model, `answer_of` the same question.
+    """
+    models = list(rows[0])[:3]
+    figure = plt.figure(figsize=(10, 2.75 * len(rows) + 0.4), layout="constrained")
+    for part, answers in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
+        one = answers[models[0]]
+        part.suptitle(f"{fill(one.question, 140)}\ntruth: {one.truth}", fontsize=9, x=0.01, ha="left")
+        axes = part.subplots(1, 1 + len(models), width_ratios=[1.4, *[1] * len(models)])
+        draw_picture(axes[0], one.picture)
+        for place, model in zip(axes[1:], models, strict=True):
+            draw_answers(place, answers[model])
+            place.set_title(f"{fill(model, 30)}: {answers[model].given} – {answers[model].outcome}", fontsize=9)
+    figure.suptitle(title)
+    return figure
+
+
+def plot_answer(answer: Answer) -> Figure:
+    """One answer: picture, question, truth, and the best answers with their probabilities."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained", width_ratios=[1.3, 1])
+    draw_picture(left, answer.picture)
+    draw_answers(right, answer)
+    left.set_title(answer.verdict, fontsize=10, loc="left")
+    figure.suptitle(fill(answer.question, 95), fontsize=11)
+    return figure
+
+
+def draw_picture(axes: Axes, picture: UInt8[np.ndarray, "height width 3"]) -> None:
+    """A picture without axes."""
+    axes.imshow(picture)
+    axes.set_axis_off()
+
+
+def draw_answers(axes: Axes, answer: Answer) -> None:
+    """The best answers as bars, the truth's in blue."""
+    names = [name for name, _ in answer.top]
+    values = np.array([probability for _, probability in answer.top])
+    places = list(range(len(names)))
+    axes.barh(places, 100 * values, color=[TRUE_BAR if name == answer.truth else OTHER_BAR for name in names])
+    axes.set_yticks(places, names)
+    axes.invert_yaxis()
+    for place, value in zip(places, values, strict=True):
+        axes.text(100 * value + 1.5, place, f"{100 * value:.1f}", va="center", fontsize=8)
+    axes.set_xlim(0, 112)
+    axes.xaxis.set_major_locator(MultipleLocator(25))
+    axes.set_xlabel("probability (%), the truth in blue" if answer.truth in names else "probability (%)", fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def plot_explained(answer: Answer, pairs: PairMap | None) -> Figure:
@@ -43,7 +98,7 @@ def plot_explained(answer: Answer, pairs: PairMap | None) -> Figure:
 def draw_pair_map(axes: Axes, picture: UInt8[np.ndarray, "height width 3"], pairs: PairMap) -> None:
     """The picture, paled, with the share of each object (a cell's shade, a disc's area), and the strongest pairs."""
     height, width = picture.shape[:2]
-    shares = pairs.contributions.by_object
+    shares = pairs.attribution.by_object
     most = float(np.abs(shares).max(initial=0)) or 1.0
     draw_picture(axes, (255 - (255 - picture.astype(float)) * 0.45).astype(np.uint8))
     if pairs.cells:
@@ -51,7 +106,7 @@ def draw_pair_map(axes: Axes, picture: UInt8[np.ndarray, "height width 3"], pair
         strength = 0.85 * np.abs(grid) / most
         axes.imshow(grid, cmap=_COLORS, vmin=-most, vmax=most, alpha=strength, extent=(0, width, height, 0))
     places = pairs.places * (width, height)
-    strongest = pairs.contributions.strongest(LINES)
+    strongest = pairs.attribution.strongest(LINES)
     loudest = max((abs(value) for _, _, value in strongest), default=0) or 1.0
     for i, j, value in strongest:
         color, thickness = FOR if value > 0 else AGAINST, 4 * abs(value) / loudest
@@ -86,7 +141,7 @@ def draw_pair_map(axes: Axes, picture: UInt8[np.ndarray, "height width 3"], pair
 
 def plot_pair_matrix(pairs: PairMap, left_out: Float[np.ndarray, "objects objects"]) -> Figure:
     """Every ordered pair's contribution, and beside it by how much the margin falls without the pair: the check."""
-    values = (pairs.contributions.pairs, left_out)
+    values = (pairs.attribution.pairs, left_out)
     most = max(float(np.abs(matrix).max(initial=0)) for matrix in values) or 1.0
     figure, grid = plt.subplots(1, 2, figsize=(9, 4), layout="constrained", sharey=True)
     for axes, matrix, title in zip(grid, values, ("gradient times output", "leaving the pair out"), strict=True):

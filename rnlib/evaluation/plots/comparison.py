@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from rnlib.clevr.constants import TYPE_GROUPS
 from rnlib.evaluation.calibration import BINS
-from rnlib.evaluation.models import ALL
-from rnlib.evaluation.weakest import SIGNIFICANT
+from rnlib.evaluation.error_analysis import SIGNIFICANT
+from rnlib.evaluation.metrics import ALL
 from rnlib.style import MARKERS, PALETTE
 
 BLUE, ORANGE, GREY = PALETTE[0], PALETTE[1], "0.6"
@@ -25,7 +25,7 @@ _SPLIT_MARKS: dict[str, dict[str, Any]] = {
 def plot_published(accuracies: pd.DataFrame, published: pd.DataFrame, where: str, title: str) -> Figure:
     """Our models above the published figures: overall and the five groups, a panel each.
 
-    `accuracies`: `accuracy_table` of rnlib.evaluation.models, measured on the split `where`; `published`: that of
+    `accuracies`: `accuracy_table` of rnlib.evaluation.tables, measured on the split `where`; `published`: that of
     rnlib.evaluation.tables. Ours have 95 % Wilson intervals; the published ones give none.
     """
     models = list(accuracies["model"].unique())
@@ -60,7 +60,7 @@ def plot_published(accuracies: pd.DataFrame, published: pd.DataFrame, where: str
 def plot_paired(table: pd.DataFrame, first: str, second: str) -> Figure:
     """Where one of two networks is better: the difference by question type with its 95 % interval.
 
-    `table`: `compare_by_type` of rnlib.evaluation.paired. Filled: p < 0.05 after correction.
+    `table`: `compare_by_type` of rnlib.evaluation.statistics. Filled: p < 0.05 after correction.
     """
     figure, axes = plt.subplots(figsize=(8.5, 1.5 + 0.33 * len(table)), layout="constrained")
     for place, row in enumerate(table.to_dict("records")):
@@ -119,7 +119,7 @@ def plot_calibration(tables: Mapping[str, pd.DataFrame], title: str) -> Figure:
 def plot_weakest(weakest: pd.DataFrame, traits: pd.DataFrame, title: str) -> Figure:
     """Left the question types, weakest first; right the errors of questions with a trait and without it.
 
-    `weakest`: `weakest_types`, `traits`: `error_by_trait` of rnlib.evaluation.weakest. Orange: by
+    `weakest`: `weakest_types`, `traits`: `error_by_trait` of rnlib.evaluation.error_analysis. Orange: by
     more than chance. The grey bars stand for always giving the type's most frequent answer.
     """
     height = 1.6 + 0.31 * max(len(weakest), 1.6 * len(traits))

@@ -15,24 +15,26 @@ from scipy.stats import fisher_exact, mannwhitneyu
 from rnlib.clevr.schema import read_questions
 from rnlib.clevr.split import Split, open_split
 from rnlib.errors import DataError
-from rnlib.evaluation import scene_factors as factors_module
-from rnlib.evaluation.along import accuracy_along, bins_of, effect_within_types
-from rnlib.evaluation.deciding import asked_objects, deciding_margin, program_of, scene_of
-from rnlib.evaluation.findings import Findings, describe_mistakes, describe_weakest, weak_kinds
-from rnlib.evaluation.plots_along import plot_along
-from rnlib.evaluation.plots_comparison import plot_weakest
-from rnlib.evaluation.scene_factors import (
+from rnlib.evaluation import breakdowns
+from rnlib.evaluation.breakdowns import (
     CLOSEST,
     MARGIN,
     OBJECTS,
     SCENE_FACTORS,
     TRAITS,
     VISIBLE,
+    bin_numbers,
+    binned_accuracy,
     question_traits,
     scene_factors,
     simple_factors,
 )
-from rnlib.evaluation.weakest import error_by_trait, in_common, weakest_types
+from rnlib.evaluation.counterfactual import asked_objects, counterfactual_margin, program_of, scene_of
+from rnlib.evaluation.error_analysis import error_by_trait, in_common, weakest_types
+from rnlib.evaluation.plots.accuracy import plot_binned_accuracy
+from rnlib.evaluation.plots.comparison import plot_weakest
+from rnlib.evaluation.report import Report, describe_mistakes, describe_weakest, weak_kinds
+from rnlib.evaluation.statistics import effect_within_types
 from rnlib.synthesis.programs import execute, node_values
 from rnlib.synthesis.rerender import fit_camera
 from rnlib.synthesis.visibility import Solids, visible_pixels
@@ -94,13 +96,13 @@ def test_the_margin_is_that_of_the_relations_that_decide(
 ) -> None:
     program = [*RIGHT_OF_RED, *rest]
     values = node_values(program, ROW)
-    assert deciding_margin(program, ROW, values) == pytest.approx(margin, rel=1e-4, nan_ok=True)
+    assert counterfactual_margin(program, ROW, values) == pytest.approx(margin, rel=1e-4, nan_ok=True)
     assert asked_objects(program, values) == asked
 
 
 def test_a_question_without_relations_has_no_margin() -> None:
     program = [node("scene"), node("count", 0)]
-    assert np.isnan(deciding_margin(program, ROW, node_values(program, ROW)))
+    assert np.isnan(counterfactual_margin(program, ROW, node_values(program, ROW)))
 
 
 def test_given_values_stand_instead_of_what_they_would_be() -> None:
@@ -185,7 +187,7 @@ def test_of_many_scenes_a_sample_is_run_again(split: Split, factors: pd.DataFram
 def test_scenes_of_another_camera_have_no_visible_pixels(
     split: Split, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(factors_module, "picture_size", lambda split, row: (480, 320))  # pixel_coords are of 120 x 80
+    monkeypatch.setattr(breakdowns, "picture_size", lambda split, row: (480, 320))  # pixel_coords are of 120 x 80
     found = scene_factors(split)
     assert found[VISIBLE].isna().all() and found[MARGIN].notna().any()
     assert "Visible pixels are left out" in capsys.readouterr().out
@@ -216,7 +218,7 @@ def made_up(n: int, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
 @given(st.lists(st.one_of(st.integers(0, 30), st.just(None)), min_size=1, max_size=80), st.integers(1, 9))
 def test_bins_are_in_order_and_few(given_values: list[int | None], most: int) -> None:
     values = np.array(given_values, float)
-    bins = bins_of(values, most)
+    bins = bin_numbers(values, most)
     assert ((bins == -1) == np.isnan(values)).all()
     known = ~np.isnan(values)
     assert len(np.unique(bins[known])) <= most
@@ -233,7 +235,7 @@ def test_accuracy_along_a_quantity_counts_bounds_and_expects() -> None:
             "correct": [False, False, True, True, True, False],
         }
     )
-    found = accuracy_along(predictions, np.array([7.0, 7.0, 7.0, 3.0, 3.0, np.nan]), "objects")
+    found = binned_accuracy(predictions, np.array([7.0, 7.0, 7.0, 3.0, 3.0, np.nan]), "objects")
     assert found.index.tolist() == [3, 7] and found.index.name == "objects"
     assert found["questions"].tolist() == [2, 3]
     assert found["accuracy"].tolist() == pytest.approx([100, 100 / 3])
@@ -275,10 +277,10 @@ def test_an_effect_of_nothing_is_seldom_found() -> None:
 
 def test_the_figure_has_a_panel_a_quantity_and_says_where_there_is_none() -> None:
     predictions, values = made_up(300)
-    tables = {name: accuracy_along(predictions, values, "a quantity") for name in ("one", "two")}
-    empty = {"one": accuracy_along(predictions, np.full(300, np.nan), "margin")}
-    positive = {"one": accuracy_along(predictions, np.exp(values), "pixels")}
-    figure = plot_along([tables, empty, positive], "along", logarithmic=("margin", "pixels"))
+    tables = {name: binned_accuracy(predictions, values, "a quantity") for name in ("one", "two")}
+    empty = {"one": binned_accuracy(predictions, np.full(300, np.nan), "margin")}
+    positive = {"one": binned_accuracy(predictions, np.exp(values), "pixels")}
+    figure = plot_binned_accuracy([tables, empty, positive], "along", logarithmic=("margin", "pixels"))
     assert [axes.get_xlabel() for axes in figure.axes[:3]] == ["a quantity", "margin", "pixels"]
     assert [text.get_text() for text in figure.axes[1].texts] == ["no question has one"]
     assert figure.axes[2].get_xscale() == "log"
@@ -341,7 +343,7 @@ def test_the_interval_of_a_ratio_of_errors_covers_it() -> None:
 def test_the_text_says_what_the_numbers_say(weak_at_counting: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     predictions, traits = weak_at_counting
     text = describe_weakest("a network", predictions, traits)
-    assert isinstance(text, Findings) and text._repr_markdown_() == str(text)
+    assert isinstance(text, Report) and text._repr_markdown_() == str(text)
     weakest, common, *rest = [line for line in text.splitlines() if line.startswith("- ")]
     assert "`count`" in weakest and "`less_than`" in weakest and "`exist`" not in weakest
     assert "They all count objects (0 % of the other questions do)" in common

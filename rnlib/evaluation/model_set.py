@@ -10,10 +10,7 @@ import pandas as pd
 from rnlib.clevr.constants import OFFICIAL_COUNTS
 from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError, WeightsError
-from rnlib.evaluation.intervals import wilson
 from rnlib.model.checkpoint import Weights, load_weights
-
-ALL = "all questions"
 
 
 def load_named(paths: Sequence[Path | str]) -> dict[str, Weights]:
@@ -100,35 +97,3 @@ def comparability(split: Split) -> str:
         f"NOT COMPARABLE with published figures: CLEVR v1.0 {split.name} has {questions:,} questions on {pictures:,} "
         f"pictures, this set {split.n_questions:,} on {split.n_images:,}."
     )
-
-
-def accuracy_table(metrics: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Metrics of several models as one long table, in percent, with 95 % Wilson intervals.
-
-    Columns: model, by (overall, group, type, answer class), name, questions, accuracy, low,
-    high, invalid (missing for groups and types).
-    """
-    rows = []
-    for model, values in metrics.items():
-        entries = [("overall", ALL, values)]
-        for by, key in (("group", "by_group"), ("type", "by_type"), ("answer class", "by_answer_class")):
-            entries += [(by, name, entry) for name, entry in values[key].items()]
-        for by, name, entry in entries:
-            low, high = wilson(round(entry["accuracy"] * entry["n"]), entry["n"])
-            invalid = 100 * entry["invalid"] if "invalid" in entry else None
-            rows.append((model, by, name, entry["n"], 100 * entry["accuracy"], 100 * low, 100 * high, invalid))
-    columns = ["model", "by", "name", "questions", "accuracy", "low", "high", "invalid"]
-    return pd.DataFrame(rows, columns=columns).astype({"invalid": float})
-
-
-def best_guess(predictions: pd.DataFrame) -> pd.Series:
-    """Percent right of the most frequent true answer, by question type and over all: what no model should fall below.
-
-    As if one knew the answers' frequencies in this very split; the published question-type
-    baseline takes those of the training split.
-    """
-    counts = predictions.groupby(["type", "truth"]).size()
-    hits = counts.groupby(level="type").max()
-    shares = 100 * hits / counts.groupby(level="type").sum()
-    shares[ALL] = 100 * hits.sum() / counts.sum()
-    return shares

@@ -12,19 +12,22 @@ from scipy import stats
 
 from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.errors import DataError
-from rnlib.evaluation.intervals import (
+from rnlib.evaluation.metrics import ALL
+from rnlib.evaluation.plots.comparison import plot_paired
+from rnlib.evaluation.statistics import (
+    compare_by_type,
+    compare_pairs,
     holm,
+    mcnemar,
     mean_and_sd,
     paired_difference,
     picture_effect,
+    seed_groups,
+    seed_variance,
     wilson,
     wilson_bounds,
 )
-from rnlib.evaluation.models import ALL, accuracy_table
-from rnlib.evaluation.paired import compare_by_type, compare_pairs, mcnemar
-from rnlib.evaluation.plots_comparison import plot_paired
-from rnlib.evaluation.seeds import seed_groups, seeds_table
-from rnlib.evaluation.tables import complete_table
+from rnlib.evaluation.tables import accuracy_table, complete_table
 from rnlib.model import RelationNetwork, Weights, load_preset
 
 RNG = np.random.default_rng(0)
@@ -202,7 +205,7 @@ def test_the_table_over_seeds_has_mean_and_sd() -> None:
         for name, accuracy in (("a", 0.90), ("b", 0.92), ("other", 0.5))
     }  # fmt: skip
     accuracies = accuracy_table(metrics)
-    table = seeds_table(accuracies, {"a × 2 seeds": ["a", "b"]}).set_index("name")
+    table = seed_variance(accuracies, {"a × 2 seeds": ["a", "b"]}).set_index("name")
     assert table.loc[ALL, ["accuracy", "sd", "seeds"]].tolist() == pytest.approx([91, math.sqrt(2), 2])
     assert table.loc["count", "accuracy"] == pytest.approx(81)
     shown = complete_table(accuracies, table.reset_index())

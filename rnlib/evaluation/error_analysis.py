@@ -1,11 +1,12 @@
-"""The types of question a network is weakest at, found from its answers alone, and what these types have in common."""
+"""Where a network is weakest, found from its answers alone, and which of its mistakes to look at."""
 
 import numpy as np
 import pandas as pd
 from scipy.stats import fisher_exact, norm
 
 from rnlib.clevr.constants import QUESTION_TYPES
-from rnlib.evaluation.intervals import holm, wilson_bounds
+from rnlib.evaluation.confusion import frequent_confusions
+from rnlib.evaluation.statistics import holm, wilson_bounds
 
 SIGNIFICANT = 0.05
 
@@ -90,3 +91,61 @@ def _ratio(has: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
     ratio = (a / n) / (b / m)
     spread = float(norm.ppf(0.975)) * np.sqrt(1 / a - 1 / n + 1 / b - 1 / m)
     return {"ratio": ratio, "ratio low": ratio * np.exp(-spread), "ratio high": ratio * np.exp(spread)}
+
+
+def hardest_mistakes(predictions: pd.DataFrame, n: int) -> list[int]:
+    """Numbers of up to n questions answered wrongly with the greatest loss, that is: the truth thought least likely.
+
+    At most one a picture, so that one odd scene does not fill the gallery. Greatest loss first.
+    `predictions`: what `predict` returns, or some of its rows.
+    """
+    wrong = predictions[~predictions["correct"].astype(bool)].sort_values("loss", ascending=False, kind="stable")
+    return wrong.drop_duplicates("image_index")["question_index"][:n].tolist()
+
+
+def typical_mistakes(predictions: pd.DataFrame, n: int) -> list[int]:
+    """Numbers of up to n questions that stand for the n most frequent kinds of mistake, the most frequent first.
+
+    A kind is what was asked, what was true and what was answered: (count, 2, 1). Of its questions
+    the one with the middle loss is taken: neither the surest nor the closest miss.
+    """
+    wrong = predictions[~predictions["correct"].astype(bool)].sort_values("loss", kind="stable")
+    kinds = wrong.groupby(["type", "truth", "answer"])["question_index"]
+    frequent = kinds.size().sort_values(ascending=False, kind="stable").index[:n]
+    questions = (kinds.get_group(kind) for kind in frequent)
+    return [int(numbers.iloc[(len(numbers) - 1) // 2]) for numbers in questions]
+
+
+SURE = 50  # questions in a selection of the surest
+
+
+def error_selections(predictions: pd.DataFrame, most: int = 8) -> dict[str, list[int]]:
+    """Name -> question numbers (from 0), surest answers first; empty selections are left out.
+
+    All wrong answers; the `most` most frequent confusions; the type with the lowest accuracy; invalid answers; counts
+    off by two or more; and right answers that were hardly believed.
+    """
+    correct = predictions["correct"].to_numpy(bool)
+    probability = predictions["probability"].to_numpy(float)
+    selections = {"all wrong answers": ~correct}
+    confusions = frequent_confusions(predictions, most)
+    for truth, answer in zip(confusions["truth"], confusions["answer"], strict=True):
+        mistaken = (predictions["truth"] == truth) & (predictions["answer"] == answer)
+        selections[f"{truth} taken for {answer}"] = mistaken.to_numpy(bool)
+    if (~correct).any():
+        weakest = str(predictions.groupby("type")["correct"].mean().idxmin())
+        selections[f"weakest type, {weakest}: wrong"] = ~correct & (predictions["type"] == weakest).to_numpy(bool)
+    selections["invalid answers"] = predictions["invalid"].to_numpy(bool)
+    numbers = [pd.to_numeric(predictions[column], errors="coerce") for column in ("answer", "truth")]
+    selections["counts off by two or more"] = (numbers[0] - numbers[1]).abs().ge(2).to_numpy(bool)
+    found = {}
+    for name, chosen in selections.items():
+        rows = np.flatnonzero(chosen)
+        if len(rows):
+            label = f"{name} ({len(rows):,})"
+            found[label] = rows[np.argsort(-probability[rows], kind="stable")].tolist()
+    unsure = np.flatnonzero(correct)
+    unsure = unsure[np.argsort(probability[unsure], kind="stable")][:SURE]
+    if len(unsure):
+        found[f"right, but hardly believed ({len(unsure)})"] = unsure.tolist()
+    return found

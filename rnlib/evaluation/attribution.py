@@ -38,7 +38,7 @@ from rnlib.model.reference import pair_outputs
 
 
 @dataclass(frozen=True, eq=False)
-class Contributions:
+class Attribution:
     """What each ordered pair of objects contributed to a network's saying `answer` rather than `against`.
 
     answer, against  output units (from 0)
@@ -73,13 +73,13 @@ class Contributions:
         return [(int(firsts[k]), int(seconds[k]), float(both[k])) for k in loudest]
 
 
-def contributions(
+def pair_attribution(
     network: RelationNetwork,
     inputs: Float[Tensor, "one ..."],
     tokens: Integer[Tensor, "one longest"],
     answer: int | None = None,
     against: int | None = None,
-) -> Contributions:
+) -> Attribution:
     """The contributions of all pairs to one answer; inputs and tokens as `network` takes them, a batch of one.
 
     `answer`, `against`: output units. Without them, or where they are the same: the network's answer, and the best
@@ -95,7 +95,7 @@ def contributions(
         against = next(unit for unit in order if unit != answer)
     (gradient,) = torch.autograd.grad(log_probability[answer] - log_probability[against], total)
     pairs = outputs @ gradient[0]
-    return Contributions(
+    return Attribution(
         answer=answer,
         against=against,
         log_probability=log_probability.detach().cpu().numpy(),
@@ -112,7 +112,7 @@ def leave_one_out(
     answer: int,
     against: int,
 ) -> Float[np.ndarray, "objects objects"]:
-    """By how much the margin falls without each pair, in nats: what `contributions` is to be checked against.
+    """By how much the margin falls without each pair, in nats: what `pair_attribution` is to be checked against.
 
     Arguments and errors as there.
     """
@@ -153,7 +153,7 @@ class PairMap:
     cells            rows and columns where the objects are the cells of a grid, None for those of a state description
     """
 
-    contributions: Contributions
+    attribution: Attribution
     answer: str
     against: str
     places: Float[np.ndarray, "objects 2"]
@@ -162,7 +162,7 @@ class PairMap:
     @property
     def title(self) -> str:
         """What is mapped, in words."""
-        return f"what spoke for “{self.answer}” rather than “{self.against}”: {self.contributions.margin:+.2g} nats"
+        return f"what spoke for “{self.answer}” rather than “{self.against}”: {self.attribution.margin:+.2g} nats"
 
 
 def pair_map(
@@ -184,7 +184,7 @@ def pair_map(
     names = weights.vocabulary.answers
     question = torch.from_numpy(np.asarray(tokens, np.int64))[None].to(inputs.device)
     visual = inputs.visual(np.array([row]))
-    found = contributions(network, visual, question, against=names.index(against) if against in names else None)
+    found = pair_attribution(network, visual, question, against=names.index(against) if against in names else None)
     count = len(found.pairs)
     cells = None
     if weights.preset.objects == "pixels":

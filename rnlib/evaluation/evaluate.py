@@ -7,7 +7,7 @@ import torch
 
 from rnlib.clevr.split import Split
 from rnlib.evaluation.metrics import compute_metrics
-from rnlib.evaluation.predictions import predict, require_answers, save_predictions
+from rnlib.evaluation.predict import predict, require_answers, save_predictions
 from rnlib.files import make_folder, write_json
 from rnlib.model.checkpoint import Weights
 from rnlib.model.inputs import NetworkInputs

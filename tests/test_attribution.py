@@ -15,9 +15,9 @@ from rnlib.clevr.split import Split
 from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.errors import ConfigError
 from rnlib.evaluation import predict
-from rnlib.evaluation.answers import answer_of
-from rnlib.evaluation.contributions import Contributions, PairMap, contributions, leave_one_out, pair_map
-from rnlib.evaluation.plots_contributions import plot_explained, plot_pair_matrix
+from rnlib.evaluation.attribution import Attribution, PairMap, leave_one_out, pair_attribution, pair_map
+from rnlib.evaluation.examples import answer_of
+from rnlib.evaluation.plots.examples import plot_explained, plot_pair_matrix
 from rnlib.model import NetworkInputs, RelationNetwork, Weights, load_preset, load_weights
 
 SMALL = {"g_layers": [9, 8, 7], "f_layers": [6, 5], "lstm_hidden": 6, "word_embedding": 5, "image_size": 32}
@@ -73,7 +73,7 @@ def margin(network: RelationNetwork, total: Tensor, answer: int, against: int) -
 def test_the_contributions_are_the_derivatives_of_the_margin(case: str) -> None:
     """Scaling one pair's output by 1 + h changes the margin by h times its contribution."""
     network, visual, tokens = a_network(case)
-    found = contributions(network, visual, tokens)
+    found = pair_attribution(network, visual, tokens)
     outputs, objects = summed_pairs(network, visual, tokens)
     total, step = torch.stack(list(outputs.values())).sum(0), 1e-6
     for (i, j), output in list(outputs.items())[:: max(len(outputs) // 20, 1)]:
@@ -85,7 +85,7 @@ def test_the_contributions_are_the_derivatives_of_the_margin(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_the_contributions_add_up_to_the_first_order_change_of_the_whole(case: str) -> None:
     network, visual, tokens = a_network(case)
-    found = contributions(network, visual, tokens)
+    found = pair_attribution(network, visual, tokens)
     total, step = torch.stack(list(summed_pairs(network, visual, tokens)[0].values())).sum(0), 1e-6
     above, below = (margin(network, total * (1 + h), found.answer, found.against) for h in (step, -step))
     whole = found.pairs.sum() + found.padding
@@ -97,7 +97,7 @@ def test_the_contributions_add_up_to_the_first_order_change_of_the_whole(case: s
 @pytest.mark.parametrize("case", CASES)
 def test_leaving_a_pair_out_is_the_network_without_that_pair(case: str) -> None:
     network, visual, tokens = a_network(case)
-    found = contributions(network, visual, tokens)
+    found = pair_attribution(network, visual, tokens)
     left_out = leave_one_out(network, visual, tokens, found.answer, found.against)
     outputs, objects = summed_pairs(network, visual, tokens)
     assert left_out.shape == (objects, objects)
@@ -114,18 +114,18 @@ def test_the_log_probabilities_and_the_answers_are_the_networks() -> None:
     network, visual, tokens = a_network("ir-sd")
     with torch.no_grad():
         expected = network(visual, tokens)[0].numpy()
-    found = contributions(network, visual, tokens)
+    found = pair_attribution(network, visual, tokens)
     np.testing.assert_allclose(found.log_probability, expected, rtol=1e-9)
     assert [found.answer, found.against] == np.argsort(-expected)[:2].tolist()
     assert found.margin > 0
-    other = contributions(network, visual, tokens, answer=found.against, against=found.answer)
+    other = pair_attribution(network, visual, tokens, answer=found.against, against=found.answer)
     np.testing.assert_allclose(other.pairs, -found.pairs)
-    assert contributions(network, visual, tokens, against=found.answer).against == found.against
+    assert pair_attribution(network, visual, tokens, against=found.answer).against == found.against
 
 
 def test_both_orders_of_a_pair_count_as_one_when_the_strongest_are_sought() -> None:
     pairs = np.array([[1.0, -3.0, 0.5], [-4.0, 2.0, 0.0], [0.5, 0.0, 6.0]])
-    found = Contributions(0, 1, np.array([-0.1, -2.0]), pairs, 0.0)
+    found = Attribution(0, 1, np.array([-0.1, -2.0]), pairs, 0.0)
     assert found.strongest(4) == [(0, 1, -7.0), (2, 2, 6.0), (1, 1, 2.0), (0, 0, 1.0)]
     assert len(found.strongest(99)) == 6
     assert found.by_object.tolist() == [-2.0, -1.5, 6.5]
@@ -135,7 +135,7 @@ def test_both_orders_of_a_pair_count_as_one_when_the_strongest_are_sought() -> N
 def test_a_network_without_pairs_has_no_contributions(tiny_clevr: Path) -> None:
     network = RelationNetwork(load_preset("question-only"), clevr_v1())
     with pytest.raises(ConfigError, match="reads the question alone"):
-        contributions(network, torch.zeros(1, 1), torch.ones(1, 3, dtype=torch.long))
+        pair_attribution(network, torch.zeros(1, 1), torch.ones(1, 3, dtype=torch.long))
     split = open_split(tiny_clevr, "val", images=None, verbose=False)
     weights = Weights(network, network.preset, clevr_v1())
     inputs = NetworkInputs.of(split, network.preset, clevr_v1())
@@ -166,11 +166,11 @@ def explained(weights: Weights, split: Split) -> list[tuple[int, PairMap]]:
 def test_a_question_about_one_object_lights_up_its_pairs(color_questions: Path, color_weights: Path) -> None:
     split = open_split(color_questions, "val", images=None, verbose=False)
     weights = load_weights(color_weights)
-    assert predict(weights, split, show=False)["correct"].mean() > 0.95  # well trained, or nothing follows
+    assert predict(weights, split, verbose=False)["correct"].mean() > 0.95  # well trained, or nothing follows
     best_object, best_pair, share, places = [], [], [], []
     for question, found in explained(weights, split):
         target = the_one(split, question)
-        shares, pairs = found.contributions.by_object, found.contributions.pairs
+        shares, pairs = found.attribution.by_object, found.attribution.pairs
         best_object.append(int(shares.argmax()) == target)
         best_pair.append(target in np.unravel_index(pairs.argmax(), pairs.shape))
         share.append(shares[target] / pairs.sum())
@@ -189,7 +189,7 @@ def test_leaving_out_agrees_with_the_gradient_on_a_trained_network(color_questio
     agreement = []
     for question, found in explained(weights, split)[:40]:
         visual, tokens = inputs.visual(split.image_of_question[[question]]), inputs.question(np.array([question]))
-        pairs = found.contributions
+        pairs = found.attribution
         left_out = leave_one_out(weights.network, visual, tokens, pairs.answer, pairs.against)
         agreement.append(np.corrcoef(left_out.ravel(), pairs.pairs.ravel())[0, 1])
     assert np.median(agreement) > 0.95
@@ -219,7 +219,7 @@ def test_released_weights_look_where_the_object_is(clevr_official: Path, seed_we
         found = pair_map(weights, inputs, int(split.image_of_question[number]), words)
         assert found is not None and found.cells == (8, 8)
         if found.answer == question.answer_word:
-            place = found.places[found.contributions.by_object.argmax()] * 8
+            place = found.places[found.attribution.by_object.argmax()] * 8
             centre = np.array(target.pixel_coords[:2]) / VIEW * 8
             near.append(float(np.abs(place - centre).max()) <= 1)
     assert len(near) == 20
@@ -232,7 +232,7 @@ def test_figures_of_an_explained_answer(tiny_clevr: Path) -> None:
         torch.manual_seed(0)
         preset = load_preset(name, SMALL)
         weights = Weights(RelationNetwork(preset, clevr_v1()).eval(), preset, clevr_v1(), name=name)
-        answer = answer_of(predict(weights, split, show=False), split, 0)
+        answer = answer_of(predict(weights, split, verbose=False), split, 0)
         inputs = NetworkInputs.of(split, preset, clevr_v1())
         pairs = pair_map(weights, inputs, 0, inputs.tokens[0, : int(split.lengths[0])], answer.truth)
         figure = plot_explained(answer, pairs)
@@ -245,9 +245,9 @@ def test_figures_of_an_explained_answer(tiny_clevr: Path) -> None:
         )
         assert ((pairs.places > 0) & (pairs.places < 1)).all()
         lines = [line for line in figure.axes[1].lines if len(line.get_xdata()) == 2]
-        assert len(lines) == sum(i != j for i, j, _ in pairs.contributions.strongest(6))
+        assert len(lines) == sum(i != j for i, j, _ in pairs.attribution.strongest(6))
         row = inputs.visual(np.array([0])), inputs.question(np.array([0]))
-        found = pairs.contributions
+        found = pairs.attribution
         left_out = leave_one_out(weights.network, *row, found.answer, found.against)
         shown = [axes.images[0].get_array() for axes in plot_pair_matrix(pairs, left_out).axes[:2]]
         np.testing.assert_allclose(shown[0], found.pairs)
