@@ -99,7 +99,7 @@ def describe(questions: list[Question], word_counts: Path | None) -> None:
         here = sum(kinds[kind] for kind in TYPE_GROUPS.get(name, (name,)))
         line(name, f"{100 * here / len(questions):.2f}", f"{100 * number / VAL_QUESTIONS:.2f}")
 
-    print("\ncommonest answer of each type, % right")
+    print("\nquestion-type baseline, % right")
     published = _published("Question-type baseline")
     answers = Counter((row["program"][-1]["function"], row["answer"]) for row in questions)
     hits = Counter({kind: max(number for (of, _), number in answers.items() if of == kind) for kind in kinds})

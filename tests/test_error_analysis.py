@@ -288,6 +288,8 @@ def test_the_figure_has_a_panel_a_quantity_and_says_where_there_is_none() -> Non
 
 # The weakest types
 
+BASELINE = pd.DataFrame({"accuracy": {"count": 26.3, "exist": 50.5, "less_than": 51.0}})
+
 
 @pytest.fixture(scope="module")
 def weak_at_counting() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -311,7 +313,7 @@ def test_the_weakest_types_are_found_with_what_they_have_in_common(
     weak_at_counting: tuple[pd.DataFrame, pd.DataFrame],
 ) -> None:
     predictions, traits = weak_at_counting
-    table = weakest_types(predictions)
+    table = weakest_types(predictions, BASELINE)
     assert set(table.index[table["weak"]]) == {"count", "less_than"} == set(table.index[:2])
     here = predictions["type"] == "count"
     errors, right = ~predictions["correct"], predictions["correct"]
@@ -319,7 +321,7 @@ def test_the_weakest_types_are_found_with_what_they_have_in_common(
     assert table.loc["count", "accuracy"] == pytest.approx(100 * predictions["correct"][here].mean())
     assert table.loc["count", "others"] == pytest.approx(100 * predictions["correct"][~here].mean())
     assert table.loc["count", "p"] >= fisher_exact(cells).pvalue
-    assert table.loc["exist", "guess"] == 100
+    assert table.loc["exist", "baseline"] == 50.5
     assert in_common(predictions, traits, ["count", "less_than"]) == ["count objects"]
     by_trait = error_by_trait(predictions, traits)
     assert by_trait.index[0] == "count objects" and by_trait["p"].iloc[0] < 1e-6
@@ -342,9 +344,10 @@ def test_the_interval_of_a_ratio_of_errors_covers_it() -> None:
 
 def test_the_text_says_what_the_numbers_say(weak_at_counting: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     predictions, traits = weak_at_counting
-    text = describe_weakest("a network", predictions, traits)
+    text = describe_weakest("a network", predictions, traits, BASELINE)
     assert isinstance(text, Report) and text._repr_markdown_() == str(text)
     weakest, common, *rest = [line for line in text.splitlines() if line.startswith("- ")]
+    assert "question-type baseline: 26 %" in weakest
     assert "`count`" in weakest and "`less_than`" in weakest and "`exist`" not in weakest
     assert "They all count objects (0 % of the other questions do)" in common
     assert "compare two numbers** (" in text and "; 100 % of them also count objects)" in text
@@ -365,12 +368,12 @@ def test_where_nothing_is_wrong_or_weak_the_text_says_so() -> None:
         {"type": ["count", "exist"] * (n // 2), "truth": ["1", "yes"] * (n // 2), "correct": True, "invalid": False}
     ).assign(answer=lambda table: table["truth"])
     traits = pd.DataFrame({"count objects": predictions["type"] == "count"})
-    text = describe_weakest("perfect", predictions, traits)
+    text = describe_weakest("perfect", predictions, traits, BASELINE)
     assert "No type is below the others" in text and "No trait" in text
     nothing = pd.DataFrame(np.zeros((n, 4)), columns=list(SCENE_FACTORS))
     assert describe_mistakes("perfect", predictions, nothing).splitlines() == [
         "**perfect**: 0 wrong answers among 40 questions."
     ]
     one = predictions.assign(correct=[False] + [True] * (n - 1), answer=["2", *predictions["answer"][1:]])
-    assert weak_kinds(weakest_types(one)) == ["count"]
-    assert "No single type is shown to be below the others" in describe_weakest("nearly", one, traits)
+    assert weak_kinds(weakest_types(one, BASELINE)) == ["count"]
+    assert "No single type is shown to be below the others" in describe_weakest("nearly", one, traits, BASELINE)

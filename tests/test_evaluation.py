@@ -1,6 +1,8 @@
 """Predictions, the figures made of them, and how they stand beside the published ones."""
 
 import math
+import shutil
+from collections import Counter
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -18,21 +20,24 @@ from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.vocabulary import Vocabulary, clevr_v1
 from rnlib.errors import ConfigError, DataError, WeightsError
 from rnlib.evaluation import (
+    compare_types,
     comparison_table,
     complete_table,
     compute_metrics,
     metrics_text,
     predict,
     published,
+    question_type_baseline,
     require_answers,
     results_row,
     save_answers,
     save_predictions,
+    training_split,
 )
 from rnlib.evaluation.breakdowns import question_traits
 from rnlib.evaluation.error_analysis import in_common, weakest_types
 from rnlib.evaluation.examples import answer_of, outcomes
-from rnlib.evaluation.metrics import ALL, best_guess
+from rnlib.evaluation.metrics import ALL, BASELINE
 from rnlib.evaluation.model_set import comparability, image_size, load_named, models_table
 from rnlib.evaluation.plots.accuracy import plot_by_type, plot_classes
 from rnlib.evaluation.plots.comparison import plot_published
@@ -318,12 +323,30 @@ def test_only_clevrs_own_questions_are_called_comparable(split: Split, monkeypat
     assert "comparable with its published figures" in comparability(split)
 
 
-def test_the_best_guess_is_the_most_frequent_answer() -> None:
-    table = pd.DataFrame({"type": ["count"] * 3 + ["exist"], "truth": ["0", "1", "1", "yes"]})
-    guess = best_guess(table)
-    assert guess["count"] == pytest.approx(200 / 3)
-    assert guess["exist"] == 100
-    assert guess[ALL] == 75
+def test_the_baseline_gives_the_most_frequent_training_answer_of_the_type(tiny_clevr: Path, split: Split) -> None:
+    train = open_split(tiny_clevr, "train", images=None, verbose=False)
+    seen = Counter((train.type_name(number), train.answer_text(number)) for number in range(train.n_questions))
+    table, right = question_type_baseline(train, split), []
+    for number in range(split.n_questions):
+        kind = split.type_name(number)
+        assert seen[kind, table.loc[kind, "answer"]] == max(count for (of, _), count in seen.items() if of == kind)
+        right.append((kind, table.loc[kind, "answer"] == split.answer_text(number)))
+    for kind in {kind for kind, _ in right}:
+        assert table.loc[kind, "accuracy"] == pytest.approx(100 * np.mean([hit for of, hit in right if of == kind]))
+    assert table.index[-1] == ALL and table.loc[ALL, "questions"] == split.n_questions
+    assert table.loc[ALL, "accuracy"] == pytest.approx(100 * np.mean([hit for _, hit in right]))
+    assert training_split(split).fingerprint == train.fingerprint
+    compared = compare_types({"net": compute_metrics(made_up())}, table)
+    assert list(compared.columns) == ["questions", BASELINE, "net"]
+    assert list(compared.index) == list(table.index)
+
+
+def test_without_a_training_split_the_baseline_counts_the_split_itself(tiny_clevr: Path, tmp_path: Path) -> None:
+    for name in ("scenes/CLEVR_val_scenes.json", "questions/CLEVR_val_questions.json"):
+        (tmp_path / name).parent.mkdir()
+        shutil.copy(tiny_clevr / name, tmp_path / name)
+    alone = open_split(tmp_path, "val", images=None, cache=tmp_path / "cache", verbose=False)
+    assert training_split(alone) is alone
 
 
 def test_an_answer_says_how_it_came_out(predictions: pd.DataFrame, split: Split) -> None:
@@ -342,7 +365,7 @@ def test_an_answer_says_how_it_came_out(predictions: pd.DataFrame, split: Split)
 def test_figures_show_every_type_and_model(predictions: pd.DataFrame, split: Split) -> None:
     metrics = compute_metrics(predictions)
     table = accuracy_table({"first": metrics, "second": metrics})
-    by_type = plot_by_type(table, best_guess(predictions), "Types")
+    by_type = plot_by_type(table, question_type_baseline(split, split), "Types")
     labels = [text.get_text().split("  ")[0] for text in by_type.axes[0].get_yticklabels()]
     assert labels == [ALL, *metrics["by_type"]]
     classes = plot_classes(table, "Classes")
@@ -372,6 +395,6 @@ def test_the_released_weights_answer_as_they_did(
     assert set(metrics["by_group"]) == set(TYPE_GROUPS)
     assert sum(entry["n"] for entry in metrics["by_type"].values()) == 1000
     # What both are weakest at, found from their answers alone.
-    kinds = weak_kinds(weakest_types(predictions))
+    kinds = weak_kinds(weakest_types(predictions, question_type_baseline(split, split)))
     assert "count" in kinds
     assert in_common(predictions, question_traits(split), kinds) == ["count objects"]

@@ -140,16 +140,16 @@ def test_answers_have_a_panel_a_class(split: Split) -> None:
     assert sum(bar.get_height() for one in axes for bar in one.patches) == split.n_questions
 
 
-def test_lengths_words_and_guesses_are_labelled(split: Split) -> None:
+def test_lengths_words_and_the_baseline_are_labelled(split: Split) -> None:
     lengths = plots.plot_lengths(split, "lengths").axes[0]
     assert sum(bar.get_height() for bar in lengths.patches) == split.n_questions
     assert lengths.get_xlabel() == "words in the question"
     words = plots.plot_words(summary.words_table(split), "words", most=7).axes[0]
     assert len(words.get_xticklabels()) == 7
-    guesses = question_type_baseline(split, split)
-    guessing = plots.plot_guessing(guesses, "guesses").axes[0]
-    assert len(guessing.patches) == len(guesses)
-    assert "%" in guessing.get_xlabel()
+    baseline = question_type_baseline(split, split)
+    bars = plots.plot_question_type_baseline(baseline, "baseline").axes[0]
+    assert len(bars.patches) == len(baseline) - 1  # a bar for each type, a line for all questions
+    assert "%" in bars.get_xlabel()
 
 
 def test_the_picture_for_the_network_has_its_grid() -> None:

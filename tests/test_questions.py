@@ -495,7 +495,7 @@ def test_types_are_as_frequent_as_in_clevr_val(asked):
     assert all(0.6 < families[index] / (len(asked) / 89) < 1.5 for index in range(1, 90))
 
 
-def test_the_commonest_answer_of_a_type_is_right_as_often_as_in_clevr(asked):
+def test_the_question_type_baseline_is_right_as_often_as_in_clevr(asked):
     """41.8 %, and by group 34.6, 50.2, 51.0, 36.0, 51.3 (Johnson et al. 2017)."""
     answers = defaultdict(Counter)
     for _, row in asked:

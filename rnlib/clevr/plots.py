@@ -183,14 +183,13 @@ def plot_words(words: pd.DataFrame, title: str, most: int = 40) -> Figure:
     return figure
 
 
-def plot_guessing(baseline: pd.DataFrame, title: str) -> Figure:
-    """What guessing by type reaches. `baseline`: `question_type_baseline` of rnlib.evaluation.metrics."""
-    figure, axes = plt.subplots(figsize=(8, 0.34 * len(baseline) + 1.4), layout="constrained")
-    table = baseline[::-1]
-    axes.barh(table["type"], 100 * table["accuracy"], color=BLUE)
+def plot_question_type_baseline(baseline: pd.DataFrame, title: str) -> Figure:
+    """The baseline's answer and accuracy by type. `baseline`: `question_type_baseline` of rnlib.evaluation.metrics."""
+    figure, axes = plt.subplots(figsize=(8, 0.34 * len(baseline) + 1.1), layout="constrained")
+    table, overall = baseline[-2::-1], float(baseline["accuracy"].iloc[-1])
+    axes.barh(table.index, table["accuracy"], color=BLUE)
     for position, answer in enumerate(table["answer"]):
         axes.text(1, position, f"always “{answer}”", va="center", color="white", fontsize=9)
-    overall = 100 * float(np.average(table["accuracy"], weights=table["questions"]))
     axes.axvline(overall, color=ORANGE, lw=2, label=f"all questions: {overall:.1f} %")
     axes.set_xlim(0, 100)
     axes.legend(loc="upper right")

@@ -17,7 +17,7 @@ evaluate.py        the folder of an evaluation: metrics, predictions, provenance
 plots/             the figures of all of these
 """
 
-from rnlib.evaluation.metrics import compare_types, compute_metrics, question_type_baseline
+from rnlib.evaluation.metrics import compare_types, compute_metrics, question_type_baseline, training_split
 from rnlib.evaluation.predict import predict, require_answers, save_answers, save_predictions
 from rnlib.evaluation.tables import (
     comparison_table,
@@ -42,4 +42,5 @@ __all__ = [
     "results_row",
     "save_answers",
     "save_predictions",
+    "training_split",
 ]

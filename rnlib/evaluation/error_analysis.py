@@ -11,27 +11,26 @@ from rnlib.evaluation.statistics import holm, wilson_bounds
 SIGNIFICANT = 0.05
 
 
-def weakest_types(predictions: pd.DataFrame) -> pd.DataFrame:
+def weakest_types(predictions: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:
     """Each question type against all other questions together, the weakest first.
 
-    Index type. Columns: questions, accuracy, low, high (percent, 95 % Wilson interval), others (accuracy
-    of all other questions), guess (percent right of the type's most frequent answer), p (Fisher's
-    exact test that type and others are equal, Holm's correction for the types), weak (below the
-    others, and p < 0.05).
+    Index type. Columns: questions, accuracy, low, high (percent, 95 % Wilson interval), others (accuracy of all other
+    questions), baseline (accuracy of `question_type_baseline`), p (Fisher's exact test that type and others are
+    equal, Holm's correction for the types), weak (below the others, and p < 0.05).
     """
     types, correct = predictions["type"].to_numpy(str), predictions["correct"].to_numpy(bool)
     rows = {}
     for kind in QUESTION_TYPES:
         here = types == kind
         if here.any():
-            guess = 100 * float(predictions["truth"][here].value_counts(normalize=True).iloc[0])
-            rows[kind] = {"questions": int(here.sum()), "guess": guess, **_compared(here, ~correct)}
+            rows[kind] = {"questions": int(here.sum()), **_compared(here, ~correct)}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("type")
     table = table.assign(accuracy=100 - table.pop("with"), others=100 - table.pop("without"))
     table = table.assign(low=100 - table.pop("with high"), high=100 - table.pop("with low"))
+    table["baseline"] = baseline["accuracy"]
     table["p"] = holm(table["p"].tolist())
     table["weak"] = (table["p"] < SIGNIFICANT) & (table["accuracy"] < table["others"])
-    columns = ["questions", "accuracy", "low", "high", "others", "guess", "p", "weak"]
+    columns = ["questions", "accuracy", "low", "high", "others", "baseline", "p", "weak"]
     return table[columns].sort_values("accuracy", kind="stable")
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from rnlib.evaluation.breakdowns import CLOSEST, MARGIN, OBJECTS, VISIBLE
 from rnlib.evaluation.confusion import count_errors, frequent_confusions
 from rnlib.evaluation.error_analysis import SIGNIFICANT, error_by_trait, in_common, weakest_types
+from rnlib.evaluation.metrics import BASELINE
 from rnlib.evaluation.statistics import effect_within_types, holm, wilson
 
 # What wrong answers have where their values are the smaller, and where they are the greater.
@@ -32,12 +33,12 @@ def weak_kinds(weakest: pd.DataFrame, most: int = 2) -> list[str]:
     return shown or weakest.index[weakest["accuracy"] < weakest["others"]][:most].tolist()
 
 
-def describe_weakest(label: str, predictions: pd.DataFrame, traits: pd.DataFrame) -> Report:
+def describe_weakest(label: str, predictions: pd.DataFrame, traits: pd.DataFrame, baseline: pd.DataFrame) -> Report:
     """Which types of question the network is weakest at, with intervals, and what these have in common.
 
-    `traits`: `question_traits` of rnlib.evaluation.breakdowns.
+    `traits`: `question_traits` of rnlib.evaluation.breakdowns; `baseline`: `question_type_baseline`.
     """
-    right, weakest = int(predictions["correct"].sum()), weakest_types(predictions)
+    right, weakest = int(predictions["correct"].sum()), weakest_types(predictions, baseline)
     lines = [
         f"**{label}** is right in {_percent(right, len(predictions))} of {len(predictions):,} questions.",
         *_types(weakest),
@@ -69,7 +70,7 @@ def _types(table: pd.DataFrame) -> list[str]:
         return ["", "- **Weakest types.** No type is below the others."]
     chosen = [
         f"`{kind}` {row['accuracy']:.1f} % [{row['low']:.1f}, {row['high']:.1f}] of {row['questions']:,} questions, "
-        f"all others {row['others']:.1f} % ({_p(row['p'])}; the most frequent answer alone: {row['guess']:.0f} %)"
+        f"all others {row['others']:.1f} % ({_p(row['p'])}; {BASELINE}: {row['baseline']:.0f} %)"
         for kind, row in zip(kinds, table.loc[kinds].to_dict("records"), strict=True)
     ]
     if table["weak"].any():

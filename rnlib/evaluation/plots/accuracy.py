@@ -12,22 +12,28 @@ from matplotlib.transforms import ScaledTranslation
 
 from rnlib.clevr.constants import GROUP_OF_TYPE
 from rnlib.evaluation.breakdowns import GROUPS
-from rnlib.evaluation.metrics import ALL
+from rnlib.evaluation.metrics import ALL, BASELINE
 from rnlib.style import MARKERS, PALETTE
 
 
-def plot_by_type(accuracies: pd.DataFrame, guess: pd.Series, title: str) -> Figure:
+def plot_by_type(accuracies: pd.DataFrame, baseline: pd.DataFrame, title: str) -> Figure:
     """Accuracy of every model on each question type, groups apart, with 95 % intervals.
 
-    `accuracies` is `accuracy_table`'s; `guess` is `best_guess`'s, drawn as a grey line.
+    `accuracies`: `accuracy_table`; `baseline`: `question_type_baseline`, drawn as a grey line.
     """
     chosen = accuracies[accuracies["by"].isin(["overall", "type"])]
     names = [ALL, *(name for name in chosen.loc[chosen["by"] == "type", "name"].unique())]
     places = _places(names)
     figure, axes = plt.subplots(figsize=(8.5, 1.6 + 0.36 * len(names)), layout="constrained")
     for place, name in zip(places, names, strict=True):
-        axes.plot([guess[name]] * 2, [place - 0.36, place + 0.36], color="0.55", lw=4, zorder=1)
-    axes.plot([], [], color="0.55", lw=4, label="most frequent answer of the type")
+        axes.plot(
+            [baseline["accuracy"].get(name, float("nan"))] * 2,
+            [place - 0.36, place + 0.36],
+            color="0.55",
+            lw=4,
+            zorder=1,
+        )
+    axes.plot([], [], color="0.55", lw=4, label=BASELINE)
     models = list(chosen["model"].unique())
     for number, model in enumerate(models):
         rows = chosen[chosen["model"] == model].set_index("name").loc[names]

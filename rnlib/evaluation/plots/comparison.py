@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from rnlib.clevr.constants import TYPE_GROUPS
 from rnlib.evaluation.calibration import BINS
 from rnlib.evaluation.error_analysis import SIGNIFICANT
-from rnlib.evaluation.metrics import ALL
+from rnlib.evaluation.metrics import ALL, BASELINE
 from rnlib.style import MARKERS, PALETTE
 
 BLUE, ORANGE, GREY = PALETTE[0], PALETTE[1], "0.6"
@@ -120,12 +120,12 @@ def plot_weakest(weakest: pd.DataFrame, traits: pd.DataFrame, title: str) -> Fig
     """Left the question types, weakest first; right the errors of questions with a trait and without it.
 
     `weakest`: `weakest_types`, `traits`: `error_by_trait` of rnlib.evaluation.error_analysis. Orange: by
-    more than chance. The grey bars stand for always giving the type's most frequent answer.
+    more than chance. The grey bars are the question-type baseline.
     """
     height = 1.6 + 0.31 * max(len(weakest), 1.6 * len(traits))
     figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, height), layout="constrained")
     places = np.arange(len(weakest))
-    left.scatter(weakest["guess"], places, marker="|", s=140, color="0.55", linewidths=3, label="most frequent answer")
+    left.scatter(weakest["baseline"], places, marker="|", s=140, color="0.55", linewidths=3, label=BASELINE)
     for chosen, color in ((weakest["weak"], ORANGE), (~weakest["weak"], BLUE)):
         rows = weakest[chosen]
         left.errorbar(
