@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import io
+import json
 import os
 import re
 import shutil
@@ -10,14 +11,14 @@ import socket
 import threading
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from rnlib.clevr import download
-from rnlib.clevr.download import download_clevr, missing_files
+from rnlib.clevr.download import ARCHIVES, Archive, download_clevr, missing_files
 from rnlib.errors import DataError
 
 COUNTS = {"train": (4, 40), "val": (2, 20), "test": (1, 10)}
@@ -102,10 +103,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         thread.join()
 
 
-def fetch(server: Server, out: Path, *, md5: str | None = None, keep_zip: bool = False, progress: bool = False) -> Path:
-    return download_clevr(
-        out, url=server.url, md5=md5 or server.md5, splits_expected=COUNTS, keep_zip=keep_zip, verbose=progress
-    )
+def fetch(server: Server, out: Path, *, md5: str | None = None, keep_zip: bool = False, verbose: bool = False) -> Path:
+    archive = Archive("CLEVR_v1.0", server.url, md5 or server.md5, COUNTS)
+    return download_clevr(out, archive, keep_zip=keep_zip, verbose=verbose)
 
 
 def assert_same_files(server: Server, folder: Path) -> None:
@@ -223,7 +223,7 @@ def test_absent_server(tmp_path, monkeypatch):
         free.bind(("127.0.0.1", 0))  # bound but not listening: whoever connects is refused
         url = f"http://127.0.0.1:{free.getsockname()[1]}/CLEVR_v1.0.zip"
         with pytest.raises(DataError, match=r"refused.*check the network"):
-            download_clevr(tmp_path, url=url, verbose=False)
+            download_clevr(tmp_path, replace(ARCHIVES["clevr"], url=url), verbose=False)
 
 
 def test_wrong_address_is_not_tried_again(server, tmp_path):
@@ -269,7 +269,7 @@ def test_missing_files_are_named(server, tmp_path, leave_out, complaint):
 
 def test_folder_that_lost_a_file_is_noticed(server, tmp_path):
     folder = fetch(server, tmp_path)
-    assert missing_files(folder, COUNTS) == []
+    assert missing_files(folder, Archive("CLEVR_v1.0", server.url, server.md5, COUNTS)) == []
     (folder / "images/val/CLEVR_val_000001.png").unlink()
     with pytest.raises(DataError, match="expected 2 images in images/val, found 1"):
         fetch(server, tmp_path)
@@ -348,3 +348,55 @@ def test_progress_lines_where_there_is_no_terminal(server, tmp_path, capsys):
 def test_no_output_without_progress(server, tmp_path, capsys):
     fetch(server, tmp_path)
     assert capsys.readouterr() == ("", "")
+
+
+def json_zip(archive: Archive, top: str = "", **numbers: int) -> bytes:
+    """An archive without pictures, in the exact form; `numbers`: of questions, where other than published."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as content:
+        for split, (scenes, questions) in archive.splits.items():
+            entries = [{"image_index": 0, "question": os.urandom(40).hex()}] * numbers.get(split, questions or 1)
+            content.writestr(f"{top}questions/CLEVR_{split}_questions.json", json.dumps({"questions": entries}))
+            if not split.startswith("test"):
+                entries = [{"image_index": index} for index in range(scenes)]
+                content.writestr(f"{top}scenes/CLEVR_{split}_scenes.json", json.dumps({"info": {}, "scenes": entries}))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("top", ["CLEVR_v1.0_no_images/", "CLEVR_v1.0/", ""])
+@pytest.mark.parametrize("name", ["clevr-no-images", "cogent-no-images"])
+def test_a_set_without_pictures_is_resumed_and_counted(server, tmp_path, name, top):
+    archive = replace(ARCHIVES[name], url=server.url)
+    few = {split: (4, questions and 40) for split, (_, questions) in archive.splits.items()}
+    archive = replace(archive, splits=few)
+    server.content = json_zip(archive, top)
+    server.cut_after = [300]
+    folder = download_clevr(tmp_path, archive, verbose=False)
+    assert server.requests == [None, "bytes=300-"]
+    assert os.listdir(tmp_path) == [archive.name] == [folder.name]
+    assert len(list(folder.rglob("*.json"))) == (5 if name.startswith("clevr") else 8)
+    assert download_clevr(tmp_path, archive, verbose=False) == folder and len(server.requests) == 2
+
+
+def test_a_set_without_checksum_and_with_too_few_questions_or_a_wrong_byte(server, tmp_path):
+    archive = replace(ARCHIVES["clevr-no-images"], url=server.url, splits=COUNTS)
+    server.content = json_zip(archive, train=39)
+    with pytest.raises(DataError, match=r"expected 40 questions in questions/CLEVR_train_questions.json, found 39"):
+        download_clevr(tmp_path / "a", archive, verbose=False)
+    content = bytearray(json_zip(archive))
+    content[len(content) // 3] ^= 0xFF
+    server.content = bytes(content)
+    with pytest.raises(DataError, match="cannot be unpacked"):
+        download_clevr(tmp_path / "b", archive, verbose=False)
+
+
+def test_the_published_archives():
+    assert {name: archive.name for name, archive in ARCHIVES.items()} == {
+        "clevr": "CLEVR_v1.0",
+        "clevr-no-images": "CLEVR_v1.0_no_images",
+        "cogent": "CLEVR_CoGenT_v1.0",
+        "cogent-no-images": "CLEVR_CoGenT_v1.0_no_images",
+    }
+    for archive in ARCHIVES.values():
+        assert archive.url == f"https://dl.fbaipublicfiles.com/clevr/{archive.name}.zip"
+        assert sum(pictures for pictures, _ in archive.splits.values()) in (100_000, 130_000)

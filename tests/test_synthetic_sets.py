@@ -15,13 +15,15 @@ import pytest
 from PIL import Image
 
 from rnlib.__main__ import main
+from rnlib.clevr import ClevrDirectory, check_directory, open_split
+from rnlib.clevr.constants import COLORS
 from rnlib.errors import ConfigError, DataError
 from rnlib.synthesis import generate, synthesize
 from rnlib.synthesis.settings import CHUNK
 
 SIZE = (48, 32)
 KINDS = {"png": SIZE, "array": 32, "none": None}
-SOME = {"train": 2 * CHUNK + 5, "val": 3, "test": 2, "questions_per_scene": 3, "progress": False}
+SOME = {"train": 2 * CHUNK + 5, "val": 3, "test": 2, "questions_per_scene": 3, "verbose": False}
 
 
 def bytes_of(out: Path) -> dict[str, bytes]:
@@ -268,7 +270,7 @@ def test_a_disk_that_fills_while_the_array_is_written(made, tmp_path, monkeypatc
 
 
 def test_a_worker_that_dies_is_one_error_and_the_run_can_go_on(tmp_path):
-    arguments = {"train": 30 * CHUNK, "val": 0, "images": None, "families": ["zero_hop"], "progress": False}
+    arguments = {"train": 30 * CHUNK, "val": 0, "images": None, "families": ["zero_hop"], "verbose": False}
     out, killed = tmp_path / "set", []
 
     def kill_one_at_work() -> None:
@@ -299,3 +301,22 @@ def test_no_process_loads_what_it_does_not_need(tmp_path, kind, absent):
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_cogent_has_its_splits_and_their_colors(tmp_path):
+    out = synthesize(tmp_path / "set", train=30, val=20, test=4, seed=2, images=None, cogent=True, workers=1)
+    assert ClevrDirectory.find(out).splits() == ["trainA", "valA", "valB", "testA", "testB"]
+    colors = {"gray", "blue", "brown", "yellow"}
+    for split, cubes in (("trainA", True), ("valA", True), ("valB", False)):
+        scenes = json.loads((out / f"scenes/CLEVR_{split}_scenes.json").read_text())["scenes"]
+        assert len(scenes) == (30 if split == "trainA" else 20)
+        items = [item for scene in scenes for item in scene["objects"]]
+        for shape, expected in (("cube", cubes), ("cylinder", not cubes)):
+            found = {item["color"] for item in items if item["shape"] == shape}
+            assert found == (colors if expected else set(COLORS) - colors)
+        assert {item["color"] for item in items if item["shape"] == "sphere"} == set(COLORS)
+    assert [row["split"] for row in check_directory(out) if not row["scenes"]] == ["testA", "testB"]
+    assert not open_split(out, "testB", images=None, verbose=False).has_answers
+    assert synthesize(out, train=30, val=20, test=4, seed=2, images=None, cogent=True) == out  # it is there
+    with pytest.raises(DataError, match="cogent: True there, None asked"):
+        synthesize(out, train=30, val=20, test=4, seed=2, images=None)

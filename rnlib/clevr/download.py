@@ -1,10 +1,10 @@
-"""Fetch CLEVR v1.0: a resumable download, checked before and after it is unpacked.
+"""Fetch CLEVR v1.0 or CLEVR-CoGenT, with pictures or without: a resumable download, checked before and after unpacking.
 
-17.7 GiB over hours: connections break, disks fill, and a set that lacks some of its
-images trains without complaint. So an interrupted download goes on where it stopped,
-the archive's md5 must be the published one, and the folder gets its name only when
-every split has all its files. Source: https://cs.stanford.edu/people/jcjohns/clevr
-(CC BY 4.0); the md5 is also the one in torchvision.datasets.CLEVRClassification.
+17.7 GiB over hours: connections break, disks fill, and a set that lacks some of its images trains without complaint. So
+an interrupted download goes on where it stopped, the archive's md5 must be the published one (where none is published,
+the zip's own checksums and the numbers of scenes and questions tell), and the folder gets its name only when every
+split has all its files. Source: https://cs.stanford.edu/people/jcjohns/clevr (CC BY 4.0); the md5 of CLEVR v1.0 is also
+the one in torchvision.datasets.CLEVRClassification.
 """
 
 import hashlib
@@ -17,7 +17,9 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 
@@ -25,13 +27,46 @@ from tqdm import tqdm
 
 from rnlib.clevr.constants import OFFICIAL_COUNTS
 from rnlib.clevr.layout import images_folder, questions_file, scenes_file
+from rnlib.clevr.schema import count_entries
 from rnlib.errors import DataError
 from rnlib.files import make_folder
 
-CLEVR_URL = "https://dl.fbaipublicfiles.com/clevr/CLEVR_v1.0.zip"
-CLEVR_MD5 = "b11922020e72d0cd9154779b2d3d07d2"
+_BASE = "https://dl.fbaipublicfiles.com/clevr/"
+_COGENT = {
+    "trainA": (70_000, 699_960),
+    **dict.fromkeys(("valA", "testA", "valB", "testB"), (15_000, None)),
+}
 
-FOLDER = "CLEVR_v1.0"  # the archive's only top folder
+
+@dataclass(frozen=True)
+class Archive:
+    """A published zip file. `splits`: the numbers of pictures and questions of each split (None: not published)."""
+
+    name: str  # of the folder that it becomes
+    url: str
+    md5: str | None  # hexadecimal; None: not published
+    splits: Mapping[str, tuple[int, int | None]]
+    pictures: bool = True
+
+    @property
+    def unpacked(self) -> float:
+        """How many times as large its files are: pictures hardly shrink in a zip, JSON does."""
+        return 1.1 if self.pictures else 14.0
+
+
+ARCHIVES = {
+    "clevr": Archive("CLEVR_v1.0", f"{_BASE}CLEVR_v1.0.zip", "b11922020e72d0cd9154779b2d3d07d2", OFFICIAL_COUNTS),
+    "clevr-no-images": Archive(
+        "CLEVR_v1.0_no_images", f"{_BASE}CLEVR_v1.0_no_images.zip", None, OFFICIAL_COUNTS, pictures=False
+    ),
+    "cogent": Archive(
+        "CLEVR_CoGenT_v1.0", f"{_BASE}CLEVR_CoGenT_v1.0.zip", "9e4a361ab939a4899e6d2ac14a5ee434", _COGENT
+    ),
+    "cogent-no-images": Archive(
+        "CLEVR_CoGenT_v1.0_no_images", f"{_BASE}CLEVR_CoGenT_v1.0_no_images.zip", None, _COGENT, pictures=False
+    ),
+}
+
 CHUNK = 1 << 20  # bytes read at a time
 TIMEOUT = 60.0  # seconds without a byte after which a connection counts as lost
 ATTEMPTS = 6  # connections in a row that bring nothing
@@ -40,83 +75,84 @@ TRANSIENT = (408, 429, 500, 502, 503, 504)  # HTTP statuses worth another attemp
 
 
 def download_clevr(
-    out: Path,
-    *,
-    url: str = CLEVR_URL,
-    md5: str = CLEVR_MD5,
-    splits_expected: Mapping[str, tuple[int, int]] = OFFICIAL_COUNTS,
-    keep_zip: bool = False,
-    verbose: bool = True,
+    out: Path, archive: Archive = ARCHIVES["clevr"], *, keep_zip: bool = False, verbose: bool = True
 ) -> Path:
-    """Bring CLEVR v1.0 to `out`/CLEVR_v1.0 and return that folder.
+    """Bring an archive to `out` and unpack it; returns the folder `out`/NAME.
 
-    url: the archive; md5: its checksum, hexadecimal;
-    splits_expected: split -> (images, questions); images are counted, of the questions
-        and scenes the files must be there (the test split has no scenes);
-    keep_zip: leave the archive beside the folder (it is deleted otherwise);
-    verbose: show a bar, or a line every 5 % where stderr is no terminal.
+    keep_zip: leave the zip beside the folder (it is deleted otherwise); verbose: show a bar, or a line every 5 % where
+    stderr is no terminal.
 
-    May be interrupted at any time: the same call goes on with what is there, and returns
-    at once when all is in place. Raises DataError when the disk is too small, the server
-    refuses or stays away, the checksum differs (the download is then removed, so that the
-    next call starts over), the archive is unsafe or damaged, or files are missing.
+    May be interrupted at any time: the same call goes on with what is there, and returns at once when all is in place.
+    Raises DataError when the disk is too small, the server refuses or stays away, the checksum differs (the download is
+    then removed, so that the next call starts over), the archive is unsafe or damaged, or files are missing.
     """
     out = make_folder(Path(out), "the CLEVR download")
-    target = out / FOLDER
+    target = out / archive.name
     if target.exists():
-        if missing := missing_files(target, splits_expected):
+        if missing := missing_files(target, archive):
             raise DataError(
                 f"{target} is not complete: {'; '.join(missing)}. "
                 "Move that folder away and run the same command again to fetch it anew."
             )
         return target
 
-    archive = out / f"{FOLDER}.zip"
-    if archive.exists():
-        _check_md5(archive, md5, verbose)
+    zip_file = out / f"{archive.name}.zip"
+    if zip_file.exists():
+        _check_md5(zip_file, archive.md5, verbose)
     else:
-        part = out / f"{FOLDER}.zip.part"
-        fetch(url, part, verbose)
+        part = out / f"{archive.name}.zip.part"
+        fetch(archive.url, part, verbose, archive.unpacked)
         try:
-            _check_md5(part, md5, verbose)
+            _check_md5(part, archive.md5, verbose)
         except DataError:
             part.unlink()
             raise
-        part.rename(archive)
+        part.rename(zip_file)
 
-    unpacking = out / f"{FOLDER}.unpacking"
-    _unpack(archive, unpacking, verbose)
-    if missing := missing_files(unpacking / FOLDER, splits_expected):
+    unpacking = out / f"{archive.name}.unpacking"
+    _unpack(zip_file, unpacking, verbose)
+    folder = _top_folder(unpacking)
+    if missing := missing_files(folder, archive):
         raise DataError(
-            f"{archive} has the expected checksum but not the expected files: {'; '.join(missing)}. "
-            f"What it holds is in {unpacking / FOLDER}; give the URL and md5 of an archive of CLEVR v1.0."
+            f"{zip_file} has not the expected files: {'; '.join(missing)}. "
+            f"What it holds is in {folder}; give the URL and md5 of an archive of {archive.name}."
         )
-    (unpacking / FOLDER).rename(target)
-    shutil.rmtree(unpacking)
+    folder.rename(target)
+    shutil.rmtree(unpacking, ignore_errors=True)
     if not keep_zip:
-        archive.unlink()
+        zip_file.unlink()
     return target
 
 
-def missing_files(directory: Path, splits_expected: Mapping[str, tuple[int, int]] = OFFICIAL_COUNTS) -> list[str]:
-    """What a CLEVR folder lacks, a line for each fault; an empty list when it is complete.
+def missing_files(directory: Path, archive: Archive) -> list[str]:
+    """What a folder lacks of an archive's files, a line for each fault; an empty list when it is complete.
 
-    splits_expected: split -> (images, questions); the questions are not counted here.
+    Pictures are counted; scenes and questions too, where no checksum of the archive is published.
     """
     missing = []
-    for split, (images, _) in splits_expected.items():
-        folder = images_folder(directory, split)
-        pattern = re.compile(rf"CLEVR_{split}_\d{{6}}\.png")
-        found = sum(bool(pattern.fullmatch(name)) for name in os.listdir(folder)) if folder.is_dir() else 0
-        if found != images:
-            missing.append(f"expected {images:,} images in images/{split}, found {found:,}")
-        files = [questions_file(directory, split)]
-        if split != "test":  # its scenes were never published
-            files.append(scenes_file(directory, split))
-        missing += [
-            f"expected the file {file.relative_to(directory)}, found none" for file in files if not file.is_file()
-        ]
+    for split, (pictures, questions) in archive.splits.items():
+        if archive.pictures:
+            folder = images_folder(directory, split)
+            pattern = re.compile(rf"CLEVR_{split}_\d{{6}}\.png")
+            found = sum(bool(pattern.fullmatch(name)) for name in os.listdir(folder)) if folder.is_dir() else 0
+            if found != pictures:
+                missing.append(f"expected {pictures:,} images in images/{split}, found {found:,}")
+        files = {"questions": (questions_file(directory, split), questions)}
+        if not split.startswith("test"):  # its scenes were never published
+            files["scenes"] = (scenes_file(directory, split), pictures)
+        for kind, (file, number) in files.items():
+            if not file.is_file():
+                missing.append(f"expected the file {file.relative_to(directory)}, found none")
+            elif archive.md5 is None and number is not None and (found := count_entries(file, kind)) != number:
+                missing.append(f"expected {number:,} {kind} in {file.relative_to(directory)}, found {found:,}")
     return missing
+
+
+def _top_folder(unpacking: Path) -> Path:
+    """The folder in which an archive has its files."""
+    if (unpacking / "questions").is_dir():
+        return unpacking
+    return next((path.parent for path in sorted(unpacking.glob("*/questions"))), unpacking)
 
 
 class _Progress:
@@ -149,13 +185,16 @@ class _Progress:
         self.bar.close()
 
 
-def fetch(url: str, part: Path, verbose: bool) -> None:
-    """Download `url` to `part`, going on from the bytes already there, until it is whole. DataError where it cannot."""
+def fetch(url: str, part: Path, verbose: bool, unpacked: float = 0.0) -> None:
+    """Download `url` to `part`, going on from the bytes already there, until it is whole. DataError where it cannot.
+
+    unpacked: so many times its size must be free on top, for what is in it.
+    """
     most = _size(part)
     idle = 0
     while True:
         try:
-            return _fetch_once(url, part, verbose)
+            return _fetch_once(url, part, verbose, unpacked)
         except urllib.error.HTTPError as error:
             error.close()
             reason = f"the server answered {error.code} {error.reason}"
@@ -179,7 +218,7 @@ def fetch(url: str, part: Path, verbose: bool) -> None:
         time.sleep(wait)
 
 
-def _fetch_once(url: str, part: Path, verbose: bool) -> None:
+def _fetch_once(url: str, part: Path, verbose: bool, unpacked: float) -> None:
     """One connection: append to `part` what it brings. ConnectionError when `part` is not whole after it."""
     have = _size(part)
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
@@ -203,8 +242,7 @@ def _fetch_once(url: str, part: Path, verbose: bool) -> None:
             total = int(found[2])
         else:  # the whole file: a first request, or a server that ignores Range
             have, total = 0, int(answer.headers.get("Content-Length") or 0)
-        # The unpacked files are about as large as the archive: its bulk is PNG, the rest JSON.
-        _check_space(part.parent, total - have + int(1.1 * total), "to download and unpack CLEVR")
+        _check_space(part.parent, total - have + int(unpacked * total), "to download and unpack CLEVR")
         with open(part, "ab" if have else "wb") as file, _Progress("download", total, have, verbose) as bar:
             while chunk := _read(answer):
                 file.write(chunk)
@@ -236,8 +274,10 @@ def _check_space(folder: Path, needed: int, purpose: str) -> None:
         )
 
 
-def _check_md5(path: Path, expected: str, verbose: bool) -> None:
-    """DataError unless the file's md5 is `expected`."""
+def _check_md5(path: Path, expected: str | None, verbose: bool) -> None:
+    """DataError unless the file's md5 is `expected`; None: any is."""
+    if expected is None:
+        return
     digest = hashlib.md5(usedforsecurity=False)
     with open(path, "rb") as file, _Progress("checksum", path.stat().st_size, 0, verbose) as bar:
         while chunk := file.read(CHUNK):
@@ -246,8 +286,8 @@ def _check_md5(path: Path, expected: str, verbose: bool) -> None:
     if digest.hexdigest() != expected:
         remedy = "The download was removed: run" if path.suffix == ".part" else f"Move {path} away and run"
         raise DataError(
-            f"expected md5 {expected} of {path.name}, found {digest.hexdigest()}: the file is damaged or not CLEVR "
-            f"v1.0. {remedy} the same command again to download it from the start."
+            f"expected md5 {expected} of {path.name}, found {digest.hexdigest()}: the file is damaged or not the "
+            f"published one. {remedy} the same command again to download it from the start."
         )
 
 
@@ -274,7 +314,7 @@ def _unpack(archive: Path, folder: Path, verbose: bool) -> None:
                 for member in todo:
                     source.extract(member, folder)
                     bar.add(member.file_size)
-    except (zipfile.BadZipFile, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise DataError(
             f"{archive} cannot be unpacked ({error}). Delete it and run the same command again to download it anew."
         ) from None

@@ -99,6 +99,12 @@ def raw_questions(path: Path) -> list[msgspec.Raw]:
         return list(entries)
 
 
+def count_entries(path: Path, key: str) -> int:
+    """The number of "questions" or "scenes" in a file. Raises DataError where it is no such file."""
+    with _entries(path, _QuestionsFile if key == "questions" else _ScenesFile, key) as entries:
+        return sum(1 for _ in entries)
+
+
 def read_scenes(path: Path) -> Iterator[SceneRecord]:
     """The scenes of a file, one at a time, in its order, checked. Raises DataError naming the scene at fault."""
     decoder = msgspec.json.Decoder(SceneRecord)

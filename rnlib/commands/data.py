@@ -1,9 +1,10 @@
 """`rnlib data`: fetch, make, check and prepare a CLEVR set."""
 
 import argparse
+from dataclasses import replace
 
 from rnlib.clevr.check import check_directory
-from rnlib.clevr.download import download_clevr
+from rnlib.clevr.download import ARCHIVES, download_clevr
 from rnlib.clevr.layout import ClevrDirectory
 from rnlib.clevr.split import open_split
 from rnlib.errors import ConfigError
@@ -13,8 +14,9 @@ from rnlib.synthesis.settings import parse_images
 
 def run_download(options: argparse.Namespace) -> None:
     """`data download`."""
-    folder = download_clevr(options.out, url=options.url, md5=options.md5, keep_zip=options.keep_zip)
-    print(f"CLEVR is in {folder}")
+    archive = ARCHIVES[options.set]
+    archive = replace(archive, url=options.url or archive.url, md5=options.md5 or archive.md5)
+    print(f"CLEVR is in {download_clevr(options.out, archive, keep_zip=options.keep_zip)}")
 
 
 def run_synthesize(options: argparse.Namespace) -> None:
@@ -28,6 +30,7 @@ def run_synthesize(options: argparse.Namespace) -> None:
         families=options.families,
         objects=_pair(options.objects, "-", "--objects", "3-10"),
         images=parse_images(options.images),
+        cogent=options.cogent,
         workers=options.workers,
     )
     print(f"synthetic CLEVR is in {folder}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rnlib.clevr.constants import FAMILY_GROUPS
-from rnlib.clevr.download import CLEVR_MD5, CLEVR_URL
+from rnlib.clevr.download import ARCHIVES
 from rnlib.commands.options import add_clevr, add_device, add_set
 from rnlib.fields import fields_of
 from rnlib.model.preset import PRESET_FIELDS, shipped_presets
@@ -31,10 +31,19 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_data_download(actions: Any) -> None:
-    download = actions.add_parser("download", help="fetch CLEVR v1.0 (18 GB); goes on where it was interrupted")
+    download = actions.add_parser(
+        "download", help="fetch CLEVR v1.0 or CLEVR-CoGenT; continues where it was interrupted"
+    )
     download.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder that will hold CLEVR_v1.0/")
-    download.add_argument("--url", default=CLEVR_URL, help="address of the zip (default: the official one)")
-    download.add_argument("--md5", default=CLEVR_MD5, help="its md5 (default: the official one)")
+    download.add_argument(
+        "--set",
+        choices=list(ARCHIVES),
+        default="clevr",
+        help="clevr (default, 18 GB), cogent (24 GB), or either without pictures (86 MB: all that networks on state "
+        "descriptions need)",
+    )
+    download.add_argument("--url", help="address of the zip (default: the official one)")
+    download.add_argument("--md5", help="its md5 (default: the official one)")
     download.add_argument("--keep-zip", action="store_true", help="leave the zip there after unpacking")
     download.set_defaults(run="data.run_download")
 
@@ -44,6 +53,13 @@ def _add_data_synthesize(actions: Any) -> None:
     make.add_argument("--out", type=Path, required=True, metavar="DIR")
     for split, default in (("train", 1000), ("val", 200), ("test", 0)):
         make.add_argument(f"--{split}", type=int, default=default, metavar="N", help=f"scenes (default {default})")
+    make.add_argument(
+        "--cogent",
+        action="store_true",
+        help="the splits of CLEVR-CoGenT: --train scenes of trainA, --val of valA and valB, --test of testA and testB; "
+        "in A, cubes are gray, blue, brown or yellow and cylinders red, green, purple or cyan; in B, the other way "
+        "round; spheres have any color",
+    )
     make.add_argument("--seed", type=int, default=0)
     make.add_argument("--families", nargs="+", metavar="GROUP", help=f"out of {', '.join(FAMILY_GROUPS)}")
     make.add_argument("--objects", default="3-10", metavar="A-B", help="objects a scene (default 3-10)")

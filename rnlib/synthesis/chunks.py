@@ -10,11 +10,10 @@ from random import Random
 import msgspec
 import numpy as np
 
-from rnlib.clevr.constants import SPLITS
 from rnlib.synthesis.camera import View
 from rnlib.synthesis.questions import ask, select_families
-from rnlib.synthesis.scenes import Scene, sample_scene
-from rnlib.synthesis.settings import CHUNK, Arguments
+from rnlib.synthesis.scenes import ANY_COLOR, COGENT_COLORS, Scene, sample_scene
+from rnlib.synthesis.settings import ALL_SPLITS, CHUNK, Arguments, is_test
 
 
 @dataclass
@@ -32,11 +31,12 @@ def make_chunk(arguments: Arguments, split: str, start: int) -> Chunk:
     """Draw the scenes of the chunk that begins with scene `start`, and their questions."""
     chunk = Chunk(start, [], [], [], [])
     families = select_families(arguments.families)
-    hidden = ("answer", "program", "question_family_index") if split == "test" else ()
+    hidden = ("answer", "program", "question_family_index") if is_test(split) else ()
+    colors_of = COGENT_COLORS[split[-1]] if arguments.cogent else ANY_COLOR
     encode = msgspec.json.encode
     for index in range(start, min(start + CHUNK, arguments.scenes(split))):
-        rng = np.random.default_rng([arguments.seed, SPLITS.index(split), index])
-        content, view = sample_scene(rng, arguments.objects, arguments.coordinates_size)
+        rng = np.random.default_rng([arguments.seed, ALL_SPLITS.index(split), index])
+        content, view = sample_scene(rng, arguments.objects, arguments.coordinates_size, colors_of)
         # Python's generator, seeded by numpy's: it draws single numbers several times faster.
         found = ask(Random(int(rng.integers(2**63))), content, families, arguments.questions_per_scene)
         where = {"split": split, "image_index": index, "image_filename": f"CLEVR_{split}_{index:06d}.png"}

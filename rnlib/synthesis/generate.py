@@ -14,7 +14,7 @@ scenes and questions are made again, which is quick.
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
@@ -22,18 +22,17 @@ from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
-from typing import IO
+from typing import IO, Unpack
 
 import msgspec
 from tqdm import tqdm
 
-from rnlib.clevr.constants import SPLITS
 from rnlib.clevr.layout import questions_file, scenes_file
 from rnlib.errors import ConfigError, DataError
 from rnlib.files import atomic_write, make_folder
 from rnlib.synthesis.chunks import Chunk, make_chunk
 from rnlib.synthesis.image_writer import Gallery, gallery_of
-from rnlib.synthesis.settings import CHUNK, DATE, VERSION, Arguments, is_marked_complete, write_marker
+from rnlib.synthesis.settings import CHUNK, DATE, Arguments, Options, is_marked_complete, is_test, write_marker
 
 LICENSE = "CC0 1.0 (made by rnlib.synthesis)"
 FEW_SCENES = 200  # below this, starting processes takes longer than they save
@@ -42,47 +41,20 @@ AHEAD = 4  # chunks that each process may be ahead of the writing, which bounds 
 Piece = tuple[bytes, list[bytes]]  # a scene and its questions, as JSON
 
 
-def synthesize(
-    out: Path,
-    *,
-    train: int,
-    val: int,
-    test: int = 0,
-    seed: int = 0,
-    families: Sequence[str] | None = None,
-    objects: tuple[int, int] = (3, 10),
-    questions_per_scene: int = 10,
-    images: tuple[int, int] | int | None = (480, 320),
-    workers: int | None = None,
-    verbose: bool = True,
-) -> Path:
+def synthesize(out: Path, *, workers: int | None = None, verbose: bool = True, **options: Unpack[Options]) -> Path:
     """Make a synthetic CLEVR set in `out` and return `out`; at once where it is there already.
 
-    train, val, test: scenes (= images) of each split; a split of 0 has no files.
-    families: names of catalogue.FAMILY_GROUPS among questions.SUPPORTED; None: all of those.
-    objects: fewest and most objects of a scene, within 1..10. questions_per_scene: at most so many.
-    images: (width, height) in pixels: PNG files; one side, such as 128: a uint8 array a split, which a
-    network reads as it is; None: no pictures.
+    options: what is in the set, see `Arguments`; train and val must be given.
     workers: processes; None: one below FEW_SCENES scenes, else one a CPU. No byte depends on it.
 
     Raises ConfigError on a wrong argument; DataError where `out` holds a CLEVR set made otherwise,
     cannot be written to or is full. After an interruption or an error the same call goes on.
     """
-    arguments = Arguments(
-        version=VERSION,
-        train=train,
-        val=val,
-        test=test,
-        seed=seed,
-        families=None if families is None else tuple(families),
-        objects=objects,
-        questions_per_scene=questions_per_scene,
-        images=images,
-    )
+    arguments = Arguments(**options)
     arguments.check()
     if workers is not None and workers < 1:
         raise ConfigError(f"synthesize: expected workers to be 1 or more, or None; found {workers}.")
-    splits = [split for split in SPLITS if arguments.scenes(split)]
+    splits = arguments.splits()
     if is_marked_complete(out, arguments) and all(_is_whole(out, arguments, split) for split in splits):
         return out
     make_folder(out, "a synthetic CLEVR set")
@@ -90,11 +62,11 @@ def synthesize(
     for leftover in out.rglob(".*.part"):  # of a run that was killed
         leftover.unlink()
     if workers is None:
-        workers = 1 if train + val + test < FEW_SCENES else os.cpu_count() or 1
+        workers = 1 if sum(splits.values()) < FEW_SCENES else os.cpu_count() or 1
     with ExitStack() as stack:
         pool = None
         if workers > 1:
-            if images is not None:
+            if arguments.images is not None:
                 _load_renderer()
             # spawn: a forked child of a process that uses threads, as torch does, can hang.
             pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
@@ -128,7 +100,7 @@ def _end_with_parent() -> None:
 
 def _json_paths(out: Path, split: str) -> dict[str, Path]:
     """Paths of a split's JSON files, by the key of their list. The test split has no scenes."""
-    scenes = {} if split == "test" else {"scenes": scenes_file(out, split)}
+    scenes = {} if is_test(split) else {"scenes": scenes_file(out, split)}
     return {**scenes, "questions": questions_file(out, split)}
 
 

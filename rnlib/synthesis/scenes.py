@@ -4,6 +4,7 @@ Source of the rules and numbers: Johnson et al. 2017, section 3, and the CLEVR v
 settings (scene sampling, directions).
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,18 +25,36 @@ TRIES = 50  # places tried for an object before all are drawn again
 Place = tuple[float, float]
 
 
-def sample_scene(rng: np.random.Generator, objects: tuple[int, int], size: tuple[int, int]) -> tuple[Scene, View]:
+# CLEVR-CoGenT's two conditions: the colors of each shape (Johnson et al. 2017, section 4.7).
+_SOME, _OTHERS = ("gray", "blue", "brown", "yellow"), ("red", "green", "purple", "cyan")
+ANY_COLOR = dict.fromkeys(SHAPES, COLORS)
+COGENT_COLORS = {
+    "A": {"sphere": COLORS, "cube": _SOME, "cylinder": _OTHERS},
+    "B": {"sphere": COLORS, "cube": _OTHERS, "cylinder": _SOME},
+}
+
+
+def sample_scene(
+    rng: np.random.Generator,
+    objects: tuple[int, int],
+    size: tuple[int, int],
+    colors_of: Mapping[str, Sequence[str]] = ANY_COLOR,
+) -> tuple[Scene, View]:
     """Draw a scene without names (split, image_index, image_filename are the writer's) and its view.
 
     objects: fewest and most objects, both included. size: (width, height) of the picture, for
     pixel_coords. Their number and the view are drawn once; the objects anew until they keep all rules.
+    colors_of: the colors of each shape.
     """
     n = int(rng.integers(objects[0], objects[1] + 1))
     view = sample_view(rng)
     while True:
-        sizes, shapes, colors, materials = (
-            [values[k] for k in rng.integers(len(values), size=n)] for values in (SIZES, SHAPES, COLORS, MATERIALS)
+        size_at, shape_at, color_at, material_at = (
+            rng.integers(len(values), size=n).tolist() for values in (SIZES, SHAPES, COLORS, MATERIALS)
         )
+        sizes, shapes = [SIZES[k] for k in size_at], [SHAPES[k] for k in shape_at]
+        materials = [MATERIALS[k] for k in material_at]
+        colors = [colors_of[shape][k % len(colors_of[shape])] for shape, k in zip(shapes, color_at, strict=True)]
         radii = [RADII[name] for name in sizes]
         places = _place(rng, radii)
         if places is None:

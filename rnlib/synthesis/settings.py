@@ -1,7 +1,8 @@
 """What decides every byte of a synthetic set, and the file in which a set remembers it."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import msgspec
 
@@ -15,25 +16,62 @@ from rnlib.synthesis.scenes import MOST_OBJECTS
 VERSION, DATE = 4, "11/25/2026"
 MARKER = "synthesis.json"
 CHUNK = 16  # scenes that are made, drawn and noted as done together
+COGENT_SPLITS = ("trainA", "valA", "testA", "valB", "testB")
+ALL_SPLITS = SPLITS + COGENT_SPLITS  # the random numbers of a split depend on its place here
 SIDES = (16, 4096)  # least and most pixels of a picture's side
 
 
-class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The arguments of `synthesize` that decide the bytes of a set. `check` says which are wrong."""
+class Options(TypedDict, total=False):
+    """What `synthesize` may be asked for; see Arguments."""
 
-    version: int
-    train: int
-    val: int
+    train: Required[int]
+    val: Required[int]
     test: int
     seed: int
-    families: tuple[str, ...] | None
+    families: Sequence[str] | None
     objects: tuple[int, int]
     questions_per_scene: int
     images: tuple[int, int] | int | None
+    cogent: bool
+
+
+class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What decides the bytes of a set. `check` says which argument is wrong.
+
+    train, val, test: scenes (= images) of each split; a split of 0 has no files.
+    families: names of rnlib.clevr.constants.FAMILY_GROUPS; None: all of them.
+    objects: fewest and most objects of a scene, within 1..10. questions_per_scene: at most so many.
+    images: (width, height) in pixels: PNG files; one side, such as 128: a uint8 array for each split, which a
+    network reads as it is; None: no pictures.
+    cogent: the splits of CLEVR-CoGenT: `train` scenes of trainA, `val` of valA and of valB, `test` of testA and testB.
+    """
+
+    version: int = VERSION
+    train: int
+    val: int
+    test: int = 0
+    seed: int = 0
+    families: Sequence[str] | None = None
+    objects: tuple[int, int] = (3, 10)
+    questions_per_scene: int = 10
+    images: tuple[int, int] | int | None = VIEW
+    cogent: bool = False
+
+    def splits(self) -> dict[str, int]:
+        """The splits that have scenes, with their numbers."""
+        names = COGENT_SPLITS if self.cogent else SPLITS
+        return {name: self.scenes(name) for name in names if self.scenes(name)}
 
     def scenes(self, split: str) -> int:
         """Number of scenes of a split."""
-        return {"train": self.train, "val": self.val, "test": self.test}[split]
+        return {"train": self.train, "val": self.val, "test": self.test}[split.rstrip("AB")]
+
+    def described(self) -> dict[str, Any]:
+        """The arguments as they are kept in a set."""
+        described: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        if not self.cogent:  # sets that were made before there was a choice do not mention it
+            del described["cogent"]
+        return described
 
     @property
     def picture_size(self) -> tuple[int, int]:
@@ -75,6 +113,11 @@ class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
                 raise ConfigError(f"synthesize: expected {name} to be {expected}; found {found}. Change the argument.")
 
 
+def is_test(split: str) -> bool:
+    """Whether a split is made without scenes and answers, as those of the releases."""
+    return split.startswith("test")
+
+
 def parse_images(text: str) -> tuple[int, int] | int | None:
     """The `images` of Arguments as a user writes them: "480x320" (PNG files), "128" (one array) or "none"."""
     if text == "none":
@@ -90,7 +133,7 @@ def parse_images(text: str) -> tuple[int, int] | int | None:
 
 def write_marker(out: Path, arguments: Arguments, *, complete: bool) -> None:
     """Note in `out` what it holds, and whether all of it is there."""
-    write_json(out / MARKER, {"complete": complete, "arguments": msgspec.to_builtins(arguments)})
+    write_json(out / MARKER, {"complete": complete, "arguments": arguments.described()})
 
 
 def is_marked_complete(out: Path, arguments: Arguments) -> bool:
@@ -105,7 +148,7 @@ def is_marked_complete(out: Path, arguments: Arguments) -> bool:
         return False
     marker: dict[str, Any] = read_json(out / MARKER)
     made_with = marker.get("arguments", {})
-    wanted = msgspec.json.decode(msgspec.json.encode(arguments))
+    wanted = arguments.described()
     names = sorted(name for name in made_with.keys() | wanted.keys() if made_with.get(name) != wanted.get(name))
     if names:
         differences = "; ".join(f"{name}: {made_with.get(name)} there, {wanted.get(name)} asked" for name in names)
