@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
-from rnlib.model.pair_sum import Block, sum_over_pairs
+from rnlib.model.pair_sum import Block, QuestionTerm, sum_over_pairs
 from rnlib.model.preset import Preset
 
 
@@ -73,16 +73,16 @@ class RelationSum(nn.Module):
         layers = [(layer.weight, layer.bias) for layer in map(self.linear, range(len(self.layers)))]
         precision = self._precision(objects)
         joined, bias = layers[self.question_layer]
-        share = question @ joined[:, -self.question_size :].T
+        term = question @ joined[:, -self.question_size :].T
         layers[self.question_layer] = joined[:, : -self.question_size], bias
         first, second = self._halves(objects)
         blocks, order, numbers = [], [], []
         scenes_before = 0
-        for questions, used, last in self._groups(objects.shape[1], present, scene):
+        for questions, used, multiplicity in self._groups(objects.shape[1], present, scene):
             if self.question_layer == 0:  # every question is a scene of its own
                 chosen = scene[questions]
-                begin = second[chosen, :used] + share[questions, None]
-                blocks.append(Block(first[chosen, :used], begin, last))
+                begin = second[chosen, :used] + term[questions, None]
+                blocks.append(Block(first[chosen, :used], begin, multiplicity))
             else:
                 if present is None:
                     scenes, which = slice(None), scene
@@ -91,17 +91,14 @@ class RelationSum(nn.Module):
                 sorting = which.argsort(stable=True)
                 questions = questions[sorting]
                 numbers.append(which[sorting] + scenes_before)
-                blocks.append(Block(first[scenes, :used], second[scenes, :used], last))
+                blocks.append(Block(first[scenes, :used], second[scenes, :used], multiplicity))
                 scenes_before += len(blocks[-1].first)
             order.append(questions)
         asked = torch.cat(order)
-        if self.question_layer == 0:
-            total = sum_over_pairs(blocks, layers[1:], precision)
-        else:
-            total = sum_over_pairs(
-                blocks, layers[1:], precision, share=share[asked], scene=torch.cat(numbers), joins=self.question_layer
-            )
-        return total[asked.argsort()]
+        terms = None
+        if self.question_layer > 0:
+            terms = QuestionTerm(term[asked], torch.cat(numbers), self.question_layer)
+        return sum_over_pairs(blocks, layers[1:], precision, terms)[asked.argsort()]
 
     def _groups(
         self, rows: int, present: Bool[Tensor, "scenes objects"] | None, scene: Integer[Tensor, " batch"]
