@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 
-def names_of(file: str) -> tuple[Callable[[str], Any], list[str]]:
-    """`__getattr__` and `__all__` of the package whose `__init__.py` is `file`.
+def names_of(file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """`__getattr__`, `__dir__` and `__all__` of the package whose `__init__.py` is `file`.
 
     The names are those that the file imports under `if TYPE_CHECKING`, where type checkers and editors see them too. A
     name that is also the name of a module of the package must be imported in the usual way: once that module is
@@ -28,4 +28,4 @@ def names_of(file: str) -> tuple[Callable[[str], Any], list[str]]:
             raise AttributeError(f"{file} has no name {name!r}; it has {', '.join(modules)}")
         return getattr(import_module(modules[name]), name)
 
-    return get, list(modules)
+    return get, lambda: list(modules), list(modules)

@@ -39,6 +39,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     return lines[0]
 
 
+@pytest.mark.slow
 def test_one_command_makes_its_data_trains_within_time_limits_and_evaluates(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -62,6 +62,7 @@ def drawn(package: Path, before: str = "") -> tuple[np.ndarray, int]:
     return np.load(out), int(done.stdout)
 
 
+@pytest.mark.slow
 def test_machine_code_is_kept_until_a_file_changes_that_it_is_made_of(package: Path) -> None:
     first, made = drawn(package)
     assert made > 10

@@ -160,6 +160,7 @@ def test_the_history_tells_stage_and_its_accuracy(splits: tuple[Split, Split], t
     assert own <= 120
 
 
+@pytest.mark.slow
 def test_interrupted_within_a_stage_equals_uninterrupted(
     splits: tuple[Split, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -145,6 +145,7 @@ def nbval(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_tampered_stored_output_fails_nbval(tmp_path: Path) -> None:
     """Up to its first checked number the notebook passes as committed; with one digit of that changed it does not."""
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
@@ -179,6 +180,7 @@ def change_a_digit(output: nbformat.NotebookNode) -> None:
     output.get("data", {}).pop("text/html", None)
 
 
+@pytest.mark.slow
 def test_profile_clevr_runs_on_a_directory_in_v1_form(
     tiny_clevr: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +209,7 @@ def test_profile_clevr_runs_on_a_directory_in_v1_form(
     assert metrics["n"] == 120 and set(metrics["by_answer_class"]["exist"]) == {"n", "accuracy", "invalid"}
 
 
+@pytest.mark.slow
 def test_notebook_04_gives_the_seeds_accuracies(
     clevr_official: Path, seed_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -147,6 +147,7 @@ def commands_elsewhere() -> list[tuple[str, str]]:
     return [(file, command) for file, command in commands if not command.startswith("apt-get ")]
 
 
+@pytest.mark.slow
 def test_an_installation_has_the_weights_and_all_data_files(tmp_path: Path) -> None:
     """Installed for good, not in place, and used from another folder."""
     source, site = tmp_path / "source", tmp_path / "site"
@@ -255,7 +256,7 @@ def test_a_lazy_name_is_no_module() -> None:
     """Python would find the module first: see rnlib/lazy.py."""
     for file in (ROOT / "rnlib").glob("*/__init__.py"):
         if "names_of(__file__)" in file.read_text():
-            names = names_of(str(file))[1]
+            names = names_of(str(file))[2]
             assert names and not set(names) & {path.stem for path in file.parent.glob("*.py")}
 
 

@@ -18,6 +18,7 @@ from rnlib.retrieval import (
 )
 
 
+@pytest.mark.slow
 def test_the_ranking_of_features_on_genuine_pictures(clevr_official: Path, seed_weights: Path) -> None:
     weights = load_weights(seed_weights / "ir_fp_epoch_312.pth")
     split = open_split(clevr_official, "val", images=128, verbose=False)

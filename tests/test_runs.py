@@ -169,6 +169,7 @@ def test_only_earlier_notebooks_can_be_required(project: Project) -> None:
 # Whole runs
 
 
+@pytest.mark.slow
 def test_a_profile_runs_all_notebooks_and_a_second_time_none(
     project: Project, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +216,7 @@ def test_a_profile_runs_all_notebooks_and_a_second_time_none(
     assert (root / "02_second.html").exists()
 
 
+@pytest.mark.slow
 def test_a_failing_cell_leaves_everything_and_the_next_run_continues(
     project: Project, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -265,6 +267,7 @@ def test_a_notebook_that_never_finishes_is_refused(project: Project) -> None:
         execute("01_first", "demo", {})
 
 
+@pytest.mark.slow
 def test_require_executes_the_missing_notebook_as_the_run_planned_it(
     project: Project, capfd: pytest.CaptureFixture[str]
 ) -> None:

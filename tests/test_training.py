@@ -377,6 +377,7 @@ def test_all_presets_train_and_leave_a_complete_folder(
         assert all(axes.get_xlabel() and axes.get_ylabel() and axes.get_title() for axes in figure.axes)
 
 
+@pytest.mark.slow
 def test_training_learns_a_small_set_by_heart(splits: tuple[Split, Split], tmp_path: Path) -> None:
     wide = {"g_layers": [64, 64, 64], "f_layers": [64, 64], "lstm_hidden": 32, "dropout": 0, "mask_padding": True,
             "state_attributes": "one-hot"}  # fmt: skip
@@ -416,6 +417,7 @@ train(load_preset(preset, overrides), make_recipe(recipe), splits, out,
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["original-fp", "ir-sd"])
 def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
     splits: tuple[Split, Split], tiny_clevr: Path, tmp_path: Path, preset: str

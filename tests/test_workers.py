@@ -12,32 +12,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rnlib.__main__ import main
 from rnlib.model import load_weights
 from rnlib.training import TrainingFolder
 from rnlib.workers import Workers
 
 NETWORK = ["g_layers=[8,8,8]", "f_layers=[8,8]", "lstm_hidden=8", "word_embedding=4", "image_size=32", "dropout=0.3"]
-TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+IN_TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "rnlib"]
 
 
-def command(clevr: Path, out: Path, preset: str, *options: str, processes: int = 1) -> list[str]:
-    launch = TORCHRUN if processes == 2 else []
+def command(clevr: Path, out: Path, preset: str, *options: str) -> list[str]:
+    """The arguments of rnlib."""
     fields = ["--preset", preset, "--set", *NETWORK, "--clevr", str(clevr), "--out", str(out)]
     recipe = ["batch_size=36", "lr=1e-3", "lr_gamma=1", "log_every=1", *options]
     rest = ["--vocabulary", "clevr-v1.0", "--device", "cpu"]
-    return [sys.executable, *launch, "-m", "rnlib", "train", *fields, *rest, "--set", *recipe]
+    return ["train", *fields, *rest, "--set", *recipe]
 
 
 def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-def run(arguments: list[str]) -> str:
-    result = subprocess.run(arguments, capture_output=True, text=True, check=False, env=environment(), timeout=300)
+def run_in_two(arguments: list[str]) -> str:
+    result = subprocess.run(
+        [*IN_TWO, *arguments], capture_output=True, text=True, check=False, env=environment(), timeout=300
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("preset", "options"),
     [
@@ -50,8 +54,8 @@ def test_two_processes_give_the_history_of_one(
     tiny_clevr: Path, tmp_path: Path, preset: str, options: list[str]
 ) -> None:
     options = [*options, "epochs=2"]
-    run(command(tiny_clevr, tmp_path / "one", preset, *options))
-    printed = run(command(tiny_clevr, tmp_path / "two", preset, *options, processes=2))
+    assert main(command(tiny_clevr, tmp_path / "one", preset, *options)) == 0
+    printed = run_in_two(command(tiny_clevr, tmp_path / "two", preset, *options))
     assert printed.count("epoch   1/2") == 1
     one, two = TrainingFolder(tmp_path / "one"), TrainingFolder(tmp_path / "two")
     # The same but for the order of additions. Adam then turns the rounding of a gradient near 0 into a step of full
@@ -66,11 +70,11 @@ def test_two_processes_give_the_history_of_one(
         assert difference <= 2e-2 * size + 2e-3 * tensor.numel() ** 0.5, name
 
 
+@pytest.mark.slow
 def test_two_processes_stop_together_and_go_on(tiny_clevr: Path, tmp_path: Path) -> None:
-    whole = command(tiny_clevr, tmp_path / "whole", "ir-sd", "epochs=300", processes=2)
-    process = subprocess.Popen(
-        whole, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(), start_new_session=True
-    )
+    whole = command(tiny_clevr, tmp_path / "whole", "ir-sd", "epochs=300")
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    process = subprocess.Popen([*IN_TWO, *whole], **streams, env=environment(), start_new_session=True)
     folder = TrainingFolder(tmp_path / "whole")
     begin = time.monotonic()
     while not folder.state().is_file() and time.monotonic() - begin < 120:
@@ -80,8 +84,8 @@ def test_two_processes_stop_together_and_go_on(tiny_clevr: Path, tmp_path: Path)
     assert process.returncode != 0 and "the state is saved" in output
     done = len(folder.history())
     assert 1 <= done < 300
-    again = command(tiny_clevr, tmp_path / "whole", "ir-sd", f"epochs={done + 1}", processes=2)
-    assert "continuing at epoch" in run(again)
+    again = command(tiny_clevr, tmp_path / "whole", "ir-sd", f"epochs={done + 1}")
+    assert "continuing at epoch" in run_in_two(again)
     assert folder.history()["epoch"].tolist() == list(range(1, done + 2))
 
 

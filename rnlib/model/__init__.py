@@ -12,4 +12,4 @@ if TYPE_CHECKING:
     from rnlib.model.objects import state_rows
     from rnlib.model.preset import Preset, load_preset, preset_of, shipped_presets
 else:
-    __getattr__, __all__ = names_of(__file__)
+    __getattr__, __dir__, __all__ = names_of(__file__)

@@ -41,4 +41,4 @@ if TYPE_CHECKING:
         summarise,
     )
 else:
-    __getattr__, __all__ = names_of(__file__)
+    __getattr__, __dir__, __all__ = names_of(__file__)

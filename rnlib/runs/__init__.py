@@ -26,4 +26,4 @@ if TYPE_CHECKING:
     from rnlib.runs.profiles import profile_parameters
     from rnlib.runs.trainings import train_in, training_of, weights_files
 else:
-    __getattr__, __all__ = names_of(__file__)
+    __getattr__, __dir__, __all__ = names_of(__file__)

@@ -29,4 +29,4 @@ if TYPE_CHECKING:
     from rnlib.training.run_folder import TrainingFolder
     from rnlib.training.saving import Saving
 else:
-    __getattr__, __all__ = names_of(__file__)
+    __getattr__, __dir__, __all__ = names_of(__file__)
