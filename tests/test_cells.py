@@ -13,10 +13,16 @@ from safetensors.numpy import load_file
 from rnlib.__main__ import main
 from rnlib.clevr.constants import ATTRIBUTES
 from rnlib.clevr.split import Split, open_split
+from rnlib.clevr.subsets import part_of
 from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.errors import ConfigError, DataError, WeightsError
+from rnlib.evaluation.attribution import pair_map
 from rnlib.model import RelationNetwork, load_preset
-from rnlib.model.checkpoint import init_convolutions, load_weights
+from rnlib.model.checkpoint import Weights, init_convolutions, load_weights, save_weights
+from rnlib.model.inputs import NetworkInputs
+from rnlib.model.net2net import init_from
+from rnlib.model.objects import DescribedObjects, object_encoder
+from rnlib.retrieval.features import pair_features
 from rnlib.training.augment import MAX_ANGLE, augment, moved_points
 from rnlib.training.cell_recipe import CellRecipe
 from rnlib.training.cell_task import CellClassifier, cell_loss, evaluate_cells, train_cells, what_cells_hold
@@ -55,18 +61,23 @@ def test_a_cell_holds_the_nearest_object_whose_centre_lies_in_it(splits: tuple[S
     with Image.open(train.image_path(0)) as image:
         width, height = image.size
     pictures = np.arange(train.n_images)[::-1]
-    held = what_cells_hold(train, pictures, preset, None)
+    held, places = what_cells_hold(train, pictures, preset, None)
     shared = 0
     for row, picture in enumerate(pictures):
-        expected: dict[int, tuple[float, list[int]]] = {}
+        expected: dict[int, tuple[float, list[int], list[float]]] = {}
         for number in range(int((train.codes[picture, :, 0] != 0).sum())):
             x, y, depth = train.pixel_coords[picture, number]
             cell = int(y * side / height) * side + int(x * side / width)
             shared += cell in expected
             if cell not in expected or depth < expected[cell][0]:
-                expected[cell] = float(depth), train.codes[picture, number].tolist()
+                expected[cell] = (
+                    float(depth),
+                    train.codes[picture, number].tolist(),
+                    train.coordinates[picture, number].tolist(),
+                )
         for cell in range(side**2):
             assert held[row, cell].tolist() == (expected[cell][1] if cell in expected else [0, 0, 0, 0])
+            assert places[row, cell].tolist() == (expected[cell][2] if cell in expected else [0, 0, 0])
     assert shared  # the rule was needed
 
 
@@ -74,13 +85,14 @@ def test_objects_moved_out_of_the_picture_are_in_no_cell(splits: tuple[Split, Sp
     train, preset = splits[0], load_preset("ir-fp", SMALL)
     everywhere = np.arange(train.n_images)
     away = np.tile(np.array([[32, 0, 0]], np.float32), (train.n_images, 1))
-    assert not what_cells_hold(train, everywhere, preset, away).any()
+    assert not any(found.any() for found in what_cells_hold(train, everywhere, preset, away))
 
 
 def test_the_loss_is_that_of_each_attribute_and_of_no_object_where_there_is_none() -> None:
     logits = torch.randn(2, 3, 16, generator=torch.Generator().manual_seed(0), requires_grad=True)
     held = torch.zeros(2, 3, 4, dtype=torch.long)
-    empty = cell_loss(logits, held)
+    places = torch.zeros(2, 3, 3)
+    empty = cell_loss(logits, held, places)
     torch.testing.assert_close(empty, torch.nn.functional.softplus(logits[:, :, 0]).mean())
     held[0, 1] = torch.tensor([8, 1, 3, 2])
     held[1, 2] = torch.tensor([1, 2, 1, 1])
@@ -90,7 +102,12 @@ def test_the_loss_is_that_of_each_attribute_and_of_no_object_where_there_is_none
         each = [torch.log_softmax(logits[at][begin : begin + len(values)], 0) for at in ((0, 1), (1, 2))]
         expected = expected - (each[0][held[0, 1, column] - 1] + each[1][held[1, 2, column] - 1]) / 2
         begin += len(values)
-    torch.testing.assert_close(cell_loss(logits, held), expected)
+    torch.testing.assert_close(cell_loss(logits, held, places), expected)
+    places[0, 1] = torch.tensor([0.5, -2.0, 0.7])
+    told = torch.zeros(2, 3, 3)
+    told[0, 1] = torch.tensor([0.4, -2.02, 0.7])  # 0.1 away counts 0.05, 0.02 away its square / 0.2
+    with_places = cell_loss(torch.cat([logits, told], 2), held, places)
+    torch.testing.assert_close(with_places, expected + (0.05 + 0.02**2 / 0.2) / 2)
 
 
 def test_it_learns_and_an_interrupted_training_goes_on_bit_for_bit(splits: tuple[Split, Split], tmp_path: Path) -> None:
@@ -117,7 +134,7 @@ def test_it_learns_and_an_interrupted_training_goes_on_bit_for_bit(splits: tuple
 def test_right_answers_are_counted(splits: tuple[Split, Split], monkeypatch: pytest.MonkeyPatch) -> None:
     """A classifier that knows the truth but takes every second object's colour for another one."""
     val, preset = splits[1], load_preset("ir-fp", SMALL)
-    held = torch.from_numpy(what_cells_hold(val, np.arange(val.n_images), preset, None))
+    held = torch.from_numpy(what_cells_hold(val, np.arange(val.n_images), preset, None)[0])
     logits = torch.zeros(*held.shape[:2], 16)
     occupied = held[:, :, 0] > 0
     logits[:, :, 0] = occupied.float() - 0.5
@@ -174,3 +191,102 @@ def test_the_command_trains_continues_and_refuses(
     assert "continuing at epoch 2" in capsys.readouterr().out
     assert main([*command, *fields, "precision=half"]) == 2
     assert "precision" in capsys.readouterr().err
+
+
+DESCRIBED = {**SMALL, "describing_channels": [6, 5], "state_rows": 4, "f_layers": [8, 8]}
+
+
+def test_described_cells_become_rows_as_state_descriptions_have_them() -> None:
+    encoder = object_encoder(load_preset("detect-fp", DESCRIBED))
+    assert isinstance(encoder, DescribedObjects)
+    described = torch.randn(2, 16, 19, generator=torch.Generator().manual_seed(0))
+    described[0, :, 0] = torch.linspace(-3, -1, 16)
+    described[0, 5, 0], described[0, 9, 0] = 2.0, 3.0  # two cells hold an object
+    described[1, :, 0] = torch.linspace(1, 2, 16)  # all do, and only four are taken
+    rows, cells = encoder.rows(described)
+    assert cells[0, :2].tolist() == [9, 5] and cells[1].tolist() == [15, 14, 13, 12]
+    assert not rows[0, 2:].any() and rows[1].any(1).all()
+    expected = described[0, 9]
+    assert torch.equal(rows[0, 0, :3], expected[-3:])
+    begin = 0
+    for values in ATTRIBUTES.values():
+        torch.testing.assert_close(
+            rows[0, 0, 3 + begin : 3 + begin + len(values)],
+            torch.softmax(expected[1 + begin : 1 + begin + len(values)], 0),
+        )
+        begin += len(values)
+
+
+def test_a_network_on_descriptions_goes_on_as_one_that_describes_what_it_sees(tmp_path: Path) -> None:
+    """Weights of a network on one-hot state descriptions: the same answers for the same rows."""
+    torch.manual_seed(1)
+    fields = {name: DESCRIBED[name] for name in ("g_layers", "f_layers", "lstm_hidden")}
+    state = RelationNetwork(load_preset("medium-sd", {**fields, "state_rows": 4}), clevr_v1()).eval()
+    path = save_weights(tmp_path / "state.safetensors", state, clevr_v1())
+    seeing = RelationNetwork(load_preset("detect-fp", DESCRIBED), clevr_v1()).eval()
+    before = {name: tensor.clone() for name, tensor in seeing.objects.state_dict().items()}
+    init_from(seeing, clevr_v1(), path)
+    assert all(torch.equal(before[name], tensor) for name, tensor in seeing.objects.state_dict().items())
+    pictures = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    tokens = torch.randint(1, 80, (3, 7), generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        seeing.objects.describe.bias[0] = 1.0  # some cells hold an object
+        rows = seeing.objects(pictures)
+        assert 0 < int(rows.any(2).sum()) <= 12
+        torch.testing.assert_close(seeing(pictures, tokens), state(rows, tokens))
+    other = RelationNetwork(load_preset("medium-fp", SMALL), clevr_v1())
+    with pytest.raises(WeightsError, match="objects"):
+        init_from(other, clevr_v1(), path)
+
+
+def test_describing_is_taught_and_starts_a_network(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    preset = load_preset("detect-fp", DESCRIBED)
+    folder = train_cells(preset, QUICK, splits, tmp_path / "run", QUIET)
+    history = folder.history()
+    assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
+    assert history["val_distance"].iloc[-1] < history["val_distance"].iloc[0]
+    network = RelationNetwork(preset, clevr_v1())
+    init_convolutions(network, folder.weights("best"))
+    stored = load_file(folder.weights("best"))
+    assert np.array_equal(network.objects.describe.weight.detach().numpy(), stored["objects.describe.weight"])
+    with pytest.raises(WeightsError, match="kernels"):
+        init_convolutions(RelationNetwork(load_preset("ir-fp", SMALL), clevr_v1()), folder.weights("best"))
+
+
+def test_held_out_scenes_are_not_trained_on(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    preset, (train, val) = load_preset("ir-fp", SMALL), splits
+    recipe = CellRecipe(epochs=1, batch_size=8, held_out=10)
+    folder = train_cells(preset, recipe, splits, tmp_path / "a", QUIET)
+    parts = part_of(train, 0, train.n_images - 10), part_of(train, train.n_images - 10, train.n_images)
+    other = train_cells(preset, CellRecipe(epochs=1, batch_size=8), parts, tmp_path / "b", QUIET)
+    one, two = (load_file(run.weights("last")) for run in (folder, other))
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+    with pytest.raises(ConfigError, match="hold out less than all"):
+        train_cells(preset, CellRecipe(held_out=train.n_images), (train, val), tmp_path / "c", QUIET)
+
+
+def test_where_described_objects_are(splits: tuple[Split, Split]) -> None:
+    val = splits[1]
+    torch.manual_seed(0)
+    preset = load_preset("detect-fp", DESCRIBED)
+    weights = Weights(RelationNetwork(preset, val.vocabulary).eval(), preset, val.vocabulary)
+    with torch.no_grad():
+        weights.network.objects.describe.bias[0] = 1.0
+    inputs = NetworkInputs.of(val, preset, val.vocabulary)
+    found = pair_map(weights, inputs, 0, inputs.tokens[0, : int(val.lengths[0])])
+    assert found is not None and found.cells is None
+    described = weights.network.objects.described(inputs.visual(np.array([0])))
+    rows, cells = weights.network.objects.rows(described)
+    count = int(rows[0].any(1).sum())
+    assert len(found.places) == count == len(found.attribution.pairs)
+    np.testing.assert_allclose(found.places, (np.stack([cells[0] % 4, cells[0] // 4], 1)[:count] + 0.5) / 4)
+    features = pair_features(weights, val, np.arange(4), 0)
+    assert all(len(values) == 4 and np.isfinite(values).all() for values in features.values())
+
+
+def test_describing_needs_pixels_and_masks() -> None:
+    for fields in ({"mask_padding": False}, {"relations": False}):
+        with pytest.raises(ConfigError, match="expected describing_channels with objects 'pixels', mask_padding"):
+            load_preset("detect-fp", fields)
+    with pytest.raises(ConfigError, match="describing_channels"):
+        load_preset("medium-sd", {"describing_channels": [4]})

@@ -109,7 +109,7 @@ def test_gradients_equal_those_of_the_naive_double_loop(name: str) -> None:
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", [*RELATIONAL, "question-only", "cnn-lstm"])
+@pytest.mark.parametrize("name", [*RELATIONAL, "question-only", "cnn-lstm", "detect-fp"])
 def test_an_answer_does_not_depend_on_the_batch(name: str) -> None:
     network = small_network(name)
     if name == "question-only":

@@ -353,7 +353,9 @@ def test_augmentations_cover_their_range_and_are_keyed_by_seed_and_epoch() -> No
 # --- the loop ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("preset", ["original-fp", "original-sd", "ir-fp", "ir-sd", "question-only", "cnn-lstm"])
+@pytest.mark.parametrize(
+    "preset", ["original-fp", "original-sd", "ir-fp", "ir-sd", "question-only", "cnn-lstm", "detect-fp"]
+)
 def test_all_presets_train_and_leave_a_complete_folder(
     splits: tuple[Split, Split], tmp_path: Path, preset: str
 ) -> None:

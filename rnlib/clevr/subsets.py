@@ -42,6 +42,19 @@ def part_of(split: Split, begin: int, end: int) -> Split:
     )
 
 
+def hold_out(scenes: int, train: Split, val: Split) -> tuple[Split, Split]:
+    """What to train and to validate on: the two splits, or two parts of `train`, the last of so many scenes.
+
+    Raises ConfigError where that leaves none to train on.
+    """
+    if not scenes:
+        return train, val
+    trained_on = train.n_images - scenes
+    if trained_on < 1:
+        raise ConfigError(f"expected to hold out less than all {train.n_images:,} scenes, found {scenes:,}.")
+    return part_of(train, 0, trained_on), part_of(train, trained_on, train.n_images)
+
+
 def with_questions(split: Split, questions: Integer[np.ndarray, " chosen"]) -> Split:
     """The split with these of its questions only, in this order; all pictures stay."""
     arrays = {name: getattr(split, name)[questions] for name in QUESTION_ARRAYS}

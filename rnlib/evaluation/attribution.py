@@ -34,6 +34,7 @@ from rnlib.errors import ConfigError
 from rnlib.model.checkpoint import Weights
 from rnlib.model.inputs import NetworkInputs
 from rnlib.model.network import RelationNetwork
+from rnlib.model.objects import DescribedObjects
 from rnlib.model.reference import pair_outputs
 
 
@@ -137,8 +138,8 @@ def _outputs(
     network.eval()
     objects = network.objects(inputs)
     n = objects.shape[1]
-    if network.preset.objects == "state":
-        # A padding row is all zero, an object's codes or flags never are; objects come first.
+    if network.preset.pads:
+        # A padding row is all zero, an object's codes, flags or probabilities never are; objects come first.
         n = int(objects[0, :, 3:].any(1).sum())
     rows = objects[:, : max(n, 1)] if network.preset.mask_padding else objects
     return pair_outputs(network, rows, network.question(tokens))[0].transpose(0, 1), n
@@ -150,7 +151,8 @@ class PairMap:
 
     answer, against  their names
     places           x and y of each object as parts of the picture's width and height (0 to 1)
-    cells            rows and columns where the objects are the cells of a grid, None for those of a state description
+    cells            rows and columns where the objects are all cells of a grid, None for those of a state description
+                     and for the cells of which a network has found that they hold one
     """
 
     attribution: Attribution
@@ -188,9 +190,13 @@ def pair_map(
     count = len(found.pairs)
     cells = None
     if weights.preset.objects == "pixels":
-        side = round(count**0.5)
-        cells = (side, side)
-        ys, xs = np.divmod(np.arange(count), side)
+        side, numbers = weights.preset.cells_per_side, np.arange(count)
+        if isinstance(network.objects, DescribedObjects):
+            with torch.inference_mode():
+                numbers = network.objects.rows(network.objects.described(visual))[1][0, :count].cpu().numpy()
+        else:
+            cells = (side, side)
+        ys, xs = np.divmod(numbers, side)
         places = (np.stack([xs, ys], 1) + 0.5) / side
     else:
         # pixel_coords speak of the picture as it is shown.

@@ -181,10 +181,8 @@ def init_convolutions(network: RelationNetwork, path: Path | str) -> None:
             f"expected two networks that read pixels, found presets '{preset.name}' ({preset.objects}) "
             f"and '{network.preset.name}' ({network.preset.objects}). Convolutions can go only from pixels to pixels."
         )
-    if preset.conv_channels != network.preset.conv_channels:
-        raise WeightsError(
-            f"expected convolutions of {list(network.preset.conv_channels)} kernels, "
-            f"{path} has {list(preset.conv_channels)}."
-        )
+    expected, found = ([*one.conv_channels, *one.describing_channels] for one in (network.preset, preset))
+    if expected != found or preset.describes != network.preset.describes:
+        raise WeightsError(f"expected convolutions of {expected} kernels, {path} has {found}.")
     convolutions = {name: tensor for name, tensor in tensors.items() if name.startswith("objects.")}
     fill(network.objects, {name.removeprefix("objects."): one for name, one in convolutions.items()}, path, preset)

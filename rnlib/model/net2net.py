@@ -16,12 +16,10 @@ from rnlib.model.network import RelationNetwork
 from rnlib.model.relation import RelationSum
 
 # What decides the function besides the sizes that may grow.
+VISUAL = ("objects", "image_size", "conv_channels", "describing_channels", "state_attributes")
 SAME = (
-    "objects",
-    "image_size",
-    "conv_channels",
+    *VISUAL,
     "state_rows",
-    "state_attributes",
     "mask_padding",
     "relations",
     "word_embedding",
@@ -37,17 +35,21 @@ def init_from(network: RelationNetwork, vocabulary: Vocabulary, path: Path | str
     """Give `network`, which is of this vocabulary, the function of trained weights.
 
     What the weights do not fill stays as it is: units of the network that are more than theirs, which nothing reads
-    yet. `path`: a file or a released name. Raises WeightsError where the network cannot hold the same function.
+    yet; and the convolutions of a network that describes its cells (`describing_channels`), where the weights read
+    one-hot state descriptions. `path`: a file or a released name. Raises WeightsError where the network cannot hold the
+    same function.
     """
     weights = load_weights(path)
     small, large = weights.preset, network.preset
+    described = large.describes and small.objects == "state" and small.state_attributes == "one-hot"
     for name in SAME:
-        if getattr(small, name) != getattr(large, name):
+        if getattr(small, name) != getattr(large, name) and not (described and name in VISUAL):
             raise _cannot(path, f"{name} {getattr(small, name)}", f"{getattr(large, name)}")
     if weights.vocabulary != vocabulary:
         raise _cannot(path, f"a vocabulary of {len(weights.vocabulary.words)} words", "another one")
     network.question.load_state_dict(weights.network.question.state_dict())
-    network.objects.load_state_dict(weights.network.objects.state_dict())
+    if not described:
+        network.objects.load_state_dict(weights.network.objects.state_dict())
     if network.relations and weights.network.relations:
         _fill_relations(network.relations, weights.network.relations, path)
     for before, after in zip(weights.network.answer.layers, network.answer.layers, strict=True):

@@ -5,7 +5,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from rnlib.clevr.vocabulary import Vocabulary
-from rnlib.model.objects import PixelObjects
+from rnlib.model.objects import object_encoder
 from rnlib.model.preset import Preset
 from rnlib.model.question import QuestionEncoder
 from rnlib.model.relation import RelationSum
@@ -41,7 +41,7 @@ class RelationNetwork(nn.Module):
         self.preset = preset
         self.precision = "fp32"
         self.question = QuestionEncoder(preset, len(vocabulary.words))
-        self.objects = PixelObjects(preset) if preset.objects == "pixels" else nn.Identity()
+        self.objects = object_encoder(preset)
         self.relations = RelationSum(preset) if preset.sums_pairs else None
         self.answer = AnswerHead(preset.answer_inputs, preset, len(vocabulary.answers))
 
@@ -68,8 +68,8 @@ class RelationNetwork(nn.Module):
         if self.relations is None:
             flat = objects.flatten(1)
             return self.answer(torch.cat([flat if scene is None else flat[scene], question], 1), dropout_mask)
-        # A padding row is all zero; an object's codes or flags never are.
-        present = objects[:, :, 3:].any(2) if self.preset.objects == "state" else None
+        # A padding row is all zero; an object's codes, flags or probabilities never are.
+        present = objects[:, :, 3:].any(2) if self.preset.pads else None
         return self.answer(self.relations(objects, question, present, scene), dropout_mask)
 
     def set_precision(self, precision: str) -> None:

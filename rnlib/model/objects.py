@@ -1,10 +1,10 @@
-"""What a network takes for objects: cells of a convolutional map, or rows of a state description."""
+"""What a network takes for objects: cells of a convolutional map, some of them described, or a state description."""
 
 from itertools import pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Integer, UInt8
 from torch import Tensor, nn
 
 from rnlib.clevr.constants import ATTRIBUTES
@@ -51,6 +51,57 @@ class PixelObjects(nn.Module):
         grid = torch.stack([x.expand(rows, columns), y[:, None].expand(rows, columns)])
         cells = torch.cat([features, grid.expand(batch, 2, rows, columns)], 1)
         return cells.flatten(2).transpose(1, 2)
+
+
+class DescribedObjects(PixelObjects):
+    """Pictures -> descriptions of the cells that hold an object, as a state description has them.
+
+    A head of 3x3 convolutions (stride 1, batch-norm, ReLU) and a linear layer says of each cell whether it holds an
+    object, its 15 attribute values and its place x, y, z in the world. The preset's `state_rows` likeliest cells that
+    hold one become rows of 18 numbers, likeliest first: x, y, z and probabilities; the other rows are zero.
+    """
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__(preset)
+        self.most = preset.state_rows
+        channels = (preset.conv_channels[-1], *preset.describing_channels)
+        self.head = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise(channels))
+        self.head_norms = nn.ModuleList(BatchNorm2d(after) for after in channels[1:])
+        self.describe = nn.Linear(channels[-1] + 2, 1 + sum(map(len, ATTRIBUTES.values())) + 3)
+
+    def features(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels rows columns"]:
+        """The map that the last convolution of the head makes, in the pictures' precision."""
+        maps = super().features(images)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            for convolution, norm in zip(self.head, self.head_norms, strict=True):
+                maps = torch.relu(norm(convolution(maps)))
+        return maps.to(images.dtype)
+
+    def described(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch cells 19"]:
+        """Of each cell: a logit of holding an object, logits of its attribute values, and x, y, z."""
+        described: Tensor = self.describe(super().forward(images))
+        return described
+
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch objects 18"]:
+        """The objects of pictures with values in [0, 1]."""
+        return self.rows(self.described(images))[0]
+
+    def rows(
+        self, described: Float[Tensor, "batch cells 19"]
+    ) -> tuple[Float[Tensor, "batch objects 18"], Integer[Tensor, "batch objects"]]:
+        """Rows of 18 numbers, and which cell each is of."""
+        likeliest, cells = described[:, :, 0].topk(min(self.most, described.shape[1]), dim=1)
+        chosen = described.gather(1, cells[:, :, None].expand(-1, -1, described.shape[2]))
+        values = chosen[:, :, 1:-3].split([len(values) for values in ATTRIBUTES.values()], 2)
+        rows = torch.cat([chosen[:, :, -3:], *(value.softmax(2) for value in values)], 2)
+        return rows * (likeliest > 0)[:, :, None], cells
+
+
+def object_encoder(preset: Preset) -> PixelObjects | nn.Identity:
+    """What makes a preset's objects of its inputs; rows of state descriptions stay as they are."""
+    if preset.objects != "pixels":
+        return nn.Identity()
+    return DescribedObjects(preset) if preset.describes else PixelObjects(preset)
 
 
 def state_rows(

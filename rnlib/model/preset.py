@@ -41,6 +41,14 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         tuple[Size, ...],
         Meta(description="kernels of each convolution (3x3, stride 2, padding 1, batch-norm, ReLU)"),
     ] = (24, 24, 24, 24)
+    describing_channels: Annotated[
+        tuple[Size, ...],
+        Meta(
+            description="kernels of 3x3 convolutions (stride 1) of a head that describes each cell: the objects are "
+            "the state_rows likeliest cells that hold one, as 18 numbers (x, y, z and probabilities of 15 attribute "
+            "values); empty: all cells, as their features"
+        ),
+    ] = ()
     state_rows: Annotated[Size, Meta(description="rows a scene is padded to with zeros")] = 12
     state_attributes: Annotated[
         Literal["codes", "one-hot"],
@@ -87,6 +95,12 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             return
         if not self.conv_channels:
             raise ConfigError(f"preset '{self.name}': expected at least one convolution in conv_channels, found none.")
+        if self.describes and not (self.objects == "pixels" and self.mask_padding and self.relations):
+            raise ConfigError(
+                f"preset '{self.name}': expected describing_channels with objects 'pixels', mask_padding and "
+                f"relations, found objects '{self.objects}', mask_padding {self.mask_padding} and relations "
+                f"{self.relations}."
+            )
         if not self.relations:
             return
         if not self.g_layers:
@@ -97,7 +111,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                 f"found {self.question_layer}."
             )
         if self.aggregation_layer is not None and (
-            self.objects != "pixels" or not self.aggregation_layer < self.question_layer
+            self.objects != "pixels" or self.describes or not self.aggregation_layer < self.question_layer
         ):
             raise ConfigError(
                 f"preset '{self.name}': expected aggregation_layer inside g with objects 'pixels' (only cells have "
@@ -108,9 +122,21 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     @property
     def object_size(self) -> int:
         """Numbers that describe one object, as g sees it."""
+        if self.describes:
+            return 18
         if self.objects == "pixels":
             return self.conv_channels[-1] + 2
         return 7 if self.state_attributes == "codes" else 18
+
+    @property
+    def describes(self) -> bool:
+        """Whether a head describes the cells that hold an object, and only those are objects."""
+        return bool(self.describing_channels)
+
+    @property
+    def pads(self) -> bool:
+        """Whether scenes are padded with rows of zeros: state descriptions, and described cells."""
+        return self.objects == "state" or self.describes
 
     @property
     def sums_pairs(self) -> bool:
@@ -129,7 +155,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     @property
     def most_objects(self) -> int:
         """Objects of a scene, padding included: cells of a map, or rows of a state description."""
-        return self.cells if self.objects == "pixels" else self.state_rows
+        return self.state_rows if self.pads else self.cells
 
     @property
     def picture_size(self) -> int | None:

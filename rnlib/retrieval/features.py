@@ -149,6 +149,16 @@ def _relations(weights: Weights) -> RelationSum:
     return relations
 
 
+def _by_count(
+    places: Integer[np.ndarray, " chunk"], objects: Float[Tensor, "chunk rows size"]
+) -> Iterator[tuple[Integer[np.ndarray, " some"], Float[Tensor, "some objects size"]]]:
+    """Scenes of the same number of objects together, without the padding rows behind them (but one of no object)."""
+    counts = objects[:, :, 3:].any(2).sum(1).clamp(min=1).cpu().numpy()
+    for count in np.unique(counts):
+        chosen = np.flatnonzero(counts == count)
+        yield places[chosen], objects[chosen, :count]
+
+
 def _objects(
     weights: Weights, split: Split, pictures: Pictures, device: torch.device | str, chunk: int
 ) -> Iterator[tuple[Integer[np.ndarray, " chunk"], Float[Tensor, "chunk objects size"]]]:
@@ -160,7 +170,11 @@ def _objects(
         require_pictures(split, preset)
         for start in range(0, len(pictures), chunk):
             places = np.arange(start, min(start + chunk, len(pictures)))
-            yield places, weights.network.objects(pictures_of(split, pictures[places], device))
+            objects = weights.network.objects(pictures_of(split, pictures[places], device))
+            if preset.pads:
+                yield from _by_count(places, objects)
+            else:
+                yield places, objects
         return
     scenes = split.require_scenes(f"preset '{preset.name}' reads state descriptions")
     counts = scenes.n_objects[pictures]

@@ -19,6 +19,9 @@ class CellRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         0.998
     )
     precision: Annotated[str, Meta(pattern="^(fp32|bf16)$", description="of the convolutions: fp32 or bf16")] = "fp32"
+    held_out: Annotated[
+        int, Meta(ge=0, description="validate on this many of the last training scenes; 0 validates on val")
+    ] = 0
     seed: Annotated[int, Meta(ge=0, description="of the initial weights, the order of pictures and augmentation")] = 1
 
 

@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from rnlib.clevr.constants import ATTRIBUTES
 from rnlib.clevr.plots import picture_size
 from rnlib.clevr.split import Split
+from rnlib.clevr.subsets import hold_out
 from rnlib.errors import ConfigError, DataError
 from rnlib.model.checkpoint import CELLS_FORMAT, write_weights
 from rnlib.model.inputs import pictures_of, require_pictures
-from rnlib.model.objects import PixelObjects
+from rnlib.model.objects import DescribedObjects, PixelObjects, object_encoder
 from rnlib.model.preset import Preset
 from rnlib.provenance import provenance
 from rnlib.training.augment import augment, draw_augmentations, moved_points
@@ -38,7 +39,10 @@ LOG_EVERY = 100  # steps between two rows of steps.csv
 
 
 class CellClassifier(nn.Module):
-    """Pictures -> for each cell a logit of holding an object, and logits of its 15 attribute values."""
+    """Pictures -> for each cell a logit of holding an object, logits of its 15 attribute values, and perhaps x, y, z.
+
+    A preset with `describing_channels` brings what says that, x, y, z included; for others a linear layer does.
+    """
 
     def __init__(self, preset: Preset) -> None:
         """Raises ConfigError for a preset that does not read pictures."""
@@ -48,10 +52,13 @@ class CellClassifier(nn.Module):
                 f"expected a preset that reads pixels, found '{preset.name}' ({preset.objects}). Use original-fp."
             )
         self.preset = preset
-        self.objects = PixelObjects(preset)
-        self.layer = nn.Linear(preset.object_size, 1 + sum(SIZES))
+        self.objects = cast(PixelObjects, object_encoder(preset))
+        self.layer = None if preset.describes else nn.Linear(preset.object_size, 1 + sum(SIZES))
 
-    def forward(self, images: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch cells 16"]:
+    def forward(self, images: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch cells outputs"]:
+        if isinstance(self.objects, DescribedObjects):
+            return self.objects.described(images)
+        assert self.layer is not None
         return self.layer(self.objects(images))
 
 
@@ -93,11 +100,14 @@ class CellTask:
         return self.schedule.lr_at(position.epoch, done)
 
     def loss(self, batch: np.ndarray, position: Position) -> Tensor:
-        """Mean over cells of whether they hold an object, and over those that do of the four attributes' losses."""
-        split, draws = self.splits[0], self.draws[batch]
-        images = augment(pictures_of(split, batch, self.device), torch.from_numpy(draws).to(self.device))
-        held = torch.from_numpy(what_cells_hold(split, batch, self.network.preset, draws)).to(self.device)
-        return cell_loss(self.network(images), held)
+        """The loss of `cell_loss` on a batch of pictures."""
+        split, preset = self.splits[0], self.network.preset
+        images, draws = pictures_of(split, batch, self.device), None
+        if not preset.describes:  # x, y, z of a picture that is moved are not those of its scene
+            draws = self.draws[batch]
+            images = augment(images, torch.from_numpy(draws).to(self.device))
+        held, places = map(torch.from_numpy, what_cells_hold(split, batch, preset, draws))
+        return cell_loss(self.network(images), held.to(self.device), places.to(self.device))
 
     def validate(self, network: nn.Module, position: Position, train_loss: float) -> tuple[Row, dict[str, Any]]:
         """Shares of right cells and objects on the validation pictures."""
@@ -134,6 +144,7 @@ def train_cells(
     or without pictures of the preset's size.
     """
     options = options or Options()
+    splits = hold_out(recipe.held_out, *splits)
     device, folder = torch.device(options.device), TrainingFolder(out)
     data = {
         f"{name} {what}": value
@@ -154,8 +165,8 @@ def train_cells(
 
 def what_cells_hold(
     split: Split, pictures: Integer[np.ndarray, " batch"], preset: Preset, draws: Float[np.ndarray, "batch 3"] | None
-) -> Integer[np.ndarray, "batch cells 4"]:
-    """The codes (from 1) of colour, material, shape and size of the object in each cell; 0 where there is none.
+) -> tuple[Integer[np.ndarray, "batch cells 4"], Float[np.ndarray, "batch cells 3"]]:
+    """Of the object in each cell: codes (from 1) of colour, material, shape and size, and x, y, z; else zeros.
 
     draws: the augmentation of each picture (`draw_augmentations`), None for pictures as they are. All pictures of a
     split are taken to be of the size of its first.
@@ -168,20 +179,34 @@ def what_cells_hold(
     seen = (codes[:, :, 0] != 0) & ((places >= 0) & (places < side)).all(2)
     cells = places[:, :, 1] * side + places[:, :, 0]
     held = np.zeros((len(pictures), side**2, codes.shape[2]), np.int64)
+    world = np.zeros((len(pictures), side**2, 3), np.float32)
     farthest_first = np.argsort(-split.pixel_coords[pictures, :, 2], axis=1, kind="stable")
     every = np.arange(len(pictures))
     for column in farthest_first.T:  # nearer objects overwrite those behind them
         there = seen[every, column]
-        held[every[there], cells[every, column][there]] = codes[every, column][there]
-    return held
+        at = every[there], cells[every, column][there]
+        held[at] = codes[every, column][there]
+        world[at] = split.coordinates[pictures, column][there]
+    return held, world
 
 
-def cell_loss(logits: Float[Tensor, "batch cells 16"], held: Integer[Tensor, "batch cells 4"]) -> Tensor:
-    """Cross-entropies of holding an object (mean over all cells) and of its attributes (mean over those that do)."""
+def cell_loss(
+    outputs: Float[Tensor, "batch cells outputs"],
+    held: Integer[Tensor, "batch cells 4"],
+    places: Float[Tensor, "batch cells 3"],
+) -> Tensor:
+    """Cross-entropies of holding an object (mean over all cells) and of its attributes (mean over those that do).
+
+    Where the outputs tell x, y, z, the mean distance along the axes (smooth below 0.1) is added.
+    """
     occupied = held[:, :, 0] > 0
-    loss = nn.functional.binary_cross_entropy_with_logits(logits[:, :, 0], occupied.to(logits.dtype))
-    for values, codes in zip(logits[occupied][:, 1:].split(SIZES, 1), held[occupied].T, strict=True):
-        loss = loss + nn.functional.cross_entropy(values, codes - 1, reduction="sum") / max(1, len(codes))
+    loss = nn.functional.binary_cross_entropy_with_logits(outputs[:, :, 0], occupied.to(outputs.dtype))
+    found, count = outputs[occupied], max(1, int(occupied.sum()))
+    for values, codes in zip(found[:, 1 : 1 + sum(SIZES)].split(SIZES, 1), held[occupied].T, strict=True):
+        loss = loss + nn.functional.cross_entropy(values, codes - 1, reduction="sum") / count
+    if outputs.shape[2] > 1 + sum(SIZES):
+        distance = nn.functional.smooth_l1_loss(found[:, -3:], places[occupied], reduction="sum", beta=0.1)
+        loss = loss + distance / count
     return loss
 
 
@@ -191,22 +216,28 @@ def evaluate_cells(
 ) -> dict[str, float]:
     """Shares of right answers: `val_cell` (does it hold an object), of objects each attribute, and `val_object` (all).
 
+    `val_distance`: the median distance of x, y from the object's, in world units, where the network tells them.
     Objects that share their cell with a nearer one do not count.
     """
     network.eval()
-    right, cells = [], []
+    right, cells, distances = [], [], []
     for start in range(0, split.n_images, chunk):
         pictures = np.arange(start, min(start + chunk, split.n_images))
         logits = network(pictures_of(split, pictures, device)).cpu()
-        held = torch.from_numpy(what_cells_hold(split, pictures, network.preset, None))
+        held, places = map(torch.from_numpy, what_cells_hold(split, pictures, network.preset, None))
         occupied = held[:, :, 0] > 0
         cells.append(((logits[:, :, 0] > 0) == occupied).flatten())
-        values = logits[occupied][:, 1:].split(SIZES, 1)
+        found = logits[occupied]
+        values = found[:, 1 : 1 + sum(SIZES)].split(SIZES, 1)
+        if network.preset.describes:
+            distances.append((found[:, -3:-1] - places[occupied][:, :2]).norm(dim=1))
         right.append(torch.stack([value.argmax(1) for value in values], 1) == held[occupied] - 1)
     objects = torch.cat(right).numpy()
-    found = {"val_cell": float(torch.cat(cells).numpy().mean())}
-    found |= {f"val_{name}": float(objects[:, column].mean()) for column, name in enumerate(ATTRIBUTES)}
-    return {**found, "val_object": float(objects.all(1).mean())}
+    shares = {"val_cell": float(torch.cat(cells).numpy().mean())}
+    shares |= {f"val_{name}": float(objects[:, column].mean()) for column, name in enumerate(ATTRIBUTES)}
+    if distances:
+        shares["val_distance"] = float(torch.cat(distances).median())
+    return {**shares, "val_object": float(objects.all(1).mean())}
 
 
 def _epoch_line(row: Row, epochs: int) -> str:

@@ -26,7 +26,7 @@ def step_memory(network: RelationNetwork, recipe: Recipe, device: torch.device) 
         numbers += pictures * maps
     total = 4 * numbers
     if network.relations is not None:
-        rows = side**2 if preset.objects == "pixels" else preset.state_rows
+        rows = preset.most_objects
         kept = batch * rows**2 * sum(preset.g_layers) * (2 if recipe.precision == "bf16" else 4)
         halves = 8 * batch * rows * preset.g_layers[0] * 4
         piece = max(pair_sum.PIECE[device.type], rows**2) * max(preset.g_layers) * 4

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from rnlib.clevr.split import Split
-from rnlib.clevr.subsets import part_of
+from rnlib.clevr.subsets import hold_out
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError
 from rnlib.evaluation.predict import require_answers
@@ -52,7 +52,7 @@ def train(
     verbose = options.verbose and workers.is_main
     for split in splits:
         require_answers(split)
-    train_split, val_split = _hold_out(recipe, *splits)
+    train_split, val_split = hold_out(recipe.held_out, *splits)
     vocabulary = options.vocabulary or train_split.vocabulary
     recipe = msgspec.structs.replace(recipe, precision=_precision(recipe, folder, options.resume_from, device, workers))
     wording = _wording(preset, recipe, vocabulary)
@@ -86,16 +86,6 @@ def train(
         _say_start(trainer, task, resumed)
     fit(trainer, options, recipe.log_every, lambda row: epoch_line(row, recipe, trainer.position.stage))
     return folder
-
-
-def _hold_out(recipe: Recipe, train: Split, val: Split) -> tuple[Split, Split]:
-    """What to train and to validate on: with `held_out`, two parts of the training split."""
-    if not recipe.held_out:
-        return train, val
-    trained_on = train.n_images - recipe.held_out
-    if trained_on < 1:
-        raise ConfigError(f"expected to hold out less than all {train.n_images:,} scenes, found {recipe.held_out:,}.")
-    return part_of(train, 0, trained_on), part_of(train, trained_on, train.n_images)
 
 
 def _precision(
