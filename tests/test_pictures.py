@@ -360,6 +360,7 @@ def replayed(clevr_official: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(genuine), replay(scenes)
 
 
+@pytest.mark.slow
 def test_replayed_pictures_have_the_colour_and_contrast_of_the_genuine_ones(
     replayed: tuple[np.ndarray, np.ndarray],
 ) -> None:

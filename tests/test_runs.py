@@ -325,6 +325,7 @@ def test_every_notebook_must_declare_the_run(project: Project) -> None:
         run_profile("demo")
 
 
+@pytest.mark.slow
 def test_plain_papermill_works_and_its_undeclared_names_are_refused(project: Project) -> None:
     source = project.notebook("01_first", "print(type(rate), rate)")
     (project.root / "rate.yaml").write_text("rate: 1e-4\n")
@@ -347,6 +348,7 @@ TRAINS = RUN_LINE + 'preset: str = "small-sd"  # architecture\nepochs: int = 2  
 SHOW = "print({name: parameters[name] for name in ('epochs', 'ema', 'g_layers', 'lr_schedule') if name in parameters})"
 
 
+@pytest.mark.slow
 def test_a_training_notebook_takes_fields_without_a_line(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
     project.notebook("01_first", SHOW, parameters=TRAINS)
     project.notebook("02_second")
@@ -383,6 +385,7 @@ def test_a_wrong_field_is_refused_before_anything_runs(project: Project, paramet
     assert not project.output().exists()
 
 
+@pytest.mark.slow
 def test_fields_reach_a_notebook_by_plain_papermill(project: Project) -> None:
     source = project.notebook("01_first", SHOW, parameters=TRAINS)
     project.output("demo").mkdir(parents=True)
@@ -397,6 +400,7 @@ def test_fields_reach_a_notebook_by_plain_papermill(project: Project) -> None:
 # The committed notebooks
 
 
+@pytest.mark.slow
 def test_committed_notebooks_get_outputs_without_what_changes_from_run_to_run(project: Project) -> None:
     path = project.notebook("01_first", "print('one')\nprint('two')", "1 + 1")
     store_outputs()

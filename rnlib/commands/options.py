@@ -10,6 +10,7 @@ import yaml
 
 from rnlib.errors import ConfigError
 from rnlib.fields import Field, check_names, convert_field, fields_text
+from rnlib.model.pretrained import released
 
 
 def add_clevr(parser: argparse.ArgumentParser, required: bool = True) -> None:
@@ -29,9 +30,32 @@ def add_clevr(parser: argparse.ArgumentParser, required: bool = True) -> None:
     )
 
 
+def add_split(parser: argparse.ArgumentParser, split: str) -> None:
+    """--clevr, --cache and --split, which is `split` by default."""
+    add_clevr(parser)
+    parser.add_argument("--split", default=split, help=f"default {split}")
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """--device."""
     parser.add_argument("--device", default="auto", help="auto (a CUDA GPU where there is one), cpu or cuda")
+
+
+def add_evaluated(parser: argparse.ArgumentParser, split: str) -> None:
+    """--weights and the questions that they answer: --clevr, --cache, --split, --batch-size, --device, --precision."""
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help=f".safetensors, the seed's .pth, or one of {', '.join(released())}",
+    )
+    add_split(parser, split)
+    parser.add_argument("--batch-size", type=int, default=256, metavar="N", help="questions at once (default 256)")
+    add_device(parser)
+    parser.add_argument(
+        "--precision", default="fp32", help="of the products: fp32 (default), bf16, or auto (what is faster here)"
+    )
 
 
 def add_set(parser: argparse.ArgumentParser, tables: Mapping[str, Mapping[str, Field]]) -> None:

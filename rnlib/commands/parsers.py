@@ -9,7 +9,7 @@ from typing import Any
 
 from rnlib.clevr.constants import FAMILY_GROUPS
 from rnlib.clevr.download import ARCHIVES
-from rnlib.commands.options import add_clevr, add_device, add_set
+from rnlib.commands.options import add_clevr, add_device, add_evaluated, add_set, add_split
 from rnlib.fields import fields_of
 from rnlib.model.preset import PRESET_FIELDS, shipped_presets
 from rnlib.model.pretrained import released, shipped_folder
@@ -149,14 +149,14 @@ def _add_start_and_saving(parser: argparse.ArgumentParser) -> None:
 
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
     """`evaluate`."""
-    _add_weights(parser, "val")
+    add_evaluated(parser, "val")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for metrics and predictions")
     parser.set_defaults(run="weights.run_evaluate")
 
 
 def add_predict(parser: argparse.ArgumentParser) -> None:
     """`predict`."""
-    _add_weights(parser, "test")
+    add_evaluated(parser, "test")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="text file, one answer a line")
     parser.set_defaults(run="weights.run_predict")
 
@@ -173,23 +173,6 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scene", type=Path, metavar="FILE", help="a scene, or several as in CLEVR_scenes.json")
     add_device(parser)
     parser.set_defaults(run="weights.run_ask")
-
-
-def _add_weights(parser: argparse.ArgumentParser, split: str) -> None:
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help=f".safetensors, the seed's .pth, or one of {', '.join(released())}",
-    )
-    add_clevr(parser)
-    parser.add_argument("--split", default=split, help=f"default {split}")
-    parser.add_argument("--batch-size", type=int, default=256, metavar="N", help="questions at once (default 256)")
-    add_device(parser)
-    parser.add_argument(
-        "--precision", default="fp32", help="of the products: fp32 (default), bf16, or auto (what is faster here)"
-    )
 
 
 def add_release(parser: argparse.ArgumentParser) -> None:
@@ -225,8 +208,7 @@ def add_features(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", type=Path, required=True, metavar="FILE", help=".safetensors (of train-attributes too), or .pth"
     )
-    add_clevr(parser)
-    parser.add_argument("--split", default="val", help="default val")
+    add_split(parser, "val")
     parser.add_argument(
         "--layer", type=int, nargs="+", metavar="L", help="layers of g, from 0 (default: the last that sees pairs only)"
     )
@@ -245,8 +227,7 @@ def add_retrieve(parser: argparse.ArgumentParser) -> None:
         "the two agree. Published protocols: --database 15000 --queries 501 (2018), --database 2500 (2019)."
     )
     parser.add_argument("--features", type=Path, nargs="+", required=True, metavar="FILE", help="made by 'features'")
-    add_clevr(parser)
-    parser.add_argument("--split", default="val", help="default val")
+    add_split(parser, "val")
     parser.add_argument("--database", type=int, default=15_000, metavar="N", help="first N pictures (default 15000)")
     parser.add_argument("--queries", type=int, default=501, metavar="N", help="first N of these (default 501)")
     parser.add_argument("--truth", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="default: all three")
