@@ -285,8 +285,18 @@ def test_where_described_objects_are(splits: tuple[Split, Split]) -> None:
 
 
 def test_describing_needs_pixels_and_masks() -> None:
-    for fields in ({"mask_padding": False}, {"relations": False}):
-        with pytest.raises(ConfigError, match="expected describing_channels with objects 'pixels', mask_padding"):
-            load_preset("detect-fp", fields)
+    with pytest.raises(ConfigError, match="expected describing_channels with objects 'pixels' and mask_padding"):
+        load_preset("detect-fp", {"mask_padding": False})
     with pytest.raises(ConfigError, match="describing_channels"):
         load_preset("medium-sd", {"describing_channels": [4]})
+
+
+def test_without_relations_f_reads_the_described_rows_and_the_question() -> None:
+    torch.manual_seed(0)
+    network = RelationNetwork(load_preset("detect-fp", {**DESCRIBED, "relations": False}), clevr_v1()).eval()
+    pictures = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    tokens = torch.randint(1, 80, (2, 7), generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        read = torch.cat([network.objects(pictures).flatten(1), network.question(tokens)], 1)
+        torch.testing.assert_close(network(pictures, tokens), network.answer(read))
+    assert read.shape[1] == 4 * 18 + 6

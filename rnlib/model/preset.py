@@ -95,11 +95,10 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             return
         if not self.conv_channels:
             raise ConfigError(f"preset '{self.name}': expected at least one convolution in conv_channels, found none.")
-        if self.describes and not (self.objects == "pixels" and self.mask_padding and self.relations):
+        if self.describes and not (self.objects == "pixels" and self.mask_padding):
             raise ConfigError(
-                f"preset '{self.name}': expected describing_channels with objects 'pixels', mask_padding and "
-                f"relations, found objects '{self.objects}', mask_padding {self.mask_padding} and relations "
-                f"{self.relations}."
+                f"preset '{self.name}': expected describing_channels with objects 'pixels' and mask_padding, found "
+                f"objects '{self.objects}' and mask_padding {self.mask_padding}."
             )
         if not self.relations:
             return
