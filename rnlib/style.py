@@ -1,10 +1,26 @@
-"""How figures look: one palette, and axes that say what they show."""
+"""How figures look: one palette, axes that say what they show, points with intervals, and p-values."""
 
+from itertools import cycle, islice
+from typing import Any
+
+import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 # Okabe and Ito's palette: told apart with any colour vision; and markers to go with it.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vP*"
+
+
+def colors_of(number: int) -> list[str]:
+    """So many colours of the palette, from the first again where there are more than it has."""
+    return list(islice(cycle(PALETTE), number))
+
+
+def markers_of(number: int) -> list[str]:
+    """So many markers, likewise."""
+    return list(islice(cycle(MARKERS), number))
 
 
 def label(axes: Axes, title: str, x: str, y: str, grid: str = "both") -> None:
@@ -13,3 +29,46 @@ def label(axes: Axes, title: str, x: str, y: str, grid: str = "both") -> None:
     axes.set_axisbelow(True)
     axes.grid(axis="x" if grid == "x" else "y" if grid == "y" else "both", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def point_plot(
+    axes: Axes, table: pd.DataFrame, value: str, by: str, hue: str, vertical: bool = False, **options: Any
+) -> None:
+    """A point for each row of `table`: column `value` with its interval (columns low and high, may be NaN).
+
+    One place for each entry of column `by` and one colour and marker for each of `hue`, in the table's order. Values
+    run along x, or along y where `vertical`. `options`: of seaborn.pointplot.
+    """
+    levels = table[hue].unique().tolist()
+    long = table.melt([by, hue], ["low", value, "high"], value_name="value")
+    look: dict[str, Any] = {
+        "palette": colors_of(len(levels)),
+        "markers": markers_of(len(levels)),
+        "dodge": len(levels) > 1 and 0.8 - 0.8 / len(levels),
+        "linestyle": "none",
+        "capsize": 0.1,
+        "markersize": 5,
+        "linewidth": 1.5,
+    }
+    x, y = (by, "value") if vertical else ("value", by)
+    # The median of low, value and high is the value, and the interval from their least to their greatest is its own.
+    sns.pointplot(
+        long, x=x, y=y, hue=hue, hue_order=levels, estimator="median", errorbar=("pi", 100), ax=axes, **look | options
+    )
+
+
+def legend_below(figure: Figure, columns: int = 4, title: str | None = None) -> None:
+    """One legend below the figure with every label that its axes have, in place of theirs."""
+    handles: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(name, handle)
+        if legend := axes.get_legend():
+            legend.remove()
+    look: dict[str, Any] = {"loc": "outside lower center", "ncols": columns, "frameon": False, "title": title}
+    figure.legend(list(handles.values()), list(handles), **look)
+
+
+def p_value(p: float) -> str:
+    """A p-value for readers: two digits, and "< 0.0001" below that."""
+    return "< 0.0001" if p < 0.0001 else f"{p:.2g}"

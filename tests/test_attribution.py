@@ -249,7 +249,10 @@ def test_figures_of_an_explained_answer(tiny_clevr: Path) -> None:
         row = inputs.visual(np.array([0])), inputs.question(np.array([0]))
         found = pairs.attribution
         left_out = leave_one_out(weights.network, *row, found.answer, found.against)
-        shown = [axes.images[0].get_array() for axes in plot_pair_matrix(pairs, left_out).axes[:2]]
+        shown = [
+            axes.collections[0].get_array().reshape(found.pairs.shape)
+            for axes in plot_pair_matrix(pairs, left_out).axes[:2]
+        ]
         np.testing.assert_allclose(shown[0], found.pairs)
         np.testing.assert_allclose(shown[1], left_out)
 

@@ -351,7 +351,7 @@ def test_the_text_says_what_the_numbers_say(weak_at_counting: tuple[pd.DataFrame
     assert "`count`" in weakest and "`less_than`" in weakest and "`exist`" not in weakest
     assert "They all count objects (0 % of the other questions do)" in common
     assert "compare two numbers** (" in text and "; 100 % of them also count objects)" in text
-    assert rest[0].startswith("- Questions that **count objects**") and "p < 0.001" in rest[0]
+    assert rest[0].startswith("- Questions that **count objects**") and "p < 0.0001" in rest[0]
 
     values = np.random.default_rng(0).normal(0, 1, (3000, 4))
     values[:, 0] += ~predictions["correct"]

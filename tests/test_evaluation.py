@@ -313,8 +313,12 @@ def test_the_published_figure_marks_every_published_number_and_ours() -> None:
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels[0] == "ours (val, another set)" and "RN from pixels, paper (test)" in labels and len(labels) == 15
     marks = [line.get_xydata() for line in figure.axes[1].lines]
-    numbers = [float(point[0, 0]) for point in marks if len(point) == 1]
-    assert set(published()["count"].dropna()) <= set(numbers)
+    numbers = np.concatenate([points[:, 0] for points in marks if len(points) == len(labels)])  # a place for each row
+    assert set(published()["count"].dropna()) <= set(numbers.tolist())
+    ours = accuracies[accuracies["name"] == "count"].iloc[0]
+    assert {ours["accuracy"]} <= set(numbers.tolist())
+    ends = [sorted(points[:, 0]) for points in marks if len(points) != len(labels)]
+    assert any(end == pytest.approx([ours["low"], ours["high"]]) for end in ends if len(end) == 2)
 
 
 def test_only_clevrs_own_questions_are_called_comparable(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:

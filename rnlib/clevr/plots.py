@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from jaxtyping import Integer, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Polygon
+from matplotlib.patches import Polygon
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
@@ -114,9 +116,9 @@ def _draw_map(axes: Axes, scene: SceneRecord, anchor: int) -> None:
 def plot_objects(split: Split) -> Figure:
     """Objects a scene, and how often each value of each attribute occurs."""
     figure, grid = plt.subplots(1, 5, figsize=(13, 3.2), layout="constrained", width_ratios=(6, 8, 2, 3, 2))
-    counts = pd.Series(split.n_objects).value_counts().sort_index()
-    _bars(grid[0], [str(number) for number in counts.index], counts.to_numpy(), "objects in a scene", "scenes")
-    grid[0].set_xlabel("objects")
+    sns.histplot(x=split.n_objects, discrete=True, shrink=0.8, color=BLUE, alpha=1, linewidth=0, ax=grid[0])
+    label(grid[0], "objects in a scene", "objects", "scenes", "y")
+    grid[0].xaxis.set_major_locator(MaxNLocator(integer=True))
     for column, (name, values) in enumerate(ATTRIBUTES.items()):
         numbers = np.bincount(split.codes[:, :, column].ravel(), minlength=len(values) + 1)[1:]
         colors = [np.array(COLORS_RGB[value]) / 255 for value in values] if name == "color" else BLUE
@@ -132,31 +134,29 @@ def plot_types(split_types: pd.DataFrame, shares: pd.DataFrame, title: str) -> F
     `split_types` and `shares` are `types_table` and `published_shares` of rnlib.clevr.summary.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")
+    table, bars = split_types.rename_axis("type").reset_index(), {"saturation": 1, "errorbar": None}
     colors = dict(zip(TYPE_GROUPS, PALETTE, strict=False))
-    table = split_types[::-1]
-    left.barh(table.index, table["questions"], color=[colors[group] for group in table["group"]])
-    handles = [Patch(color=color, label=group) for group, color in colors.items()]
-    figure.legend(handles=handles, title="group (left panel)", ncols=5, loc="outside lower left", frameon=False)
+    sns.barplot(table, x="questions", y="type", hue="group", palette=colors, dodge=False, ax=left, **bars)
     label(left, title, "questions", "question type", "x")
     left.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    positions = np.arange(len(shares))[::-1]
-    for offset, color, name in zip((0.2, -0.2), PALETTE, shares.columns, strict=False):
-        right.barh(positions + offset, shares[name], height=0.4, color=color, label=name)
-    right.set_yticks(positions, shares.index)
-    figure.legend(*right.get_legend_handles_labels(), ncols=2, loc="outside lower right", frameon=False)
+    long = shares.rename_axis("type").melt(var_name="set", value_name="share", ignore_index=False).reset_index()
+    sns.barplot(long, x="share", y="type", hue="set", palette=list(PALETTE[: shares.shape[1]]), ax=right, **bars)
     label(right, "compared with CLEVR v1.0", "share of all questions (%)", "", "x")
+    for axes, name, columns, place in ((left, "group", 5, "left"), (right, "", 2, "right")):
+        handles, texts = axes.get_legend_handles_labels()
+        axes.get_legend().remove()
+        look: dict[str, Any] = {"title": name, "ncols": columns, "loc": f"outside lower {place}", "frameon": False}
+        figure.legend(handles, texts, **look)
     return figure
 
 
 def plot_lengths(split: Split, title: str) -> Figure:
     """Words of a question (punctuation marks count as words, as they do for the network)."""
     figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
-    numbers = np.bincount(split.lengths)
-    axes.bar(np.arange(len(numbers)), numbers, width=0.9, color=BLUE)
+    sns.histplot(x=split.lengths, discrete=True, shrink=0.9, color=BLUE, alpha=1, linewidth=0, ax=axes)
     mean = float(split.lengths.mean())
     axes.axvline(mean, color=ORANGE, lw=2, label=f"mean {mean:.1f}")
     axes.legend()
-    axes.set_xlim(left=int(split.lengths.min()) - 1)
     label(axes, title, "words in the question", "questions", "y")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
@@ -186,14 +186,15 @@ def plot_words(words: pd.DataFrame, title: str, most: int = 40) -> Figure:
 def plot_question_type_baseline(baseline: pd.DataFrame, title: str) -> Figure:
     """The baseline's answer and accuracy by type. `baseline`: `question_type_baseline` of rnlib.evaluation.metrics."""
     figure, axes = plt.subplots(figsize=(8, 0.34 * len(baseline) + 1.1), layout="constrained")
-    table, overall = baseline[-2::-1], float(baseline["accuracy"].iloc[-1])
-    axes.barh(table.index, table["accuracy"], color=BLUE)
-    for position, answer in enumerate(table["answer"]):
-        axes.text(1, position, f"always “{answer}”", va="center", color="white", fontsize=9)
+    table, overall = baseline.iloc[:-1].reset_index(), float(baseline["accuracy"].iloc[-1])
+    sns.barplot(table, x="accuracy", y="type", color=BLUE, saturation=1, ax=axes)
+    ground = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    for place, (answer, accuracy) in enumerate(zip(table["answer"], table["accuracy"], strict=True)):
+        axes.text(accuracy + 1, place, f"always “{answer}”", va="center", fontsize=9, bbox=ground)
     axes.axvline(overall, color=ORANGE, lw=2, label=f"all questions: {overall:.1f} %")
     axes.set_xlim(0, 100)
     axes.legend(loc="upper right")
-    label(axes, title, "right answers (%)", "question type", "x")
+    label(axes, title, "correct answers (%)", "question type", "x")
     return figure
 
 
@@ -219,11 +220,10 @@ def plot_tokens(rows: Mapping[str, Integer[np.ndarray, " length"]], words: Seque
     """Rows of word numbers as cells with their words; empty cells are padding."""
     figure, axes = plt.subplots(figsize=(13, 0.8 * len(rows) + 0.9), layout="constrained")
     numbers = np.stack(list(rows.values()))
-    axes.imshow(numbers > 0, cmap="Blues", vmin=0, vmax=2.5, aspect="auto")
-    for (row, column), number in np.ndenumerate(numbers):
-        text, angle, color = (words[number - 1], 90, "black") if number else ("0", 0, "#999999")
-        axes.text(column, row, text, rotation=angle, ha="center", va="center", fontsize=8, color=color)
-    axes.set_yticks(range(len(rows)), list(rows))
+    texts = np.array(["0", *words])[numbers]
+    look = {"cmap": "Blues", "vmin": 0, "vmax": 2.5, "cbar": False, "annot_kws": {"rotation": 90, "size": 8}}
+    sns.heatmap(numbers > 0, annot=texts, fmt="", yticklabels=list(rows), ax=axes, **look)
+    axes.tick_params("y", rotation=0)
     axes.set(xlabel="position", title="a question as a row of words and padding")
     return figure
 
@@ -231,8 +231,7 @@ def plot_tokens(rows: Mapping[str, Integer[np.ndarray, " length"]], words: Seque
 def _bars(
     axes: Axes, names: Sequence[str], numbers: np.ndarray, title: str, y: str, color: str | list[np.ndarray] = BLUE
 ) -> None:
-    axes.bar(range(len(names)), numbers, width=0.8, color=color)
-    axes.set_xticks(range(len(names)), names)
-    axes.margins(x=0.02)
+    palette = [color] * len(names) if isinstance(color, str) else color
+    sns.barplot(x=names, y=numbers, hue=names, palette=palette, saturation=1, legend=False, ax=axes)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     label(axes, title, "", y, "y")

@@ -10,6 +10,7 @@ from rnlib.evaluation.confusion import count_errors, frequent_confusions
 from rnlib.evaluation.error_analysis import SIGNIFICANT, error_by_trait, in_common, weakest_types
 from rnlib.evaluation.metrics import BASELINE
 from rnlib.evaluation.statistics import effect_within_types, holm, wilson
+from rnlib.style import p_value
 
 # What wrong answers have where their values are the smaller, and where they are the greater.
 _EFFECTS = {
@@ -176,7 +177,7 @@ def _percent(hits: int, n: int) -> str:
 
 
 def _p(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+    return "p " + (p_value(p) if p < 0.0001 else f"= {p_value(p)}")
 
 
 def _listed(parts: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from jaxtyping import Float, Integer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from rnlib.clevr.plots import picture
 from rnlib.clevr.split import Split
 from rnlib.retrieval.ground_truth import Scenes
-from rnlib.style import PALETTE, label
+from rnlib.style import PALETTE, colors_of, label, legend_below, point_plot
 
 BLUE, ORANGE, GREEN = PALETTE[:3]
 MARKERS = "oDs^v"
@@ -104,7 +105,7 @@ def plot_distances(
         1, len(distances), figsize=(3.2 * len(distances), 3.4), squeeze=False, sharey=True, layout="constrained"
     )
     for axes, (name, values) in zip(grid[0], distances.items(), strict=True):
-        axes.plot(values, truth, "o", ms=4, color=BLUE, alpha=0.4, mew=0)
+        sns.scatterplot(x=values, y=truth, s=16, color=BLUE, alpha=0.4, linewidth=0, ax=axes)
         label(axes, f"{name}: rho = {agreements[name]:.2f}", "distance of features (L2)", "")
         axes.xaxis.set_major_locator(MaxNLocator(4))
     grid[0][0].set_ylabel("distance of scenes")
@@ -121,16 +122,14 @@ def plot_sizes(
     )
     spread = np.random.default_rng(0).uniform(-0.25, 0.25, len(counts))  # so that points do not cover one another
     for axes, (name, values) in zip(grid[0], truths.items(), strict=True):
-        axes.plot(counts + spread, values, "o", ms=3.5, color=BLUE, alpha=0.4, mew=0, label="a scene")
-        means = pd.Series(values).groupby(counts).mean()
-        axes.plot(means.index, means, "D-", color=ORANGE, ms=5, label="mean")
+        sns.scatterplot(x=counts + spread, y=values, s=14, color=BLUE, alpha=0.4, linewidth=0, label="a scene", ax=axes)
+        sns.lineplot(x=counts, y=values, errorbar=None, marker="D", color=ORANGE, label="mean", ax=axes)
         axes.axvline(own, color="0.4", lw=1, ls="--", label="objects of the query")
         label(axes, name, "objects in the scene", "")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     grid[0][0].set_ylabel("distance to the query's scene")
-    handles, names = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(title)
+    legend_below(figure)
     return figure
 
 
@@ -144,33 +143,26 @@ def plot_measures(summary: pd.DataFrame, measures: Sequence[str], title: str) ->
         1, len(measures), figsize=(max(6.4, 2.9 * len(measures) + 1.2), height), squeeze=False, sharey=True,
         layout="constrained",
     )  # fmt: skip
-    offsets = np.linspace(-0.26, 0.26, len(truths)) if len(truths) > 1 else [0.0]
+    table = summary.reset_index()
     for axes, measure in zip(grid[0], measures, strict=True):
-        for truth, offset, colour, marker in zip(truths, offsets, PALETTE, MARKERS, strict=False):
-            rows = summary.xs(truth, level="truth").droplevel("vectors").reindex(names)
-            axes.errorbar(
-                rows[measure, "mean"], np.arange(len(names)) + offset, xerr=rows[measure, "half width"], fmt=marker,
-                color=colour, ms=5, lw=2, capsize=3, label=truth,
-            )  # fmt: skip
+        mean, half = table[measure, "mean"], table[measure, "half width"]
+        rows = pd.DataFrame({"mean": mean, "low": mean - half, "high": mean + half})
+        rows = rows.assign(feature=table["feature"], truth=table["truth"])
+        point_plot(axes, rows, "mean", "feature", "truth", order=names)
         axes.axvline(0, color="0.4", lw=1)
-        label(axes, measure, "mean, 95 % interval", "", "x")
-    grid[0][0].set_yticks(range(len(names)), names)
-    grid[0][0].set_ylim(len(names) - 0.5, -0.5)
-    grid[0][0].set_ylabel("feature")
-    if len(truths) > 1:
-        handles, texts = grid[0][0].get_legend_handles_labels()
-        figure.legend(
-            handles, texts, loc="outside lower center", ncols=len(truths), frameon=False, title="ground truth"
-        )
+        label(axes, measure, "mean, 95 % interval", "feature", "x")
     figure.suptitle(title)
+    legend_below(figure, title="ground truth")
     return figure
 
 
 def plot_recall(curves: Mapping[str, Float[np.ndarray, " ks"]], ks: Sequence[int], others: int, title: str) -> Figure:
     """Mean recall@k over k, a line a feature (at most seven); dashed, what chance finds among `others` pictures."""
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    for colour, (name, values) in zip(PALETTE, curves.items(), strict=False):
-        axes.plot(ks, values, color=colour, lw=2, label=name)
+    table = (
+        pd.DataFrame(curves, index=pd.Index(ks, name="k")).melt(var_name="feature", ignore_index=False).reset_index()
+    )
+    sns.lineplot(table, x="k", y="value", hue="feature", palette=colors_of(len(curves)), errorbar=None, ax=axes)
     axes.plot(ks, np.array(ks) / others, "--", color="0.5", lw=1.5, label="chance")
     axes.set_xscale("log")
     axes.set_yscale("log")

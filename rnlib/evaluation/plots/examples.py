@@ -8,6 +8,7 @@ from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
+import seaborn as sns
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -65,14 +66,11 @@ def draw_picture(axes: Axes, picture: UInt8[np.ndarray, "height width 3"]) -> No
 
 def draw_answers(axes: Axes, answer: Answer) -> None:
     """The best answers as bars, the truth's in blue."""
-    names = [name for name, _ in answer.top]
-    values = np.array([probability for _, probability in answer.top])
-    places = list(range(len(names)))
-    axes.barh(places, 100 * values, color=[TRUE_BAR if name == answer.truth else OTHER_BAR for name in names])
-    axes.set_yticks(places, names)
-    axes.invert_yaxis()
-    for place, value in zip(places, values, strict=True):
-        axes.text(100 * value + 1.5, place, f"{100 * value:.1f}", va="center", fontsize=8)
+    names, values = [name for name, _ in answer.top], [100 * probability for _, probability in answer.top]
+    colors = [TRUE_BAR if name == answer.truth else OTHER_BAR for name in names]
+    sns.barplot(x=values, y=names, hue=names, palette=colors, saturation=1, legend=False, ax=axes)
+    for place, value in enumerate(values):
+        axes.text(value + 1.5, place, f"{value:.1f}", va="center", fontsize=8)
     axes.set_xlim(0, 112)
     axes.xaxis.set_major_locator(MultipleLocator(25))
     axes.set_xlabel("probability (%), the truth in blue" if answer.truth in names else "probability (%)", fontsize=9)
@@ -141,14 +139,15 @@ def draw_pair_map(axes: Axes, picture: UInt8[np.ndarray, "height width 3"], pair
 
 def plot_pair_matrix(pairs: PairMap, left_out: Float[np.ndarray, "objects objects"]) -> Figure:
     """Every ordered pair's contribution, and beside it by how much the margin falls without the pair: the check."""
-    values = (pairs.attribution.pairs, left_out)
-    most = max(float(np.abs(matrix).max(initial=0)) for matrix in values) or 1.0
+    titled = {"gradient times output": pairs.attribution.pairs, "leaving the pair out": left_out}
+    most = max(float(np.abs(matrix).max(initial=0)) for matrix in titled.values()) or 1.0
     figure, grid = plt.subplots(1, 2, figsize=(9, 4), layout="constrained", sharey=True)
-    for axes, matrix, title in zip(grid, values, ("gradient times output", "leaving the pair out"), strict=True):
-        image = axes.imshow(matrix, cmap=_COLORS, vmin=-most, vmax=most)
+    for axes, (title, matrix) in zip(grid, titled.items(), strict=True):
+        look = {"cmap": _COLORS, "vmin": -most, "vmax": most, "square": True, "cbar": False}
+        sns.heatmap(matrix, ax=axes, **look)
+        axes.tick_params("y", rotation=0)
         axes.set(title=title, xlabel="second object")
-        axes.locator_params(integer=True, nbins=10)
     grid[0].set_ylabel("first object")
-    figure.colorbar(image, ax=grid, shrink=0.85, label="contribution (nats)")
+    figure.colorbar(grid[0].collections[0], ax=grid, shrink=0.85, label="contribution (nats)")
     figure.suptitle(pairs.title.capitalize())
     return figure
