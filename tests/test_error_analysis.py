@@ -328,7 +328,7 @@ def test_the_weakest_types_are_found_with_what_they_have_in_common(
     assert by_trait.loc["follow a relation in space", "p"] > 0.05
     assert "ask for an attribute" not in by_trait.index  # no question has it here
     figure = plot_weakest(table, by_trait, "weak")
-    assert [tick.get_text().split(" (")[0] for tick in figure.axes[0].get_yticklabels()] == list(table.index)
+    assert [tick.get_text().split("  (")[0] for tick in figure.axes[0].get_yticklabels()] == list(table.index)
 
 
 def test_the_interval_of_a_ratio_of_errors_covers_it() -> None:

@@ -130,8 +130,8 @@ def test_objects_have_a_panel_for_their_number_and_for_each_attribute(split: Spl
 
 def test_types_are_compared_with_the_published_shares(split: Split) -> None:
     left, right = plots.plot_types(summary.types_table(split), summary.published_shares(split), "types").axes
-    assert len(left.patches) == 13
-    assert len(right.patches) == 2 * len(summary.PUBLISHED_VAL_COUNTS)
+    assert sum(map(len, left.containers)) == 13
+    assert sum(map(len, right.containers)) == 2 * len(summary.PUBLISHED_VAL_COUNTS)
 
 
 def test_answers_have_a_panel_a_class(split: Split) -> None:

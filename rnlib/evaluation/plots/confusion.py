@@ -89,7 +89,7 @@ def laid_out(figure: Figure) -> Figure:
 
 def _cells(axes: Axes, values: pd.DataFrame, percent: bool, fontsize: float) -> None:
     """A heat map with its numbers, none where they are 0; counts are shaded on a logarithmic scale."""
-    numbers = values.fillna(0)
+    numbers = values.fillna(0).astype(float)
     shades = numbers / 100 if percent else np.log1p(numbers) / np.log1p(max(numbers.to_numpy().max(), 1))
     look = {"cmap": "Blues", "vmin": 0, "vmax": 1.1, "cbar": False, "fmt": "", "annot_kws": {"size": fontsize}}
     others = [one for one in axes.figure.axes if one is not axes]
@@ -125,7 +125,16 @@ def plot_count_errors(errors: Mapping[str, pd.Series], by_number: Mapping[str, p
         share = f"{hits:,} of {total:,} right ({100 * hits / total:.1f} %)" if total else "no numbers asked for"
         if len(off):
             low, look = off.index < 0, {"native_scale": True, "palette": {True: ORANGE, False: SKY}, "legend": False}
-            sns.barplot(x=off.index, y=off.to_numpy(), hue=low, dodge=False, saturation=1, ax=left, **look)
+            sns.barplot(
+                x=off.index,
+                y=off.to_numpy(),
+                hue=low,
+                hue_order=[True, False],
+                dodge=False,
+                saturation=1,
+                ax=left,
+                **look,
+            )
             for bars in left.containers:
                 left.bar_label(bars, [f"{value:,.0f}" if value else "" for value in bars.datavalues], size=8, padding=2)
         left.axvline(0, color="0.6", lw=1)
