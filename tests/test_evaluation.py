@@ -317,7 +317,7 @@ def test_the_published_figure_marks_every_published_number_and_ours() -> None:
     assert set(published()["count"].dropna()) <= set(numbers.tolist())
     ours = accuracies[accuracies["name"] == "count"].iloc[0]
     assert {ours["accuracy"]} <= set(numbers.tolist())
-    ends = [(points[:, 0].min(), points[:, 0].max()) for points in marks]
+    ends = [tuple(points[3:5, 0]) for points in marks if len(points) == 8]  # an interval between its caps
     assert pytest.approx((ours["low"], ours["high"])) in ends
 
 
