@@ -1,9 +1,10 @@
 """Teaching convolutions what each cell of a picture holds, from scenes: a start for training on questions.
 
-A cell holds the object whose centre lies in it, the nearest to the camera where there are several. A linear layer says
-of each cell whether it holds one and with which attribute values; it is thrown away afterwards
-(`train --init-conv`). A network begun so has been told by scenes what objects look like: it no longer learns from
-questions and answers alone, as the paper's does.
+A cell holds the object whose centre lies in it. Where several do, the nearest to the camera has it, and each other one
+goes to the free cell around it whose centre is nearest. A linear layer says of each cell whether it holds an object and
+with which attribute values; it is thrown away afterwards (`train --init-conv`), but for presets with
+`describing_channels`, whose objects are what it says. A network begun so has been told by scenes what objects look
+like: it no longer learns from questions and answers alone, as the paper's does.
 """
 
 from collections.abc import Sequence
@@ -34,6 +35,8 @@ from rnlib.training.run_folder import TrainingFolder
 from rnlib.training.state import Position, Row
 from rnlib.training.trainer import Batches, Trainer, moving_average
 
+# A cell and those around it.
+_AROUND = np.array([(0, 0), (-1, -1), (0, -1), (1, -1), (-1, 0), (1, 0), (-1, 1), (0, 1), (1, 1)])
 SIZES = [len(values) for values in ATTRIBUTES.values()]
 LOG_EVERY = 100  # steps between two rows of steps.csv
 
@@ -175,18 +178,25 @@ def what_cells_hold(
     points = split.pixel_coords[pictures, :, :2] * (size / np.array(picture_size(split, 0), np.float32))
     if draws is not None:
         points = moved_points(points, draws, size)
-    places = np.floor(points * side / size).astype(int)
-    seen = (codes[:, :, 0] != 0) & ((places >= 0) & (places < side)).all(2)
-    cells = places[:, :, 1] * side + places[:, :, 0]
+    points = points * side / size  # in cells
+    seen = (codes[:, :, 0] != 0) & ((points >= 0) & (points < side)).all(2)
     held = np.zeros((len(pictures), side**2, codes.shape[2]), np.int64)
     world = np.zeros((len(pictures), side**2, 3), np.float32)
-    farthest_first = np.argsort(-split.pixel_coords[pictures, :, 2], axis=1, kind="stable")
     every = np.arange(len(pictures))
-    for column in farthest_first.T:  # nearer objects overwrite those behind them
-        there = seen[every, column]
-        at = every[there], cells[every, column][there]
-        held[at] = codes[every, column][there]
-        world[at] = split.coordinates[pictures, column][there]
+    nearest_first = np.argsort(split.pixel_coords[pictures, :, 2], axis=1, kind="stable").T
+    for steps in (_AROUND[:1], _AROUND):  # first those that have the cell of their centre, then the others
+        for column in nearest_first:
+            point = points[every, column]
+            around = np.floor(point).astype(int)[:, None] + steps
+            cells = (around[:, :, 1] * side + around[:, :, 0]).clip(0, side**2 - 1)
+            distance = np.linalg.norm(around + 0.5 - point[:, None], axis=2)
+            distance[((around < 0) | (around >= side)).any(2) | (held[every[:, None], cells, 0] > 0)] = np.inf
+            best = distance.argmin(1)
+            there = seen[every, column] & np.isfinite(distance[every, best])
+            at = every[there], cells[every, best][there]
+            held[at] = codes[every, column][there]
+            world[at] = split.coordinates[pictures, column][there]
+            seen[every[there], column[there]] = False  # it has its cell
     return held, world
 
 
@@ -217,7 +227,7 @@ def evaluate_cells(
     """Shares of right answers: `val_cell` (does it hold an object), of objects each attribute, and `val_object` (all).
 
     `val_distance`: the median distance of x, y from the object's, in world units, where the network tells them.
-    Objects that share their cell with a nearer one do not count.
+    Objects for which no cell is free do not count.
     """
     network.eval()
     right, cells, distances = [], [], []

@@ -109,6 +109,7 @@ def model_card(name: str, info: Mapping[str, Any], curve: pd.DataFrame, about: s
         f"{curve['questions'].iloc[-1]:,} questions in {curve['minutes'].iloc[-1]:.0f} minutes, "
         f"best of {len(curve)} epochs: number {info['provenance']['epoch']}; curve in [{name}.csv]({name}.csv)",
         *_start_line(start),
+        *_convolutions_line(info["provenance"].get("start", {}).get("init_conv", "")),
         f"- **sha256**: `{info['sha256']}`",
         f"- **Made with**: rnlib {info['provenance']['rnlib']}, commit {_commit(info['provenance'])}, "
         f"torch {info['provenance']['packages']['torch']}",
@@ -134,6 +135,12 @@ def _start_line(start: Start | None) -> list[str]:
         f"- **Start**: it began (rnlib.model.net2net) as the released `{start.name}` at its epoch {start.epoch}, after "
         f"{start.questions:,} questions and {start.minutes:.0f} minutes, which the totals and the curve count too"
     ]
+
+
+def _convolutions_line(sha256: str) -> list[str]:
+    if not sha256:
+        return []
+    return [f"- **Convolutions**: they began as trained ones, of weights with the sha256 `{sha256}`"]
 
 
 def accuracy_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
