@@ -232,7 +232,7 @@ def test_a_network_on_descriptions_goes_on_as_one_that_describes_what_it_sees(tm
     """Weights of a network on one-hot state descriptions: the same answers for the same rows."""
     torch.manual_seed(1)
     fields = {name: DESCRIBED[name] for name in ("g_layers", "f_layers", "lstm_hidden")}
-    state = RelationNetwork(load_preset("medium-sd", {**fields, "state_rows": 4}), clevr_v1()).eval()
+    state = RelationNetwork(load_preset("medium-ir-sd", {**fields, "state_rows": 4}), clevr_v1()).eval()
     path = save_weights(tmp_path / "state.safetensors", state, clevr_v1())
     seeing = RelationNetwork(load_preset("detect-fp", DESCRIBED), clevr_v1()).eval()
     before = {name: tensor.clone() for name, tensor in seeing.objects.state_dict().items()}
