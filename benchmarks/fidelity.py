@@ -14,7 +14,6 @@ fitted to the first 50 scenes of such a set, so the rest are reported apart. Tak
 
 import argparse
 import dataclasses
-import json
 import tempfile
 from pathlib import Path
 
@@ -24,10 +23,12 @@ import torch
 
 from rnlib.clevr.constants import VIEW
 from rnlib.clevr.images import open_picture
+from rnlib.clevr.schema import Scene, read_scenes
 from rnlib.clevr.split import Split, open_split
 from rnlib.evaluation.predict import predict
 from rnlib.model.checkpoint import load_weights
 from rnlib.synthesis import synthesize
+from rnlib.synthesis.camera import View
 from rnlib.synthesis.pictures import draw
 from rnlib.synthesis.rerender import fit_views
 
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20, help="of the synthetic scenes")
     options = parser.parse_args()
     genuine = open_split(options.official, "val")
-    scenes = json.loads(genuine.directory.scenes("val").read_text())["scenes"]
+    scenes = list(read_scenes(genuine.directory.scenes("val")))
     views = fit_views(scenes)
     report_pictures(genuine, scenes, views)
 
@@ -55,11 +56,11 @@ def main() -> None:
             report_answers(file, {"genuine": genuine, "replay": replay, "synthetic": synthetic})
 
 
-def report_pictures(genuine: Split, scenes: list[dict], views: list) -> None:  # type: ignore[type-arg]
+def report_pictures(genuine: Split, scenes: list[Scene], views: list[View]) -> None:
     off = [
         np.abs(
-            view.camera.project(np.array([item["3d_coords"] for item in scene["objects"]]), VIEW)[:, :2]
-            - [item["pixel_coords"][:2] for item in scene["objects"]]
+            view.camera.project(np.array([item.coordinates for item in scene.objects]), VIEW)[:, :2]
+            - [item.pixel_coords[:2] for item in scene.objects]
         ).max()
         for scene, view in zip(scenes, views, strict=True)
     ]

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from questions import make_questions, make_scenes
 
+from rnlib.clevr.schema import Scene
 from rnlib.synthesis.answer_balance import ANY, SHARES, WEIGHTS
 
 ANSWERS_FILE = Path(__file__).parents[1] / "rnlib" / "synthesis" / "answers.json"
@@ -25,16 +26,16 @@ SPEED = 0.7  # 1 would correct a weight by the whole of what it is off
 Item = tuple[int, str]  # a family's index and an answer
 
 
-def count(scenes: list[dict], seed: int) -> Counter[Item]:
+def count(scenes: list[Scene], seed: int) -> Counter[Item]:
     """How often each family came with each answer."""
     found: Counter[Item] = Counter()
     for row in make_questions(scenes, seed):
-        index, answer = row["question_family_index"], row["answer"]
+        index, answer = row.question_family_index, row.answer_word
         found[index, answer if answer in SHARES[index] else ANY] += 1
     return found
 
 
-def fit(scenes: list[dict], steps: int) -> dict[Item, float]:
+def fit(scenes: list[Scene], steps: int) -> dict[Item, float]:
     """The weights with which families and answers come to their SHARES."""
     shares = {(index, answer): share for index, row in SHARES.items() for answer, share in row.items()}
     logs: dict[Item, list[float]] = {item: [] for item in shares}

@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 
 from rnlib.clevr.constants import TYPE_GROUPS
+from rnlib.clevr.schema import QuestionRecord, Scene
 from rnlib.clevr.vocabulary import tokenize
 from rnlib.synthesis.families import FAMILIES
 from rnlib.synthesis.questions import ask
-from rnlib.synthesis.scenes import Scene, sample_scene
+from rnlib.synthesis.scenes import sample_scene
 
 OBJECTS, VIEW, PER_SCENE = (3, 10), (480, 320), 10
 
@@ -42,8 +43,6 @@ VAL_TYPES = {
 }
 MEAN_LENGTH = 18.38  # words of a CLEVR train question
 
-Question = dict[str, Any]
-
 
 def make_scenes(number: int, seed: int) -> list[Scene]:
     """Fresh scenes of 3 to 10 objects."""
@@ -51,16 +50,16 @@ def make_scenes(number: int, seed: int) -> list[Scene]:
     return [sample_scene(rng, OBJECTS, VIEW)[0] for _ in range(number)]
 
 
-def make_questions(scenes: list[Scene], seed: int) -> list[Question]:
+def make_questions(scenes: list[Scene], seed: int) -> list[QuestionRecord]:
     """Ten questions on each scene, of all families."""
     return [
         row for i, scene in enumerate(scenes) for row in ask(random.Random(f"{seed} {i}"), scene, FAMILIES, PER_SCENE)
     ]
 
 
-def measure(runs: int, scenes: int) -> list[Question]:
+def measure(runs: int, scenes: int) -> list[QuestionRecord]:
     """Time several runs over fresh scenes, print the medians, and return all their questions."""
-    questions: list[Question] = []
+    questions: list[QuestionRecord] = []
     times: list[tuple[float, float]] = []
     for run in range(runs):
         start = time.perf_counter()
@@ -76,9 +75,9 @@ def measure(runs: int, scenes: int) -> list[Question]:
     return questions
 
 
-def describe(questions: list[Question], word_counts: Path | None) -> None:
+def describe(questions: list[QuestionRecord], word_counts: Path | None) -> None:
     """Print length, words, families, types and answers beside CLEVR's."""
-    words = Counter(word for row in questions for word in tokenize(row["question"]) if word not in ";?")
+    words = Counter(word for row in questions for word in tokenize(row.question) if word not in ";?")
     print(f"\n{len(questions):,} questions{'':<24}{'here':>12}{'CLEVR':>12}")
     line("words a question", f"{words.total() / len(questions):.2f}", f"{MEAN_LENGTH:.2f}")
     line("different words", str(len(words)), "80")
@@ -91,9 +90,9 @@ def describe(questions: list[Question], word_counts: Path | None) -> None:
         total = sum(counts.values())
         distance = sum(abs(words[w] / words.total() - counts.get(w, 0) / total) for w in words.keys() | counts) / 2
         line("total variation distance of words", f"{distance:.4f}", "0")
-    line("families", str(len({row["question_family_index"] for row in questions})), "90")
+    line("families", str(len({row.question_family_index for row in questions})), "90")
 
-    kinds = Counter(row["program"][-1]["function"] for row in questions)
+    kinds = Counter(row.program[-1].name for row in questions)
     print("\nshare of questions, %")
     for name, number in VAL_TYPES.items():
         here = sum(kinds[kind] for kind in TYPE_GROUPS.get(name, (name,)))
@@ -101,7 +100,7 @@ def describe(questions: list[Question], word_counts: Path | None) -> None:
 
     print("\nquestion-type baseline, % right")
     published = _published("Question-type baseline")
-    answers = Counter((row["program"][-1]["function"], row["answer"]) for row in questions)
+    answers = Counter((row.program[-1].name, row.answer) for row in questions)
     hits = Counter({kind: max(number for (of, _), number in answers.items() if of == kind) for kind in kinds})
     line("overall", f"{100 * sum(hits.values()) / len(questions):.1f}", f"{published['overall']}")
     for group, members in TYPE_GROUPS.items():

@@ -15,13 +15,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from rnlib.clevr.layout import ClevrDirectory
-from rnlib.synthesis.programs import Program, node_values
+from rnlib.clevr.schema import Program, Scene, read_questions, read_scenes
+from rnlib.synthesis.programs import node_values
 from rnlib.synthesis.questions import SUPPORTED, ask, select_families
-from rnlib.synthesis.scenes import Scene, sample_scene
+from rnlib.synthesis.scenes import sample_scene
 
 Asked = Iterable[tuple[Scene, Program]]
 
@@ -41,14 +41,9 @@ def main() -> None:
 def genuine_questions(root: Path) -> Asked:
     """The val questions of a set with their scenes."""
     directory = ClevrDirectory.find(root)
-    read = lambda path: msgspec.json.decode(path.read_bytes())  # noqa: E731
-    scenes = {scene["image_index"]: scene for scene in read(directory.scenes("val"))["scenes"]}
-    for question in read(directory.questions("val"))["questions"]:
-        nodes = question["program"]
-        yield (
-            scenes[question["image_index"]],
-            [{**node, "function": node.get("function") or node["type"]} for node in nodes],
-        )
+    scenes = {scene.image_index: scene for scene in read_scenes(directory.scenes("val"))}
+    for question in read_questions(directory.questions("val")):
+        yield scenes[question.image_index], question.program or []
 
 
 def our_questions(scenes: int) -> Asked:
@@ -57,7 +52,7 @@ def our_questions(scenes: int) -> Asked:
     for number in range(scenes):
         scene = sample_scene(rng, (3, 10), (480, 320))[0]
         for question in ask(Random(number), scene, families, 10):
-            yield scene, question["program"]
+            yield scene, question.program or []
 
 
 def tell(asked: Asked) -> dict[str, tuple[int, int]]:
@@ -71,24 +66,24 @@ def tell(asked: Asked) -> dict[str, tuple[int, int]]:
 
     for scene, program in asked:
         at, words = len(program) - 1, 0
-        if program[at]["function"] not in ("count", "exist"):
+        if program[at].name not in ("count", "exist"):
             continue
-        at = program[at]["inputs"][0]
-        while program[at]["function"].startswith("filter"):
-            at, words = program[at]["inputs"][0], words + 1
-        kind = program[at]["function"].split("_")[0]
+        at = program[at].inputs[0]
+        while program[at].name.startswith("filter"):
+            at, words = program[at].inputs[0], words + 1
+        kind = program[at].name.split("_")[0]
         if kind not in ("relate", "same") or not words:
             continue
         values = node_values(program, scene)
-        everything: list[Any] = list(range(len(scene["objects"])))
+        everything: list[Any] = list(range(len(scene.objects)))
         described = node_values(program[:-1], scene, [*values[:at], everything])[-1]
-        there, anchor = values[-2], values[program[at]["inputs"][0]]
-        if kind == "relate" and program[-1]["function"] == "exist":
+        there, anchor = values[-2], values[program[at].inputs[0]]
+        if kind == "relate" and program[-1].name == "exist":
             note(f"relation, {'one or two' if words < 3 else 'three or four'} words: yes", bool(there))
         if not there:
             none = not described if kind == "same" else set(described) == {anchor}
             note("same, none: nowhere in the scene" if kind == "same" else "relation, none: only the anchor fits", none)
-        elif program[-1]["function"] == "count":
+        elif program[-1].name == "count":
             note(f"{'relation' if kind == 'relate' else 'same'}, some: nothing is taken away", there == described)
     return {name: (hits[name], total[name]) for name in sorted(total)}
 

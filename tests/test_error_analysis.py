@@ -3,7 +3,6 @@
 import json
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import fisher_exact, mannwhitneyu
 
-from rnlib.clevr.schema import read_questions
+from rnlib.clevr.schema import Program, ProgramNode, Scene, SceneObject, read_questions, read_scenes
 from rnlib.clevr.split import Split, open_split
 from rnlib.errors import DataError
 from rnlib.evaluation import breakdowns
@@ -29,7 +28,7 @@ from rnlib.evaluation.breakdowns import (
     scene_factors,
     simple_factors,
 )
-from rnlib.evaluation.counterfactual import asked_objects, counterfactual_margin, program_of, scene_of
+from rnlib.evaluation.counterfactual import asked_objects, counterfactual_margin
 from rnlib.evaluation.error_analysis import error_by_trait, in_common, weakest_types
 from rnlib.evaluation.plots.accuracy import plot_binned_accuracy
 from rnlib.evaluation.plots.comparison import plot_weakest
@@ -46,8 +45,8 @@ def split(tiny_clevr: Path) -> Split:
 
 
 @pytest.fixture(scope="module")
-def programs(split: Split) -> list[list[dict[str, Any]]]:
-    return [program_of(record) for record in read_questions(split.directory.questions("val"))]
+def programs(split: Split) -> list[Program]:
+    return [record.program or [] for record in read_questions(split.directory.questions("val"))]
 
 
 @pytest.fixture(scope="module")
@@ -57,18 +56,19 @@ def factors(split: Split) -> pd.DataFrame:
 
 # A row of three objects from left to right, the second only just right of the first.
 RIGHT = np.array([0.656311, 0.754490, 0.0])
-ROW = {
-    "image_index": 0,
-    "objects": [
-        {"3d_coords": (RIGHT * along).tolist(), "color": color, "shape": shape, "size": "small", "material": "metal"}
+ROW = Scene(
+    image_index=0,
+    image_filename="",
+    objects=[
+        SceneObject(tuple((RIGHT * along).tolist()), (0.0, 0.0, 0.0), 0.0, "small", color, "metal", shape)
         for along, color, shape in ((0.0, "red", "cube"), (0.5, "blue", "sphere"), (2.0, "green", "sphere"))
     ],
-    "relationships": {"right": [[1, 2], [2], []], "left": [[], [0], [0, 1]], "front": [[]] * 3, "behind": [[]] * 3},
-}
+    relationships={"right": [[1, 2], [2], []], "left": [[], [0], [0, 1]], "front": [[]] * 3, "behind": [[]] * 3},
+)
 
 
-def node(function: str, *inputs: int, value: str = "") -> dict[str, Any]:
-    return {"function": function, "inputs": list(inputs), "value_inputs": [value] if value else []}
+def node(function: str, *inputs: int, value: str = "") -> ProgramNode:
+    return ProgramNode(function=function, inputs=list(inputs), value_inputs=[value] if value else [])
 
 
 RIGHT_OF_RED = [
@@ -91,9 +91,7 @@ RIGHT_OF_RED = [
         ([node("filter_shape", 3, value="cube"), node("count", 4)], np.nan, set()),
     ],
 )
-def test_the_margin_is_that_of_the_relations_that_decide(
-    rest: list[dict[str, Any]], margin: float, asked: set[int]
-) -> None:
+def test_the_margin_is_that_of_the_relations_that_decide(rest: Program, margin: float, asked: set[int]) -> None:
     program = [*RIGHT_OF_RED, *rest]
     values = node_values(program, ROW)
     assert counterfactual_margin(program, ROW, values) == pytest.approx(margin, rel=1e-4, nan_ok=True)
@@ -113,37 +111,35 @@ def test_given_values_stand_instead_of_what_they_would_be() -> None:
         node_values(program, ROW, [[0, 1, 2], [0, 1]])
 
 
-def test_scenes_and_programs_out_of_the_arrays_give_the_stored_answers(
-    split: Split, programs: list[list[dict[str, Any]]]
-) -> None:
-    scenes = [scene_of(split, row) for row in range(split.n_images)]
+def test_scenes_and_programs_out_of_the_arrays_give_the_stored_answers(split: Split, programs: list[Program]) -> None:
+    scenes = [split.scene(row) for row in range(split.n_images)]
     for number, program in enumerate(programs):
         assert execute(program, scenes[int(split.image_of_question[number])]) == split.answer_text(number)
 
 
 def test_the_margin_is_found_by_turning_relations_round_in_the_scene(
-    split: Split, programs: list[list[dict[str, Any]]], factors: pd.DataFrame
+    split: Split, programs: list[Program], factors: pd.DataFrame
 ) -> None:
     """For questions with one relation the scene itself can be changed, and the whole program be run on it."""
     seen = 0
     for number, program in enumerate(programs):
-        steps = [one for one in program if one["function"] == "relate"]
+        steps = [one for one in program if one.name == "relate"]
         if len(steps) != 1:
             continue
-        scene = scene_of(split, int(split.image_of_question[number]))
-        [relation] = steps[0]["value_inputs"]
-        anchor = node_values(program, scene)[steps[0]["inputs"][0]]
+        scene = split.scene(int(split.image_of_question[number]))
+        [relation] = steps[0].value_inputs
+        anchor = node_values(program, scene)[steps[0].inputs[0]]
         apart = []
-        for other in set(range(len(scene["objects"]))) - {anchor}:
+        for other in set(range(len(scene.objects))) - {anchor}:
             changed = deepcopy(scene)
-            lists = changed["relationships"][relation]
+            lists = changed.relationships[relation]
             lists[anchor] = sorted(set(lists[anchor]) ^ {other})
             try:
                 decides = execute(program, changed) != split.answer_text(number)
             except DataError:
                 decides = True
             if decides:
-                places = [np.array(scene["objects"][i]["3d_coords"]) for i in (anchor, other)]
+                places = [np.array(scene.objects[i].coordinates) for i in (anchor, other)]
                 direction = json.loads(split.directory.scenes("val").read_text())["scenes"][0]["directions"][relation]
                 apart.append(abs((places[1] - places[0]) @ np.array(direction)))
         assert factors[MARGIN][number] == pytest.approx(min(apart, default=np.nan), rel=1e-5, nan_ok=True)
@@ -152,9 +148,9 @@ def test_the_margin_is_found_by_turning_relations_round_in_the_scene(
 
 
 def test_visible_pixels_are_those_of_the_least_visible_object_asked_about(
-    split: Split, programs: list[list[dict[str, Any]]], factors: pd.DataFrame
+    split: Split, programs: list[Program], factors: pd.DataFrame
 ) -> None:
-    scenes = json.loads(split.directory.scenes("val").read_text())["scenes"]
+    scenes = list(read_scenes(split.directory.scenes("val")))
     pixels = [visible_pixels(fit_camera(scene, (120, 80)), Solids.of_scene(scene)) for scene in scenes]
     for number, program in enumerate(programs):
         row = int(split.image_of_question[number])
@@ -193,14 +189,14 @@ def test_scenes_of_another_camera_have_no_visible_pixels(
     assert "Visible pixels are left out" in capsys.readouterr().out
 
 
-def test_traits_are_read_off_the_programs(split: Split, programs: list[list[dict[str, Any]]]) -> None:
+def test_traits_are_read_off_the_programs(split: Split, programs: list[Program]) -> None:
     traits = question_traits(split)
     assert list(traits) == list(TRAITS)
     for number, program in enumerate(programs):
-        functions = {one["function"] for one in program}
+        functions = {one.name for one in program}
         assert traits["count objects"][number] == ("count" in functions)
         assert traits["follow a relation in space"][number] == ("relate" in functions)
-        assert traits["ask for an attribute"][number] == program[-1]["function"].startswith("query_")
+        assert traits["ask for an attribute"][number] == program[-1].name.startswith("query_")
 
 
 # Along a quantity

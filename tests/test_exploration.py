@@ -72,14 +72,14 @@ def test_questions_come_in_the_order_asked_for(split: Split) -> None:
 
 
 def test_the_scene_of_a_picture_is_its_own(split: Split) -> None:
-    scene = summary.scene_record(split, 3)
+    scene = split.scene(3)
     assert scene.image_filename == split.image_filenames[3]
     assert len(summary.objects_table(scene)) == split.n_objects[3]
 
 
 def test_a_picture_that_is_not_there_is_an_error(split: Split) -> None:
     with pytest.raises(DataError, match="from 0 to 11, found 12"):
-        summary.scene_record(split, 12)
+        split.scene(12)
 
 
 def test_a_split_without_scenes_is_refused_with_the_names_of_the_others(tiny_clevr: Path) -> None:
@@ -99,7 +99,7 @@ def test_pictures_stand_in_a_grid_under_their_captions(split: Split) -> None:
 
 
 def test_a_scene_shows_each_object_twice_and_four_directions(split: Split) -> None:
-    scene = summary.scene_record(split, 0)
+    scene = split.scene(0)
     seen, above = plots.plot_scene(plots.picture(split, 0), scene).axes
     numbers = {str(number) for number in range(len(scene.objects))}
     assert {text.get_text() for text in seen.texts} == numbers
@@ -112,7 +112,7 @@ def test_a_scene_shows_each_object_twice_and_four_directions(split: Split) -> No
 
 
 def test_the_map_has_right_to_the_right_as_the_relations_have_it(split: Split) -> None:
-    scene = summary.scene_record(split, 0)
+    scene = split.scene(0)
     _, above = plots.plot_scene(plots.picture(split, 0), scene).axes
     place = {text.get_text(): text.get_position() for text in above.texts}
     for i, others in enumerate(scene.relationships["right"]):

@@ -1,18 +1,19 @@
 """The renderer: rays meet shapes where brute force finds them, light and shade fall where they must, and pictures
 of genuine scenes look like the genuine pictures."""
 
-import json
 from pathlib import Path
-from typing import Any, no_type_check
+from typing import no_type_check
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from PIL import Image
 
 from rnlib.clevr.constants import COLORS, RADII, SHAPES, VIEW
 from rnlib.clevr.images import open_picture
+from rnlib.clevr.schema import Scene, SceneObject, read_scenes
 from rnlib.compiled import compiled
 from rnlib.errors import DataError
 from rnlib.synthesis import light as light_module
@@ -74,26 +75,29 @@ def thing(
     color: str = "red",
     material: str = "rubber",
     turn: float = 0,
-) -> dict[str, Any]:
-    place = [x, y, RADII[size]]
-    return {"shape": shape, "size": size, "color": color, "material": material, "rotation": turn, "3d_coords": place}
+) -> SceneObject:
+    return SceneObject((x, y, RADII[size]), (0.0, 0.0, 0.0), turn, size, color, material, shape)
 
 
-def inside(item: dict[str, Any], points: np.ndarray, rounded: bool) -> np.ndarray:
+def scene_of(objects: list[SceneObject]) -> Scene:
+    return Scene(image_index=0, image_filename="", objects=objects, relationships={})
+
+
+def inside(item: SceneObject, points: np.ndarray, rounded: bool) -> np.ndarray:
     """Whether points (n, 3) lie in an object: membership, written without any of the renderer's formulas."""
-    radius = RADII[item["size"]]
-    local = (points - item["3d_coords"]) / radius
-    if item["shape"] == "sphere":
+    radius = RADII[item.size]
+    local = (points - item.coordinates) / radius
+    if item.shape == "sphere":
         return (local**2).sum(1) < 1
-    turn = item["rotation"] if item["shape"] == "cube" else 0.0
+    turn = item.rotation if item.shape == "cube" else 0.0
     across = np.stack([np.cos(turn) * local[:, 0] + np.sin(turn) * local[:, 1],
                        np.cos(turn) * local[:, 1] - np.sin(turn) * local[:, 0], local[:, 2]], 1)  # fmt: skip
-    extent = np.abs(across) if item["shape"] == "cube" else np.abs(
+    extent = np.abs(across) if item.shape == "cube" else np.abs(
         np.stack([np.hypot(across[:, 0], across[:, 1]), across[:, 2]], 1)
     )  # fmt: skip
     if not rounded:
         return (extent < 1).all(1)
-    bevel = BEVELS[SHAPES.index(item["shape"])]
+    bevel = BEVELS[SHAPES.index(item.shape)]
     return np.linalg.norm(np.maximum(extent - (1 - bevel), 0), axis=1) < bevel
 
 
@@ -104,9 +108,9 @@ def test_rays_meet_shapes_where_small_steps_along_them_first_get_inside(
 ) -> None:
     rng = np.random.default_rng(seed)
     item = thing(shape, *rng.uniform(-2, 2, 2), size=size, turn=rng.uniform(0, 360))
-    bodies = bodies_of({"objects": [item]}, 1)
+    bodies = bodies_of(scene_of([item]), 1)
     start = rng.normal(0, 1, (40, 3)) * 0.3 + [3, -3, 3]
-    target = np.array(item["3d_coords"]) + rng.uniform(-1.2, 1.2, (40, 3)) * RADII[size]
+    target = np.array(item.coordinates) + rng.uniform(-1.2, 1.2, (40, 3)) * RADII[size]
     ray = (target - start) * rng.uniform(0.5, 2, (40, 1))
     found = meet(bodies, 0, start, ray, rounded)
     steps = np.linspace(0, 3, 3001)
@@ -124,10 +128,10 @@ def test_rays_meet_shapes_where_small_steps_along_them_first_get_inside(
 def test_normals_are_the_directions_in_which_one_leaves_a_shape(seed: int, shape: str) -> None:
     rng = np.random.default_rng(seed)
     item = thing(shape, 0.3, -0.2, turn=rng.uniform(0, 360))
-    bodies = bodies_of({"objects": [item]}, 1)
+    bodies = bodies_of(scene_of([item]), 1)
     ray = rng.normal(size=(30, 3))
     ray /= np.linalg.norm(ray, axis=1, keepdims=True)
-    start = np.array(item["3d_coords"]) + 3 * ray
+    start = np.array(item.coordinates) + 3 * ray
     t = meet(bodies, 0, start, -ray, True)
     assert np.isfinite(t).all()
     points = start - t[:, None] * ray
@@ -137,22 +141,22 @@ def test_normals_are_the_directions_in_which_one_leaves_a_shape(seed: int, shape
     assert inside(item, points - 0.05 * normal, rounded=True).all()
 
 
-def equations(item: dict[str, Any], start: np.ndarray, ray: np.ndarray) -> float:
+def equations(item: SceneObject, start: np.ndarray, ray: np.ndarray) -> float:
     """Where a ray first meets a sharp shape: the least root of its faces' equations at which the point lies on it."""
-    radius, turn = RADII[item["size"]], item["rotation"] if item["shape"] == "cube" else 0.0
+    radius, turn = RADII[item.size], item.rotation if item.shape == "cube" else 0.0
     back = np.array([[np.cos(turn), np.sin(turn), 0], [-np.sin(turn), np.cos(turn), 0], [0, 0, 1]]) / radius
-    p, d = back @ (start - item["3d_coords"]), back @ ray
+    p, d = back @ (start - item.coordinates), back @ ray
     roots = []
-    if item["shape"] != "cube":
-        used = np.array([1, 1, item["shape"] == "sphere"])
+    if item.shape != "cube":
+        used = np.array([1, 1, item.shape == "sphere"])
         roots += list(np.roots([(used * d * d).sum(), 2 * (used * p * d).sum(), (used * p * p).sum() - 1]))
-    if item["shape"] != "sphere":
-        axes = range(3) if item["shape"] == "cube" else [2]
+    if item.shape != "sphere":
+        axes = range(3) if item.shape == "cube" else [2]
         roots += [(side - p[axis]) / d[axis] for axis in axes for side in (-1, 1)]
     real = [root.real for root in roots if abs(complex(root).imag) < 1e-12]
     places = [p + t * d for t in real]
-    extent = [np.linalg.norm(q) if item["shape"] == "sphere" else
-              np.abs(q).max() if item["shape"] == "cube" else
+    extent = [np.linalg.norm(q) if item.shape == "sphere" else
+              np.abs(q).max() if item.shape == "cube" else
               max(np.hypot(q[0], q[1]), abs(q[2])) for q in places]  # fmt: skip
     return min([t for t, e in zip(real, extent, strict=True) if e < 1 + 1e-9], default=np.inf)
 
@@ -163,10 +167,10 @@ def test_rays_enter_where_the_equations_of_the_faces_are_solved(seed: int, shape
     rng = np.random.default_rng(seed)
     item = thing(shape, *rng.uniform(-2, 2, 2), turn=rng.uniform(0, 360))
     start = rng.normal((4, -4, 4), 1, (30, 3))
-    ray = np.array(item["3d_coords"]) + rng.uniform(-1, 1, (30, 3)) - start
+    ray = np.array(item.coordinates) + rng.uniform(-1, 1, (30, 3)) - start
     expected = [equations(item, *pair) for pair in zip(start, ray, strict=True)]
     assert np.isfinite(expected).any()
-    np.testing.assert_allclose(meet(bodies_of({"objects": [item]}, 1), 0, start, ray, False), expected, rtol=1e-9)
+    np.testing.assert_allclose(meet(bodies_of(scene_of([item]), 1), 0, start, ray, False), expected, rtol=1e-9)
 
 
 @settings(max_examples=25, deadline=None)
@@ -193,7 +197,7 @@ def test_a_bundle_of_rays_that_is_called_covered_meets_the_object_whole_and_one_
     seed: int, shape: str
 ) -> None:
     rng = np.random.default_rng(seed)
-    bodies = bodies_of({"objects": [thing(shape, turn=rng.uniform(0, 360))]}, 1)
+    bodies = bodies_of(scene_of([thing(shape, turn=rng.uniform(0, 360))]), 1)
     start = rng.uniform((-3, -3, -2), (3, 3, 4), (200, 3))
     ray = (bodies["centre"][0] + rng.normal(size=(200, 3)) * 0.7 - start) * rng.uniform(1.5, 3, (200, 1))
     aimed = aims(bodies, 0, start, ray, 0.5)
@@ -240,7 +244,7 @@ def test_the_shade_of_a_light_is_the_part_of_it_that_random_rays_do_not_reach(
     sides = half * np.stack([side, np.cross(axis, side)], 1)
     monkeypatch.setattr(light_module, "_SIDES", np.stack([sides.T] * 4))
     monkeypatch.setattr(light_module, "SUN", lamp / light_module.SUN_FAR)
-    bodies = bodies_of({"objects": [item]}, 12 * 12)
+    bodies = bodies_of(scene_of([item]), 12 * 12)
     scene = np.zeros((), [("count", int), ("bodies", bodies.dtype, 1), ("lights", light_module.LIGHT, 4)])
     scene["lights"] = light_up(bodies, np.stack([lamp] * 3), 12)  # more places on the light: to compare closely
     scene["count"], scene["bodies"] = 1, bodies
@@ -263,11 +267,11 @@ def test_a_picture_shows_each_object_where_and_as_large_as_the_visibility_rule_c
     for seed in range(2):
         scene, view = sample_scene(np.random.default_rng(seed), (4, 5), VIEW)
         counted = visible_pixels(view.camera, Solids.of_scene(scene))
-        for item in scene["objects"]:
-            item["material"] = "rubber"
-        for i, item in enumerate(scene["objects"]):
+        for item in scene.objects:
+            item.material = "rubber"
+        for i, item in enumerate(scene.objects):
             pair = [
-                dict(scene, objects=[*scene["objects"][:i], dict(item, color=color), *scene["objects"][i + 1 :]])
+                replace(scene, objects=[*scene.objects[:i], replace(item, color=color), *scene.objects[i + 1 :]])
                 for color in ("yellow", "blue")
             ]
             yellow, blue = draw(pair, [view] * 2, VIEW).astype(int)
@@ -277,7 +281,7 @@ def test_a_picture_shows_each_object_where_and_as_large_as_the_visibility_rule_c
 
 @pytest.mark.parametrize("material", ["rubber", "metal"])
 def test_colors_can_be_told_apart(material: str) -> None:
-    scenes = [{"objects": [thing("sphere", color=color, material=material)]} for color in COLORS]
+    scenes = [scene_of([thing("sphere", color=color, material=material)]) for color in COLORS]
     pictures = draw(scenes, [STANDARD] * len(COLORS), VIEW).astype(float)
     x, y, _ = STANDARD.camera.project(np.array([[0, 0, 0.7]]), VIEW)[0]
     patches = pictures[:, int(y) - 5 : int(y) + 25, int(x) - 20 : int(x) + 20].mean((1, 2))
@@ -288,7 +292,7 @@ def test_colors_can_be_told_apart(material: str) -> None:
 
 
 def test_an_object_shades_the_ground_away_from_a_lamp_and_the_lamps_jitter_moves_the_shade() -> None:
-    empty, full = {"objects": [thing("sphere", 9, 9)]}, {"objects": [thing("sphere", 9, 9), thing("cylinder")]}
+    empty, full = scene_of([thing("sphere", 9, 9)]), scene_of([thing("sphere", 9, 9), thing("cylinder")])
     moved = View(STANDARD.camera, LAMPS * [-1, -1, 1])
     shades = []
     for view in (STANDARD, moved):
@@ -305,8 +309,8 @@ def test_an_object_shades_the_ground_away_from_a_lamp_and_the_lamps_jitter_moves
 def test_metal_mirrors_its_neighbour_and_rubber_does_not() -> None:
     changes = {}
     for material in ("metal", "rubber"):
-        pair = [{"objects": [thing("sphere", -0.6, -0.7, material=material, color="gray"),
-                             thing("sphere", 0.6, 0.7, color=color)]} for color in ("blue", "yellow")]  # fmt: skip
+        pair = [scene_of([thing("sphere", -0.6, -0.7, material=material, color="gray"),
+                             thing("sphere", 0.6, 0.7, color=color)]) for color in ("blue", "yellow")]  # fmt: skip
         blue, yellow = draw(pair, [STANDARD] * 2, VIEW).astype(float)
         x, y, _ = STANDARD.camera.project(np.array([[-0.6, -0.7, 0.7]]), VIEW)[0]
         patch = np.s_[int(y) - 25 : int(y) + 30, int(x) - 25 : int(x) + 25]
@@ -350,13 +354,35 @@ def test_a_scene_of_another_picture_size_is_refused() -> None:
         fit_camera(scene)
 
 
+@pytest.mark.parametrize("size", [(320, 240), (224, 224)])
+def test_a_camera_of_another_picture_size_has_square_pixels(size: tuple[int, int]) -> None:
+    """As the public generator's: a focal length of 35/32 times the width in pixels on both axes."""
+    scene, view = sample_scene(np.random.default_rng(3), (6, 6), VIEW)
+    right, down, depth = ((np.array([item.coordinates for item in scene.objects]) - view.camera.position)
+                          @ view.camera.axes.T).T  # fmt: skip
+    focal = 35 / 32 * size[0]
+    for item, x, y, z in zip(scene.objects, right / depth, down / depth, depth, strict=True):
+        item.pixel_coords = (round(size[0] / 2 + focal * x), round(size[1] / 2 + focal * y), z)
+    camera = fit_camera(scene, size)
+    assert camera.shape == size
+    np.testing.assert_allclose(camera.position, view.camera.position, atol=0.03)
+    # Its picture, too: the nearest object is where its pixel_coords are.
+    near = min(scene.objects, key=lambda item: item.pixel_coords[2])
+    near.material = "rubber"
+    pictures = []
+    for near.color in ("yellow", "blue"):
+        pictures.append(replay([scene], size)[0].astype(int))
+    rows, columns = np.nonzero(np.abs(pictures[0] - pictures[1]).sum(2) > 100)
+    assert len(rows) > 100
+    assert abs((columns.min() + columns.max()) / 2 - near.pixel_coords[0]) < 0.02 * size[0]
+    assert abs((rows.min() + rows.max()) / 2 - near.pixel_coords[1]) < 0.02 * size[0]
+
+
 @pytest.fixture(scope="module")
 def replayed(clevr_official: Path) -> tuple[np.ndarray, np.ndarray]:
     """Genuine pictures of clevr_official and ours of the same scenes, 480x320."""
-    scenes = json.loads((clevr_official / "scenes" / "CLEVR_val_scenes.json").read_text())["scenes"][50:74]
-    genuine = [
-        np.asarray(open_picture(clevr_official / "images" / "val" / scene["image_filename"])) for scene in scenes
-    ]
+    scenes = list(read_scenes(clevr_official / "scenes" / "CLEVR_val_scenes.json"))[50:74]
+    genuine = [np.asarray(open_picture(clevr_official / "images" / "val" / scene.image_filename)) for scene in scenes]
     return np.stack(genuine), replay(scenes)
 
 
@@ -374,10 +400,10 @@ def test_replayed_pictures_have_the_colour_and_contrast_of_the_genuine_ones(
 
 
 def test_genuine_objects_are_seen_where_their_pixel_coords_are(clevr_official: Path) -> None:
-    scenes = json.loads((clevr_official / "scenes" / "CLEVR_val_scenes.json").read_text())["scenes"]
+    scenes = list(read_scenes(clevr_official / "scenes" / "CLEVR_val_scenes.json"))
     for scene, view in zip(scenes, fit_views(scenes), strict=True):
-        places = np.array([item["3d_coords"] for item in scene["objects"]])
-        pixels = np.array([item["pixel_coords"] for item in scene["objects"]])
+        places = np.array([item.coordinates for item in scene.objects])
+        pixels = np.array([item.pixel_coords for item in scene.objects])
         assert np.abs(view.camera.project(places, VIEW) - pixels)[:, :2].max() < 1
 
 
@@ -385,5 +411,5 @@ def test_every_bound_holds_its_shape() -> None:
     for shape, bound in zip(SHAPES, BOUNDS, strict=True):
         grid = np.random.default_rng(0).uniform(-1.8, 1.8, (20_000, 3)) * RADII["large"]
         item = thing(shape)
-        points = grid[inside(item, grid + item["3d_coords"], False)]
+        points = grid[inside(item, grid + item.coordinates, False)]
         assert np.linalg.norm(points, axis=1).max() <= bound * RADII["large"]

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnlib.clevr.constants import ATTRIBUTES, CLASS_OF_ANSWER, FAMILY_GROUPS, RELATIONS, SYNONYMS, TYPE_GROUPS
+from rnlib.clevr.schema import Program, ProgramNode, QuestionRecord, Scene, SceneObject, read_questions, read_scenes
 from rnlib.clevr.vocabulary import clevr_v1, tokenize
 from rnlib.errors import ConfigError, DataError
 from rnlib.synthesis import execute
@@ -24,11 +25,11 @@ from rnlib.synthesis.scenes import sample_scene
 
 SCENES = 1000  # with ten questions each: a family has about 110
 GROUP_OF_FAMILY = {index: group for group, indices in FAMILY_GROUPS.items() for index in indices}
-Asked = list[tuple[dict, dict]]  # scene and question
+Asked = list[tuple[Scene, QuestionRecord]]  # scene and question
 
 
 @pytest.fixture(scope="module")
-def scenes() -> list[dict]:
+def scenes() -> list[Scene]:
     rng = np.random.default_rng(11)
     return [sample_scene(rng, (3, 10), (480, 320))[0] for _ in range(SCENES)]
 
@@ -41,22 +42,14 @@ def asked(scenes) -> Asked:
 
 @pytest.fixture(scope="module")
 def genuine(clevr_official: Path) -> Asked:
-    """The public generator's 1,000 questions with their scenes, in the release's keys and family numbers."""
-    read = {
-        kind: json.loads(next((clevr_official / kind).glob("*val*.json")).read_text())
-        for kind in ("scenes", "questions")
-    }
-    by_image = {scene["image_index"]: scene for scene in read["scenes"]["scenes"]}
+    """The public generator's 1,000 questions with their scenes, in the release's family numbers."""
+    questions, scenes = (next((clevr_official / kind).glob("*val*.json")) for kind in ("questions", "scenes"))
+    by_image = {scene.image_index: scene for scene in read_scenes(scenes)}
     rows = []
-    for row in read["questions"]["questions"]:
-        group = FAMILY_GROUPS[row["template_filename"].removesuffix(".json")]
-        answer = {True: "yes", False: "no"}[row["answer"]] if isinstance(row["answer"], bool) else str(row["answer"])
-        program = [
-            {"function": node["type"], "inputs": node["inputs"], "value_inputs": node["value_inputs"]}
-            for node in row["program"]
-        ]
-        changed = {"answer": answer, "program": program, "question_family_index": group[row["question_family_index"]]}
-        rows.append((by_image[row["image_index"]], row | changed))
+    for row in read_questions(questions):
+        group = FAMILY_GROUPS[row.template_filename.removesuffix(".json")]
+        row.answer, row.question_family_index = row.answer_word, group[row.question_family_index]
+        rows.append((by_image[row.image_index], row))
     assert len(rows) == 1000
     return rows
 
@@ -68,27 +61,28 @@ class NotUnique(Exception):
     pass
 
 
-def value_of(program: list[dict], scene: dict, at: int, idle: int | None = None):
+def value_of(program: Program, scene: Scene, at: int, idle: int | None = None):
     """The value of node `at`: a set of objects, an object, a number or a word. Node `idle` gives all objects."""
     node = program[at]
-    name, words = node["function"], node["value_inputs"]
-    items = scene["objects"]
+    name, words = node.name, node.value_inputs
+    items = scene.objects
     if name == "scene" or at == idle:
         return set(range(len(items)))
-    inputs = [value_of(program, scene, i, idle) for i in node["inputs"]]
+    inputs = [value_of(program, scene, i, idle) for i in node.inputs]
     if name == "unique":
         if len(inputs[0]) != 1:
             raise NotUnique
         return next(iter(inputs[0]))
     operation, _, attribute = name.partition("_")
     if operation == "filter":
-        return {i for i in inputs[0] if items[i][attribute] == words[0]}
+        return {i for i in inputs[0] if getattr(items[i], attribute) == words[0]}
     if operation == "same":
-        return {i for i, item in enumerate(items) if item[attribute] == items[inputs[0]][attribute]} - {inputs[0]}
+        value = getattr(items[inputs[0]], attribute)
+        return {i for i, item in enumerate(items) if getattr(item, attribute) == value} - {inputs[0]}
     if operation == "query":
-        return items[inputs[0]][attribute]
+        return getattr(items[inputs[0]], attribute)
     if operation == "relate":
-        return set(scene["relationships"][words[0]][inputs[0]])
+        return set(scene.relationships[words[0]][inputs[0]])
     if operation in ("union", "intersect"):
         return inputs[0] | inputs[1] if operation == "union" else inputs[0] & inputs[1]
     if operation in ("count", "exist"):
@@ -97,18 +91,18 @@ def value_of(program: list[dict], scene: dict, at: int, idle: int | None = None)
     return compared[operation]
 
 
-def answer_sets(program: list[dict], scene: dict, idle: int | None = None) -> list[set[int]]:
+def answer_sets(program: Program, scene: Scene, idle: int | None = None) -> list[set[int]]:
     """The one or two sets of objects that the question is about, before they are counted or looked at."""
 
     def sets_before(at: int) -> list[set[int]]:
-        if program[at]["function"].startswith(("unique", "count", "exist", "query", "equal", "less", "greater")):
-            return [found for i in program[at]["inputs"] for found in sets_before(i)]
+        if program[at].name.startswith(("unique", "count", "exist", "query", "equal", "less", "greater")):
+            return [found for i in program[at].inputs for found in sets_before(i)]
         return [value_of(program, scene, at, idle)]
 
     return sets_before(len(program) - 1)
 
 
-def idle_steps(program: list[dict], scene: dict, answer: str = "") -> list[str]:
+def idle_steps(program: Program, scene: Scene, answer: str = "") -> list[str]:
     """The relations and sames that can be left out: what the question is about stays the same without them.
 
     With the `answer`, less those that the public generator leaves in: the last step to a set of which the existence or
@@ -116,38 +110,38 @@ def idle_steps(program: list[dict], scene: dict, answer: str = "") -> list[str]:
     """
     truth = answer_sets(program, scene)
     idle, allowed = [], last_link(program) if answer else None
-    if allowed is not None and program[allowed]["function"] == "relate" and answer in ("0", "no"):
+    if allowed is not None and program[allowed].name == "relate" and answer in ("0", "no"):
         allowed = None
     for at, node in enumerate(program):
-        if at != allowed and node["function"].startswith(("relate", "same")):
+        if at != allowed and node.name.startswith(("relate", "same")):
             try:
                 if answer_sets(program, scene, at) == truth:
-                    idle.append(node["function"])
+                    idle.append(node.name)
             except NotUnique:
                 pass
     return idle
 
 
-def last_link(program: list[dict]) -> int | None:
+def last_link(program: Program) -> int | None:
     """The relation or same whose objects, filtered, are counted or looked for; None where there is none."""
     at = len(program) - 1
-    if program[at]["function"] not in ("count", "exist"):
+    if program[at].name not in ("count", "exist"):
         return None
-    at = program[at]["inputs"][0]
-    while program[at]["function"].startswith("filter"):
-        at = program[at]["inputs"][0]
-    return at if program[at]["function"].startswith(("relate", "same")) else None
+    at = program[at].inputs[0]
+    while program[at].name.startswith("filter"):
+        at = program[at].inputs[0]
+    return at if program[at].name.startswith(("relate", "same")) else None
 
 
-def skeleton(program: list[dict]) -> str:
+def skeleton(program: Program) -> str:
     """A program without its filters: "count(relate(unique(scene)))"."""
 
     def write(at: int) -> str:
         node = program[at]
-        inputs = ",".join(write(i) for i in node["inputs"])
-        if node["function"].startswith("filter"):
+        inputs = ",".join(write(i) for i in node.inputs)
+        if node.name.startswith("filter"):
             return inputs
-        return f"{node['function']}({inputs})" if inputs else node["function"]
+        return f"{node.name}({inputs})" if inputs else node.name
 
     return write(len(program) - 1)
 
@@ -189,19 +183,19 @@ def test_each_family_has_its_program(source, request):
     assert len(expected) == 90
     seen = set()
     for _, row in request.getfixturevalue(source):
-        index, program = row["question_family_index"], row["program"]
-        assert skeleton(program) == expected[index], row["question"]
+        index, program = row.question_family_index, row.program
+        assert skeleton(program) == expected[index], row.question
         outer = {65: "filter_size", 66: "filter_color", 68: "filter_material", 69: "filter_shape"}.get(index, "union")
-        assert GROUP_OF_FAMILY[index] != "single_or" or program[-2]["function"] == outer
+        assert GROUP_OF_FAMILY[index] != "single_or" or program[-2].name == outer
         if 36 <= index < 44:
-            assert program[-2]["function"].startswith("same"), "families 36-43 describe nothing but the anchor"
+            assert program[-2].name.startswith("same"), "families 36-43 describe nothing but the anchor"
         seen.add(index)
     assert seen >= set(range(1, 90))
 
 
 def test_the_rare_family_and_all_selections_of_groups(scenes):
     numbers = select_families(["compare_integer"])
-    found = {row["question_family_index"] for i in range(30) for row in ask(Random(i), scenes[i], numbers, 9)}
+    found = {row.question_family_index for i in range(30) for row in ask(Random(i), scenes[i], numbers, 9)}
     assert found == set(range(9))
     assert tuple(FAMILY_GROUPS) == SUPPORTED
     assert [family.index for family in select_families(["zero_hop", "single_and"])] == [*range(31, 36), *range(84, 90)]
@@ -212,14 +206,14 @@ def test_the_rare_family_and_all_selections_of_groups(scenes):
 
 def test_answers_are_those_of_two_interpreters(asked):
     for scene, row in asked:
-        again = value_of(row["program"], scene, len(row["program"]) - 1)
+        again = value_of(row.program, scene, len(row.program) - 1)
         again = {True: "yes", False: "no"}[again] if isinstance(again, bool) else str(again)
-        assert row["answer"] == again == execute(row["program"], scene), row["question"]
+        assert row.answer == again == execute(row.program, scene), row.question
 
 
 def test_the_public_generators_answers_are_those_of_the_interpreter(genuine):
     for scene, row in genuine:
-        assert execute(row["program"], scene) == row["answer"], row["question"]
+        assert execute(row.program, scene) == row.answer, row.question
 
 
 @settings(max_examples=60, deadline=None)
@@ -235,20 +229,20 @@ def test_any_scene_any_families(seed, objects, groups, number):
     families = select_families(groups)
     rows = ask(Random(seed), scene, families, number)
     assert len(rows) <= number
-    assert len({row["question"] for row in rows}) == len(rows)
+    assert len({row.question for row in rows}) == len(rows)
     for row in rows:
-        assert row["question_family_index"] in {family.index for family in families}
-        assert execute(row["program"], scene) == row["answer"]
-        assert idle_steps(row["program"], scene, row["answer"]) == []
-        assert len(tokenize(row["question"])) <= 45
+        assert row.question_family_index in {family.index for family in families}
+        assert execute(row.program, scene) == row.answer
+        assert idle_steps(row.program, scene, row.answer) == []
+        assert len(tokenize(row.question)) <= 45
 
 
 def test_ten_questions_a_scene_of_ten_families(scenes, asked):
     assert len(asked) == 10 * len(scenes)
     for i in range(len(scenes)):
         rows = [row for _, row in asked[10 * i : 10 * i + 10]]
-        assert len({row["question"] for row in rows}) == 10
-        assert len({row["question_family_index"] for row in rows}) == 10
+        assert len({row.question for row in rows}) == 10
+        assert len({row.question_family_index for row in rows}) == 10
 
 
 def test_a_scene_and_a_seed_decide_the_questions(scenes):
@@ -260,21 +254,24 @@ def test_a_scene_and_a_seed_decide_the_questions(scenes):
 
 
 def test_no_step_is_idle(asked):
-    idle = [(row["question"], idle_steps(row["program"], scene, row["answer"])) for scene, row in asked]
+    idle = [(row.question, idle_steps(row.program, scene, row.answer)) for scene, row in asked]
     assert [question for question, steps in idle if steps] == []
 
 
-def node(function: str, inputs: tuple[int, ...] = (), *values: str, key: str = "function") -> dict:
-    return {key: function, "inputs": list(inputs), "value_inputs": list(values)}
+def node(function: str, inputs: tuple[int, ...] = (), *values: str, key: str = "function") -> ProgramNode:
+    return ProgramNode(**{key: function}, inputs=list(inputs), value_inputs=list(values))
 
 
-PAIR = {  # a small red metal cube stands left of a large blue rubber ball
-    "objects": [
-        {"size": "small", "color": "red", "material": "metal", "shape": "cube"},
-        {"size": "large", "color": "blue", "material": "rubber", "shape": "sphere"},
-    ],
-    "relationships": {"left": [[], [0]], "right": [[1], []], "front": [[], []], "behind": [[], []]},
-}
+def thing(size: str, color: str, material: str, shape: str) -> SceneObject:
+    return SceneObject((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), 0.0, size, color, material, shape)
+
+
+PAIR = Scene(  # a small red metal cube stands left of a large blue rubber ball
+    image_index=0,
+    image_filename="",
+    objects=[thing("small", "red", "metal", "cube"), thing("large", "blue", "rubber", "sphere")],
+    relationships={"left": [[], [0]], "right": [[1], []], "front": [[], []], "behind": [[], []]},
+)
 
 
 def test_nothing_in_a_relation_is_something_elsewhere(asked, genuine):
@@ -283,10 +280,10 @@ def test_nothing_in_a_relation_is_something_elsewhere(asked, genuine):
     def share(rows):
         elsewhere = []
         for scene, row in rows:
-            program, at = row["program"], last_link(row["program"])
-            if at is not None and program[at]["function"] == "relate" and row["answer"] in ("0", "no"):
+            program, at = row.program, last_link(row.program)
+            if at is not None and program[at].name == "relate" and row.answer in ("0", "no"):
                 (without,) = answer_sets(program, scene, at)
-                elsewhere.append(bool(without - {value_of(program, scene, program[at]["inputs"][0])}))
+                elsewhere.append(bool(without - {value_of(program, scene, program[at].inputs[0])}))
         return sum(elsewhere) / len(elsewhere)
 
     assert share(asked) == 1 and share(genuine) > 0.9
@@ -296,11 +293,11 @@ def test_what_is_asked_does_not_hang_on_the_number_of_words(asked):
     """As with the public generator, "no" to a relation is mostly said of few words, not of many."""
     told = Counter()
     for _, row in asked:
-        program, at = row["program"], last_link(row["program"])
-        if at is None or program[at]["function"] != "relate" or program[-1]["function"] != "exist":
+        program, at = row.program, last_link(row.program)
+        if at is None or program[at].name != "relate" or program[-1].name != "exist":
             continue
         words = len(program) - at - 2
-        told[row["answer"], "many" if words > 2 else "few"] += 1
+        told[row.answer, "many" if words > 2 else "few"] += 1
     shares = {words: told["yes", words] / (told["yes", words] + told["no", words]) for words in ("few", "many")}
     assert 0.2 < shares["few"] < 0.7 and 0.3 < shares["many"] < 0.85, told
 
@@ -318,30 +315,30 @@ def test_a_chain_never_comes_back_to_an_object(asked):
     """Else it has a shorter form: "the block left of the ball right of the red cube" may be the red cube itself."""
     lengths = Counter()
     for scene, row in asked:
-        program = row["program"]
-        if sum(step["function"] == "scene" for step in program) == 1:
-            named = [value_of(program, scene, at) for at, step in enumerate(program) if step["function"] == "unique"]
-            assert len(set(named)) == len(named), row["question"]
+        program = row.program
+        if sum(step.name == "scene" for step in program) == 1:
+            named = [value_of(program, scene, at) for at, step in enumerate(program) if step.name == "unique"]
+            assert len(set(named)) == len(named), row.question
             lengths[len(named)] += 1
     assert min(lengths[n] for n in range(5)) > 100
 
 
 def test_compared_things_are_two_and_neither_contains_the_other(asked):
     for scene, row in asked:
-        program = row["program"]
-        group = GROUP_OF_FAMILY[row["question_family_index"]]
+        program = row.program
+        group = GROUP_OF_FAMILY[row.question_family_index]
         if group == "comparison":
             first, second = answer_sets(program, scene)
-            assert first != second, row["question"]
+            assert first != second, row.question
         if group in ("compare_integer", "single_or") and "relate" not in skeleton(program):
-            union = next((i for i, step in enumerate(program) if step["function"] == "union"), len(program))
-            starts = [i for i, step in enumerate(program) if step["function"] == "scene"]
+            union = next((i for i, step in enumerate(program) if step.name == "union"), len(program))
+            starts = [i for i, step in enumerate(program) if step.name == "scene"]
             words = [
-                {step["value_inputs"][0] for step in program[start:end] if step["function"].startswith("filter")}
+                {step.value_inputs[0] for step in program[start:end] if step.name.startswith("filter")}
                 for start, end in zip(starts, (starts[1], union), strict=True)
             ]
-            assert words[0] and words[1], row["question"]
-            assert not words[0] <= words[1] and not words[1] <= words[0], row["question"]
+            assert words[0] and words[1], row.question
+            assert not words[0] <= words[1] and not words[1] <= words[0], row.question
 
 
 # Words.
@@ -353,19 +350,19 @@ VALUE_OF_WORD |= {color: color for color in ATTRIBUTES["color"]}
 def test_words_and_program_say_the_same(asked):
     """Attribute words, relations and "same" of the text are the filters, relates and sames of the program."""
     for _, row in asked:
-        text = " ".join(tokenize(row["question"])).replace("how big", "how")
+        text = " ".join(tokenize(row.question)).replace("how big", "how")
         singular = [re.sub(r"^(sphere|ball|cube|block|cylinder)s$", r"\1", word) for word in text.split()]
         said = Counter(VALUE_OF_WORD[word] for word in singular if word in VALUE_OF_WORD)
-        meant = Counter(step["value_inputs"][0] for step in row["program"] if step["function"].startswith("filter"))
-        assert said == meant, row["question"]
+        meant = Counter(step.value_inputs[0] for step in row.program if step.name.startswith("filter"))
+        assert said == meant, row.question
         relations = Counter(re.findall(r"\b(left|right|front|behind)\b", text))
-        assert relations == Counter(step["value_inputs"][0] for step in row["program"] if step["function"] == "relate")
-        last = row["program"][-1]["function"]
-        same = [step["function"][5:] for step in row["program"] if step["function"].startswith("same")]
-        assert same == [name for name in re.findall(r"the same (\w+) as", text) if same], row["question"]
+        assert relations == Counter(step.value_inputs[0] for step in row.program if step.name == "relate")
+        last = row.program[-1].name
+        same = [step.name[5:] for step in row.program if step.name.startswith("same")]
+        assert same == [name for name in re.findall(r"the same (\w+) as", text) if same], row.question
         if last.startswith("query"):
             hint = {"size": "size|how", "material": "material|made of"}.get(last[6:], last[6:])
-            assert re.search(hint, text), row["question"]
+            assert re.search(hint, text), row.question
 
 
 def normal(question: str) -> str:
@@ -385,8 +382,7 @@ def normal(question: str) -> str:
 def test_the_public_generators_sentences_are_among_ours(scenes, asked, genuine):
     def forms(rows: Asked) -> set[tuple[str, str, str]]:
         return {
-            (GROUP_OF_FAMILY[row["question_family_index"]], row["program"][-1]["function"], normal(row["question"]))
-            for _, row in rows
+            (GROUP_OF_FAMILY[row.question_family_index], row.program[-1].name, normal(row.question)) for _, row in rows
         }
 
     missing = forms(genuine) - forms(asked)
@@ -441,20 +437,20 @@ def test_programs_of_both_and_or_are_ordered_as_in_the_release():
     """Of "both ... and ..." the second comes first."""
     cube, ball = Term(("cube",)), Term(("sphere",))
     both = Question(FAMILIES[31], (Term((), (Link("relate", "left", cube), Link("relate", "behind", ball))),))
-    names = [(step["function"], *step["value_inputs"]) for step in make_program(both)]
+    names = [(step.name, *step.value_inputs) for step in make_program(both)]
     assert names.index(("relate", "behind")) < names.index(("relate", "left"))
     either = make_program(Question(FAMILIES[65], (cube, ball), ("small",)))
-    assert [step["function"] for step in either[-3:]] == ["union", "filter_size", "count"]
-    assert either[-3]["inputs"] == [1, 3]
+    assert [step.name for step in either[-3:]] == ["union", "filter_size", "count"]
+    assert either[-3].inputs == [1, 3]
 
 
 def test_the_words_are_those_of_clevr(asked):
     vocabulary = clevr_v1()
-    questions = [row["question"] for _, row in asked]
+    questions = [row.question for _, row in asked]
     assert {word for question in questions for word in tokenize(question)} == set(vocabulary.words)
     assert len(vocabulary.words) == 82
     assert max(len(tokenize(question)) for question in questions) <= 45
-    assert {row["answer"] for _, row in asked} | {"8", "9", "10"} == set(vocabulary.answers)
+    assert {row.answer for _, row in asked} | {"8", "9", "10"} == set(vocabulary.answers)
 
 
 def test_ten_can_be_counted_to():
@@ -462,13 +458,13 @@ def test_ten_can_be_counted_to():
     rng = np.random.default_rng(3)
     crowds = [sample_scene(rng, (n, n), (480, 320))[0] for n in (8, 9, 10) for _ in range(15)]
     counts = select_families(["zero_hop"])
-    answers = {row["answer"] for i, scene in enumerate(crowds) for row in ask(Random(i), scene, counts, 18)}
+    answers = {row.answer for i, scene in enumerate(crowds) for row in ask(Random(i), scene, counts, 18)}
     assert answers >= {"8", "9", "10"}
 
 
 def test_length_and_words_are_as_frequent_as_in_clevr(asked):
     """The references are CLEVR's train questions: 18.38 words, and of 10,000 words so many."""
-    words = Counter(word for _, row in asked for word in tokenize(row["question"]) if word not in ";?")
+    words = Counter(word for _, row in asked for word in tokenize(row.question) if word not in ";?")
     assert abs(words.total() / len(asked) - 18.38) < 0.5
     reference = {
         **{"the": 1430, "is": 665, "of": 584, "that": 319, "same": 277, "thing": 263, "object": 255, "what": 250},
@@ -486,12 +482,12 @@ def test_types_are_as_frequent_as_in_clevr_val(asked):
         **{"query_material": 13_404, "query_shape": 13_273},
     }
     groups = {"compare numbers": 13_541, "compare attribute": 27_098}
-    kinds = Counter(row["program"][-1]["function"] for _, row in asked)
+    kinds = Counter(row.program[-1].name for _, row in asked)
     for kind, number in val.items():
         assert abs(kinds[kind] / len(asked) - number / 149_991) < 0.015, kind
     for group, number in groups.items():
         assert abs(sum(kinds[kind] for kind in TYPE_GROUPS[group]) / len(asked) - number / 149_991) < 0.015, group
-    families = Counter(row["question_family_index"] for _, row in asked)
+    families = Counter(row.question_family_index for _, row in asked)
     assert all(0.6 < families[index] / (len(asked) / 89) < 1.5 for index in range(1, 90))
 
 
@@ -499,7 +495,7 @@ def test_the_question_type_baseline_is_right_as_often_as_in_clevr(asked):
     """41.8 %, and by group 34.6, 50.2, 51.0, 36.0, 51.3 (Johnson et al. 2017)."""
     answers = defaultdict(Counter)
     for _, row in asked:
-        answers[row["program"][-1]["function"]][row["answer"]] += 1
+        answers[row.program[-1].name][row.answer] += 1
     right = {kind: found.most_common(1)[0][1] for kind, found in answers.items()}
     assert sum(right.values()) / len(asked) == pytest.approx(0.418, abs=0.03)
     published = {
@@ -520,7 +516,7 @@ def test_the_question_type_baseline_is_right_as_often_as_in_clevr(asked):
 def test_each_familys_yes_is_as_frequent_as_its_no(asked):
     answers = defaultdict(Counter)
     for _, row in asked:
-        answers[row["question_family_index"]][row["answer"]] += 1
+        answers[row.question_family_index][row.answer] += 1
     yes = {index: found["yes"] / found.total() for index, found in answers.items() if found["yes"] + found["no"] > 50}
     assert len(yes) == 8 + 16 + 12
     assert all(0.33 < share < 0.67 for share in yes.values()), yes

@@ -1,6 +1,5 @@
 """Scenes keep CLEVR's rules; which pixels show which object is what a plain z-buffer over the whole picture says."""
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnlib.clevr.constants import ATTRIBUTES, DIRECTIONS, RADII, RELATIONS, SHAPES
+from rnlib.clevr.schema import read_scenes
 from rnlib.synthesis import scenes as scenes_module
 from rnlib.synthesis.camera import CAMERA, LAMPS, Camera, sample_view
 from rnlib.synthesis.rerender import fit_camera
@@ -69,15 +69,15 @@ def _first_meeting(shape: str, start: np.ndarray, rays: np.ndarray, radius: floa
 def test_scenes_keep_the_rules_of_clevr(seed, limits):
     fewest, most = sorted(limits)
     scene, view = draw_scene(seed, (fewest, most))
-    items = scene["objects"]
+    items = scene.objects
     assert fewest <= len(items) <= most
-    centres = np.array([item["3d_coords"] for item in items])
-    radii = np.array([RADII[item["size"]] for item in items])
+    centres = np.array([item.coordinates for item in items])
+    radii = np.array([RADII[item.size] for item in items])
     assert (np.abs(centres[:, :2]) <= 3).all()
     assert np.array_equal(centres[:, 2], radii)
     for i in range(len(items)):
-        assert all(items[i][attribute] in values for attribute, values in ATTRIBUTES.items())
-        assert 0 <= items[i]["rotation"] < 360
+        assert all(getattr(items[i], attribute) in values for attribute, values in ATTRIBUTES.items())
+        assert 0 <= items[i].rotation < 360
         for j in range(i):
             apart = centres[j] - centres[i]
             assert np.hypot(apart[0], apart[1]) >= 0.25 + radii[i] + radii[j]
@@ -85,7 +85,7 @@ def test_scenes_keep_the_rules_of_clevr(seed, limits):
     assert (np.abs(view.camera.position - CAMERA) <= 0.5).all()
     assert view.lamps.shape == (3, 3)
     assert (np.abs(view.lamps - LAMPS) <= 1).all()
-    assert scene["directions"] == {name: list(direction) for name, direction in DIRECTIONS.items()}
+    assert scene.directions == DIRECTIONS
 
 
 @settings(max_examples=15, deadline=None)
@@ -139,7 +139,7 @@ def test_a_shape_behind_another_is_hidden_and_alone_it_is_not(shape):
 @settings(max_examples=30, deadline=None)
 def test_relations_are_differences_along_the_directions(seed):
     scene, _ = draw_scene(seed)
-    centres = [item["3d_coords"] for item in scene["objects"]]
+    centres = [item.coordinates for item in scene.objects]
     for name in RELATIONS:
         x, y, z = DIRECTIONS[name]
         expected = [
@@ -150,7 +150,7 @@ def test_relations_are_differences_along_the_directions(seed):
             ]
             for centre in centres
         ]
-        assert scene["relationships"][name] == expected
+        assert scene.relationships[name] == expected
 
 
 @settings(max_examples=30, deadline=None)
@@ -162,12 +162,12 @@ def test_pixel_coords_are_where_the_camera_sees_the_centres(seed, size):
     heading = np.array([gaze[0], gaze[1]]) / np.hypot(gaze[0], gaze[1])
     tilt = np.arctan2(gaze[2], np.hypot(gaze[0], gaze[1]))
     half = np.tan(0.8576 / 2)
-    for item in scene["objects"]:
-        offset = np.array(item["3d_coords"]) - view.camera.position
+    for item in scene.objects:
+        offset = np.array(item.coordinates) - view.camera.position
         ahead, aside = offset[:2] @ heading, offset[0] * heading[1] - offset[1] * heading[0]
         depth = ahead * np.cos(tilt) + offset[2] * np.sin(tilt)
         rise = offset[2] * np.cos(tilt) - ahead * np.sin(tilt)
-        x, y, found = item["pixel_coords"]
+        x, y, found = item.pixel_coords
         assert isinstance(x, int)
         assert isinstance(y, int)
         assert abs(x - size[0] / 2 * (1 + aside / depth / half)) <= 0.51
@@ -179,12 +179,12 @@ def test_pixel_coords_are_where_the_camera_sees_the_centres(seed, size):
 
 def test_numbers_and_attributes_are_uniform_and_jitters_fill_their_range():
     drawn = [draw_scene(seed) for seed in range(400)]
-    numbers = Counter(len(scene["objects"]) for scene, _ in drawn)
+    numbers = Counter(len(scene.objects) for scene, _ in drawn)
     assert set(numbers) == set(range(3, 11))
     assert all(25 <= number <= 80 for number in numbers.values())
-    items = [item for scene, _ in drawn for item in scene["objects"]]
+    items = [item for scene, _ in drawn for item in scene.objects]
     for attribute, values in ATTRIBUTES.items():
-        found = Counter(item[attribute] for item in items)
+        found = Counter(getattr(item, attribute) for item in items)
         if attribute == "size":  # large objects are drawn again more often: they hide others and find less room
             assert 0.3 < found["large"] / len(items) < 0.5
         else:
@@ -206,21 +206,20 @@ def test_a_seed_decides_the_scene():
 
 def test_genuine_scenes_keep_the_same_rules(clevr_official: Path):
     """The 100 scenes of the public generator: no rule here is stricter than its own, and its objects are as large."""
-    document = json.loads((clevr_official / "scenes/CLEVR_val_scenes.json").read_text())
     least = []
-    for scene in document["scenes"]:
+    for scene in read_scenes(clevr_official / "scenes/CLEVR_val_scenes.json"):
         camera = fit_camera(scene)
-        centres = np.array([item["3d_coords"] for item in scene["objects"]])
-        radii = np.array([RADII[item["size"]] for item in scene["objects"]])
+        centres = np.array([item.coordinates for item in scene.objects])
+        radii = np.array([RADII[item.size] for item in scene.objects])
         assert (np.abs(camera.position - CAMERA) < 0.51).all()
-        seen = np.array([item["pixel_coords"] for item in scene["objects"]])
+        seen = np.array([item.pixel_coords for item in scene.objects])
         assert np.abs(camera.project(centres, (480, 320)) - seen)[:, :2].max() < 0.65
         for i, j in np.argwhere(np.tri(len(centres), k=-1)):
             apart = centres[j] - centres[i]
             assert np.hypot(apart[0], apart[1]) >= 0.25 + radii[i] + radii[j]
             assert all(abs(apart @ np.array(DIRECTIONS[name])) >= 0.4 for name in RELATIONS)
-        assert relationships(centres) == scene["relationships"]
+        assert relationships(centres) == scene.relationships
         solids = Solids.of_scene(scene)
-        assert all_visible(camera, solids, 200), scene["image_filename"]
+        assert all_visible(camera, solids, 200), scene.image_filename
         least.append(visible_pixels(camera, solids).min())
     assert 200 <= min(least) < 280  # among 100 scenes some object is nearly hidden

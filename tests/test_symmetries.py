@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rnlib.clevr.constants import ATTRIBUTES, CLASS_OF_ANSWER, RADII, SYNONYMS
-from rnlib.clevr.schema import read_questions
+from rnlib.clevr.schema import Scene, read_questions
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.vocabulary import Vocabulary, clevr_v1
 from rnlib.errors import ConfigError
-from rnlib.evaluation.counterfactual import program_of, scene_of
 from rnlib.model.inputs import NetworkInputs
 from rnlib.model.preset import load_preset
 from rnlib.synthesis import execute, synthesize
@@ -31,21 +31,21 @@ def val(tmp_path_factory: pytest.TempPathFactory) -> Split:
 
 @pytest.fixture(scope="module")
 def programs(val: Split) -> list:
-    return [program_of(record) for record in read_questions(val.directory.questions("val"))]
+    return [record.program for record in read_questions(val.directory.questions("val"))]
 
 
-def moved_scenes(val: Split, drawn: Drawn) -> list[dict]:
+def moved_scenes(val: Split, drawn: Drawn) -> list[Scene]:
     """Each question's scene under its symmetry, with relations made anew from where its objects are now."""
     pictures = val.image_of_question
     places, codes = move_scenes(val.coordinates[pictures], val.codes[pictures], drawn)
     scenes = []
     for question, picture in enumerate(pictures):
-        scene = scene_of(val, int(picture))
-        for i, item in enumerate(scene["objects"]):
-            item["3d_coords"] = places[question, i].tolist()
+        scene = val.scene(int(picture))
+        for i, item in enumerate(scene.objects):
+            item.coordinates = tuple(places[question, i].tolist())
             for column, (attribute, names) in enumerate(ATTRIBUTES.items()):
-                item[attribute] = names[codes[question, i, column] - 1]
-        scene["relationships"] = relationships(places[question, : len(scene["objects"])])
+                setattr(item, attribute, names[codes[question, i, column] - 1])
+        scene.relationships = relationships(places[question, : len(scene.objects)])
         scenes.append(scene)
     return scenes
 
@@ -63,7 +63,7 @@ def test_programs_come_to_the_moved_answers_in_the_moved_scenes(val: Split, prog
         if drawn.mirrored[question]:
             becomes |= {"left": "right", "right": "left"}
         program = [
-            {**node, "value_inputs": [becomes.get(value, value) for value in node["value_inputs"]]}
+            replace(node, value_inputs=[becomes.get(value, value) for value in node.value_inputs])
             for node in programs[question]
         ]
         truth = execute(program, scene)

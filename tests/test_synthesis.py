@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from PIL import Image
 
+from rnlib.clevr.schema import Program, Scene
 from rnlib.synthesis import execute, synthesize
 
 SMALL = (96, 64)
@@ -64,4 +66,7 @@ def test_every_answer_is_what_its_program_gives(made):
         rows = load(made, "questions", split)
         assert len(rows) > 9 * len(scenes)
         for row in rows:
-            assert execute(row["program"], scenes[row["image_index"]]) == row["answer"], row["question"]
+            assert (
+                execute(msgspec.convert(row["program"], Program), msgspec.convert(scenes[row["image_index"]], Scene))
+                == row["answer"]
+            ), row["question"]

@@ -19,7 +19,7 @@ import numpy as np
 from rnlib.clevr.cache import seal
 from rnlib.clevr.constants import ATTRIBUTES, CLASS_OF_ANSWER, FAMILY_GROUPS, QUESTION_TYPES, RELATIONS
 from rnlib.clevr.layout import ClevrDirectory
-from rnlib.clevr.schema import QuestionRecord, SceneRecord, read_questions, read_scenes
+from rnlib.clevr.schema import QuestionRecord, Scene, read_questions, read_scenes
 from rnlib.clevr.vocabulary import Vocabulary, number_type, tokenize
 from rnlib.errors import DataError
 from rnlib.progress import progress
@@ -76,7 +76,7 @@ def _numbered(names: list[str]) -> dict[int, str]:
     return dict(enumerate(names))
 
 
-def scene_arrays(scenes: Iterable[SceneRecord], path: Path) -> tuple[dict[str, np.ndarray], dict[int, str]]:
+def scene_arrays(scenes: Iterable[Scene], path: Path) -> tuple[dict[str, np.ndarray], dict[int, str]]:
     """The scene arrays described on top of this module, and the pictures' names, both in the order of image_index.
 
     The scenes are used one by one: 70,000 of them at once would take a gigabyte. Raises DataError for a scene of more

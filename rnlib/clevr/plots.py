@@ -25,7 +25,7 @@ from rnlib.clevr.constants import (
     TYPE_GROUPS,
     VIEW,
 )
-from rnlib.clevr.schema import SceneRecord
+from rnlib.clevr.schema import Scene
 from rnlib.clevr.split import Split
 from rnlib.style import PALETTE, label
 
@@ -68,7 +68,7 @@ def plot_pictures(pictures: Sequence[np.ndarray], captions: Sequence[str], colum
     return figure
 
 
-def plot_scene(image: UInt8[np.ndarray, "height width 3"], scene: SceneRecord, anchor: int = 0) -> Figure:
+def plot_scene(image: UInt8[np.ndarray, "height width 3"], scene: Scene, anchor: int = 0) -> Figure:
     """The picture with numbered objects, and the scene from above with the four directions from object `anchor`."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained", width_ratios=(1.35, 1))
     left.imshow(image)
@@ -87,7 +87,7 @@ def _seen(coordinates: tuple[float, float, float]) -> tuple[float, float]:
     return float(place @ DIRECTIONS["right"]), float(place @ DIRECTIONS["behind"])
 
 
-def _draw_map(axes: Axes, scene: SceneRecord, anchor: int) -> None:
+def _draw_map(axes: Axes, scene: Scene, anchor: int) -> None:
     corners = [(-1, -1), (1, -1), (1, 1), (-1, 1)]
     outline = [_seen((HALF_WIDTH * x, HALF_WIDTH * y, 0.0)) for x, y in corners]
     axes.add_patch(Polygon(outline, facecolor="#f2f2f2", edgecolor="#999999", zorder=0))
@@ -99,6 +99,11 @@ def _draw_map(axes: Axes, scene: SceneRecord, anchor: int) -> None:
         axes.plot(x, y, _MARKERS[item.shape], ms=radius, color=color, markeredgecolor="black", markeredgewidth=edge)
         dark = color @ (0.3, 0.59, 0.11) < 0.5
         axes.text(x, y, str(number), ha="center", va="center_baseline", fontsize=9, color="white" if dark else "black")
+    axes.set(aspect="equal", xlim=(-5.5, 5.5), ylim=(-5, 5))
+    axes.set(xlabel="left ← world units → right", ylabel="front (camera) ← world units → behind")
+    if not scene.objects:
+        axes.set_title("from above: an empty scene")
+        return
     x, y = _seen(scene.objects[anchor].coordinates)
     axes.axvline(x, color=ORANGE, lw=1, ls="--", zorder=1)
     axes.axhline(y, color=ORANGE, lw=1, ls="--", zorder=1)
@@ -109,8 +114,7 @@ def _draw_map(axes: Axes, scene: SceneRecord, anchor: int) -> None:
         label = (4.8 * across if across else x, 4.6 * up if up else y)
         ground = {"facecolor": "white", "edgecolor": "none", "pad": 1}
         axes.text(*label, name, color=ORANGE, ha="center", va="center", fontsize=9, weight="bold", bbox=ground)
-    axes.set(title=f"from above, directions from object {anchor}", aspect="equal", xlim=(-5.5, 5.5), ylim=(-5, 5))
-    axes.set(xlabel="left ← world units → right", ylabel="front (camera) ← world units → behind")
+    axes.set_title(f"from above, directions from object {anchor}")
 
 
 def plot_objects(split: Split) -> Figure:

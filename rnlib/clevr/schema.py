@@ -24,26 +24,30 @@ ImageIndex = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 class ProgramNode(msgspec.Struct, gc=False):
     """One step of a question's functional program. `type` is the public generator's name for `function`."""
 
-    function: str | None = None
-    type: str | None = None
+    function: str = ""
+    type: str | msgspec.UnsetType = msgspec.UNSET
     inputs: list[int] = []
     value_inputs: list[str] = []
 
     @property
     def name(self) -> str:
-        return self.function or self.type or ""
+        return self.function or str(self.type or "")
 
 
-class QuestionRecord(msgspec.Struct, gc=False):
-    """One question. `answer` and `program` are absent in the test split."""
+Program = list[ProgramNode]
 
-    question: str
+
+class QuestionRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
+    """One question, in the release's order of keys. `answer` and `program` are absent in the test split."""
+
+    question_index: int | None = None
+    split: str = ""
     image_index: ImageIndex
     image_filename: str
+    question: str
     answer: str | bool | int | None = None
-    program: list[ProgramNode] | None = None
+    program: Program | None = None
     question_family_index: int | None = None
-    question_index: int | None = None
     template_filename: str | None = None
 
     @property
@@ -56,25 +60,27 @@ class QuestionRecord(msgspec.Struct, gc=False):
         return str(self.answer)
 
 
-class ObjectRecord(msgspec.Struct, gc=False):
+class SceneObject(msgspec.Struct, gc=False):
     """One object of a scene; `coordinates` are world units, `pixel_coords` are x, y in pixels and depth."""
 
     coordinates: tuple[float, float, float] = msgspec.field(name="3d_coords")
     pixel_coords: tuple[float, float, float]
     rotation: float
+    size: str
     color: str
     material: str
     shape: str
-    size: str
 
 
-class SceneRecord(msgspec.Struct, gc=False):
-    """One scene: its objects, and for each relation and object the objects that lie there from it."""
+class Scene(msgspec.Struct, gc=False, kw_only=True):
+    """One scene, in the release's order of keys: its objects, and for each relation and object those that lie there."""
 
+    split: str = ""
     image_index: ImageIndex
     image_filename: str
-    objects: list[ObjectRecord]
+    objects: list[SceneObject]
     relationships: dict[str, list[list[int]]]
+    directions: dict[str, tuple[float, float, float]] = {}
 
 
 class _QuestionsFile(msgspec.Struct):
@@ -105,9 +111,9 @@ def count_entries(path: Path, key: str) -> int:
         return sum(1 for _ in entries)
 
 
-def read_scenes(path: Path) -> Iterator[SceneRecord]:
+def read_scenes(path: Path) -> Iterator[Scene]:
     """The scenes of a file, one at a time, in its order, checked. Raises DataError naming the scene at fault."""
-    decoder = msgspec.json.Decoder(SceneRecord)
+    decoder = msgspec.json.Decoder(Scene)
     seen: set[int] = set()
     with _entries(path, _ScenesFile, "scenes") as entries:
         for position, raw in enumerate(entries):
@@ -188,7 +194,7 @@ def _decode(
         raise DataError(f"{path}: {noun} number {position} (from 0) is not a CLEVR {noun}: {error}.") from None
 
 
-def _check_scene(scene: SceneRecord, path: Path, position: int) -> None:
+def _check_scene(scene: Scene, path: Path, position: int) -> None:
     where = f"{path}: scene number {position} (from 0)"
     for number, item in enumerate(scene.objects):
         for attribute, values in ATTRIBUTES.items():
@@ -207,20 +213,20 @@ def _check_scene(scene: SceneRecord, path: Path, position: int) -> None:
             )
 
 
-def one_scene(source: Path | Mapping[str, Any], name: str = "") -> SceneRecord:
+def one_scene(source: Path | Mapping[str, Any], name: str = "") -> Scene:
     """A scene as CLEVR's scene files have it, or from a file; of a file's several scenes, that of the picture `name`.
 
     A file may hold one scene alone. Raises DataError where there is no such scene or it is none.
     """
     if isinstance(source, Mapping):
         try:
-            scene = msgspec.convert(source, SceneRecord)
+            scene = msgspec.convert(source, Scene)
         except msgspec.ValidationError as error:
             raise DataError(f"expected a scene as in CLEVR's scene files, found another thing: {error}.") from None
         _check_scene(scene, Path("scene"), 0)
         return scene
     try:
-        scene = msgspec.json.decode(source.read_bytes().removeprefix(b"\xef\xbb\xbf"), type=SceneRecord)
+        scene = msgspec.json.decode(source.read_bytes().removeprefix(b"\xef\xbb\xbf"), type=Scene)
     except OSError as error:
         raise DataError(f"expected a file with a scene, found that {source} cannot be read ({error}).") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -12,10 +12,11 @@ from jaxtyping import Float, Integer, UInt, UInt8
 
 from rnlib.clevr.arrays import UNKNOWN, write_tables
 from rnlib.clevr.cache import cache_folder, digest, locked, open_arrays, replace_folder
-from rnlib.clevr.constants import QUESTION_TYPES
+from rnlib.clevr.constants import ATTRIBUTES, QUESTION_TYPES, RELATIONS
 from rnlib.clevr.images import open_picture, prepare_images
 from rnlib.clevr.layout import ClevrDirectory
 from rnlib.clevr.picture_array import JoinedPictures, open_picture_array
+from rnlib.clevr.schema import Scene, SceneObject
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError, DataError
 
@@ -134,6 +135,37 @@ class Split:
         """The question type; empty where the split has no programs."""
         number = int(self.types[question])
         return "" if number == UNKNOWN else QUESTION_TYPES[number]
+
+    def scene(self, row: int) -> Scene:
+        """The scene of picture row `row`, from the arrays. DataError for a split without scenes or without that row."""
+        arrays = self.require_scenes()
+        if not 0 <= row < self.n_images:
+            raise DataError(f"expected the number of a picture from 0 to {self.n_images - 1}, found {row}. Change it.")
+        count = int(arrays.n_objects[row])
+        objects = [
+            SceneObject(
+                coordinates=tuple(arrays.coordinates[row, i].tolist()),
+                pixel_coords=tuple(arrays.pixel_coords[row, i].tolist()),
+                rotation=float(arrays.rotations[row, i]),
+                **{
+                    name: values[code - 1]
+                    for (name, values), code in zip(ATTRIBUTES.items(), arrays.codes[row, i].tolist(), strict=True)
+                },
+            )
+            for i in range(count)
+        ]
+        bits = arrays.relationships[row].tolist()
+        relationships = {
+            relation: [[j for j in range(count) if bits[number][i] >> j & 1] for i in range(count)]
+            for number, relation in enumerate(RELATIONS)
+        }
+        return Scene(
+            split=self.name,
+            image_index=self.image_indices[row],
+            image_filename=self.image_filenames[row],
+            objects=objects,
+            relationships=relationships,
+        )
 
     def image_path(self, row: int) -> Path:
         """The file of the picture in row `row` of `images`. A set with a picture array has none: see `picture`."""

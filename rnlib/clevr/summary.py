@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from rnlib.clevr.constants import ANSWER_CLASSES, ATTRIBUTES, CLASS_OF_ANSWER, GROUP_OF_TYPE, QUESTION_TYPES
-from rnlib.clevr.schema import ProgramNode, QuestionRecord, SceneRecord, read_questions, read_scenes
+from rnlib.clevr.schema import ProgramNode, QuestionRecord, Scene, read_questions
 from rnlib.clevr.split import Split
 from rnlib.errors import DataError
 
@@ -38,14 +38,6 @@ def require_scenes(split: Split) -> None:
         )
 
 
-def scene_record(split: Split, row: int) -> SceneRecord:
-    """The scene of picture row `row`, from the scene file. Raises DataError where there is no such row."""
-    if not 0 <= row < split.n_images:
-        raise DataError(f"expected the number of a picture from 0 to {split.n_images - 1}, found {row}. Change it.")
-    index = split.image_indices[row]
-    return next(scene for scene in read_scenes(split.directory.scenes(split.name)) if scene.image_index == index)
-
-
 def question_records(split: Split, questions: Sequence[int]) -> list[QuestionRecord]:
     """The questions of these numbers (from 0, in the file's order), from the question file."""
     wanted = set(questions)
@@ -60,7 +52,7 @@ def first_of_each_type(split: Split) -> list[int]:
     return [int(number) for kind, number in zip(types, first, strict=True) if kind < len(QUESTION_TYPES)]
 
 
-def objects_table(scene: SceneRecord) -> pd.DataFrame:
+def objects_table(scene: Scene) -> pd.DataFrame:
     """The objects of a scene, a row each: attributes, place in the world (units), place in the picture (pixels)."""
     rows = []
     for item in scene.objects:

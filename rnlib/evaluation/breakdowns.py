@@ -16,7 +16,7 @@ from rnlib.clevr.plots import picture_size
 from rnlib.clevr.schema import read_questions
 from rnlib.clevr.split import Split
 from rnlib.errors import DataError
-from rnlib.evaluation.counterfactual import asked_objects, counterfactual_margin, program_of, scene_of
+from rnlib.evaluation.counterfactual import asked_objects, counterfactual_margin
 from rnlib.evaluation.statistics import wilson_bounds
 from rnlib.synthesis.programs import node_values
 from rnlib.synthesis.rerender import fit_camera
@@ -164,7 +164,7 @@ def scene_factors(split: Split, scenes: int = 2000, seed: int = 0) -> pd.DataFra
     rows = np.arange(split.n_images)
     if len(rows) > scenes:
         rows = np.sort(np.random.default_rng(seed).choice(rows, scenes, replace=False))
-    made = {int(row): scene_of(split, int(row)) for row in rows}
+    made = {int(row): split.scene(int(row)) for row in rows}
     try:
         size = picture_size(split, 0)
         pixels = {row: visible_pixels(fit_camera(scene, size), Solids.of_scene(scene)) for row, scene in made.items()}
@@ -175,7 +175,7 @@ def scene_factors(split: Split, scenes: int = 2000, seed: int = 0) -> pd.DataFra
     for number, record in enumerate(read_questions(split.directory.questions(split.name))):
         row = int(split.image_of_question[number])
         if row in made and record.program:
-            program = program_of(record)
+            program = record.program
             values = node_values(program, made[row])
             margins[number] = counterfactual_margin(program, made[row], values)
             asked = asked_objects(program, values)
@@ -204,5 +204,5 @@ def closest_pair(split: Split) -> Float[np.ndarray, " pictures"]:
     apart = np.linalg.norm(places[:, :, None] - places[:, None, :], axis=3)
     there = np.arange(places.shape[1]) < split.n_objects[:, None]
     pairs = there[:, :, None] & there[:, None, :] & ~np.eye(places.shape[1], dtype=bool)
-    least = np.where(pairs, apart, np.inf).min(axis=(1, 2))
+    least = np.where(pairs, apart, np.inf).min(axis=(1, 2), initial=np.inf)
     return np.where(np.isfinite(least), least, np.nan)

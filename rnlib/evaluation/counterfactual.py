@@ -12,42 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from rnlib.clevr.constants import ATTRIBUTES, DIRECTIONS, RELATIONS
-from rnlib.clevr.schema import QuestionRecord
-from rnlib.clevr.split import Split
+from rnlib.clevr.constants import DIRECTIONS
+from rnlib.clevr.schema import Program, Scene
 from rnlib.errors import DataError
-from rnlib.synthesis.programs import Program, node_values
-from rnlib.synthesis.scenes import Scene
-
-
-def scene_of(split: Split, row: int) -> Scene:
-    """The scene of picture row `row` as a scene file has it, from the split's arrays."""
-    count = int(split.n_objects[row])
-    objects: list[dict[str, Any]] = []
-    for i in range(count):
-        values = zip(ATTRIBUTES.items(), split.codes[row, i].tolist(), strict=True)
-        objects.append(
-            {
-                "3d_coords": split.coordinates[row, i].tolist(),
-                "pixel_coords": split.pixel_coords[row, i].tolist(),
-                "rotation": float(split.rotations[row, i]),
-                **{attribute: names[code - 1] for (attribute, names), code in values},
-            }
-        )
-    bits = split.relationships[row].tolist()
-    relationships = {
-        relation: [[j for j in range(count) if bits[number][i] >> j & 1] for i in range(count)]
-        for number, relation in enumerate(RELATIONS)
-    }
-    return {"image_index": split.image_indices[row], "objects": objects, "relationships": relationships}
-
-
-def program_of(record: QuestionRecord) -> Program:
-    """A question's program as `rnlib.synthesis.programs` runs it; empty where the question has none."""
-    return [
-        {"function": node.name, "inputs": node.inputs, "value_inputs": node.value_inputs}
-        for node in record.program or ()
-    ]
+from rnlib.synthesis.programs import node_values
 
 
 def asked_objects(program: Program, values: list[Any]) -> set[int]:
@@ -57,8 +25,8 @@ def asked_objects(program: Program, values: list[Any]) -> set[int]:
     """
     found: set[int] = set()
     for node in program:
-        if node["function"] in ("count", "exist") or node["function"].startswith("query_"):
-            value = values[node["inputs"][0]]
+        if node.name in ("count", "exist") or node.name.startswith("query_"):
+            value = values[node.inputs[0]]
             found |= {value} if isinstance(value, int) else set(value)
     return found
 
@@ -69,7 +37,7 @@ def counterfactual_margin(program: Program, scene: Scene, values: list[Any]) -> 
     The separation is measured along the relation's direction; CLEVR's scenes have at least 0.4. NaN where
     no relation decides: the program has none, or no single one matters. `values`: `node_values`.
     """
-    places = np.array([item["3d_coords"] for item in scene["objects"]])
+    places = np.array([item.coordinates for item in scene.objects])
     margin = float("nan")
     for step, anchor, relation, other in _relations(program, scene, values):
         apart = abs(float((places[other] - places[anchor]) @ DIRECTIONS[relation]))
@@ -81,11 +49,11 @@ def counterfactual_margin(program: Program, scene: Scene, values: list[Any]) -> 
 def _relations(program: Program, scene: Scene, values: list[Any]) -> Iterator[tuple[int, int, str, int]]:
     """Every relation that the program looks at: its step, the object it starts from, its name, another object."""
     for step, node in enumerate(program):
-        if node["function"] == "relate":
-            anchor = values[node["inputs"][0]]
-            for other in range(len(scene["objects"])):
+        if node.name == "relate":
+            anchor = values[node.inputs[0]]
+            for other in range(len(scene.objects)):
                 if other != anchor:
-                    yield step, anchor, node["value_inputs"][0], other
+                    yield step, anchor, node.value_inputs[0], other
 
 
 def _changes_answer(program: Program, scene: Scene, values: list[Any], step: int, other: int) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rnlib.clevr.arrays import scene_arrays
 from rnlib.clevr.images import read_image, squeeze
-from rnlib.clevr.schema import SceneRecord, one_scene
+from rnlib.clevr.schema import Scene, one_scene
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError
 from rnlib.model.checkpoint import Weights
@@ -103,6 +103,6 @@ def _visual(
     return state_rows(preset, arrays["coordinates"], arrays["codes"])
 
 
-def _record(scene: Path | str | Mapping[str, Any], name: str) -> tuple[SceneRecord, Path]:
+def _record(scene: Path | str | Mapping[str, Any], name: str) -> tuple[Scene, Path]:
     path = Path("scene") if isinstance(scene, Mapping) else Path(scene)
     return one_scene(scene if isinstance(scene, Mapping) else path, name), path

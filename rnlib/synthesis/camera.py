@@ -22,9 +22,13 @@ FOCAL = 35 / 32  # focal length over the width of the sensor
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera aimed at the origin, up = +z."""
+    """A pinhole camera aimed at the origin, up = +z.
+
+    shape: width and height of its view in pixels, which are square; the view is squeezed to the size of a picture.
+    """
 
     position: Vector
+    shape: tuple[int, int] = VIEW
 
     @cached_property
     def axes(self) -> np.ndarray:
@@ -37,12 +41,13 @@ class Camera:
     def project(self, points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """World points (n, 3) -> (n, 3): pixel x, pixel y, depth along the viewing axis.
 
-        The picture shows CLEVR's 3:2 view, squeezed to `size` (width, height) in pixels.
+        The picture shows the camera's view (CLEVR's: 3:2), squeezed to `size` (width, height) in pixels.
         """
         right, down, depth = ((points - self.position) @ self.axes.T).T
-        x = VIEW[0] / 2 + focal_pixels(VIEW) * right / depth
-        y = VIEW[1] / 2 + focal_pixels(VIEW) * down / depth
-        return np.stack([x * size[0] / VIEW[0], y * size[1] / VIEW[1], depth], axis=1)
+        (width, height), focal = self.shape, focal_pixels(self.shape)
+        x = width / 2 + focal * right / depth
+        y = height / 2 + focal * down / depth
+        return np.stack([x * size[0] / width, y * size[1] / height, depth], axis=1)
 
 
 @dataclass(frozen=True)
@@ -60,5 +65,5 @@ def sample_view(rng: np.random.Generator) -> View:
 
 
 def focal_pixels(size: tuple[int, int]) -> float:
-    """Focal length in pixels of a 3:2 picture of `size` (width, height)."""
+    """Focal length in pixels of a picture of `size` (width, height) with square pixels."""
     return FOCAL * max(size)

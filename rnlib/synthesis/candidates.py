@@ -7,12 +7,11 @@ the objects left of the ball, and the relation says something only where it take
 from dataclasses import dataclass
 from itertools import combinations
 from random import Random
-from typing import Any
 
 from rnlib.clevr.constants import ATTRIBUTES, RELATIONS
+from rnlib.clevr.schema import Scene
 from rnlib.synthesis.families import ORDER, Operations
 from rnlib.synthesis.logical_form import Description, Link, Term
-from rnlib.synthesis.scenes import Scene
 
 DRAWN = 40  # descriptions drawn at random that are at hand for a question
 
@@ -50,9 +49,9 @@ class SceneSets:
 
     def __init__(self, rng: Random, scene: Scene) -> None:
         self.rng = rng
-        self.objects: list[dict[str, Any]] = scene["objects"]
+        self.objects = scene.objects
         self.everything = (1 << len(self.objects)) - 1
-        self.related = {name: [sum(1 << j for j in row) for row in scene["relationships"][name]] for name in RELATIONS}
+        self.related = {name: [sum(1 << j for j in row) for row in scene.relationships[name]] for name in RELATIONS}
         self._fitting = [(pattern, self._fits(pattern)) for pattern in PATTERNS]
         self.whole = {words: mask for _, fits in self._fitting for words, mask in fits.items()}
         self.having = {words[0]: mask for words, mask in self.whole.items() if len(words) == 1}
@@ -61,8 +60,8 @@ class SceneSets:
     def _fits(self, pattern: Pattern) -> dict[Description, int]:
         """The descriptions of this pattern that fit some object, with the objects they fit."""
         fitting: dict[Description, int] = {}
-        for i, row in enumerate(self.objects):
-            description = tuple([row[name] for name in pattern])
+        for i, item in enumerate(self.objects):
+            description = tuple([getattr(item, name) for name in pattern])
             fitting[description] = fitting.get(description, 0) | 1 << i
         return fitting
 
@@ -152,7 +151,7 @@ class SceneSets:
         if found is None:
             return None
         anchor, i, named = found
-        reached = self.having[self.objects[i][common]] & ~named
+        reached = self.having[getattr(self.objects[i], common)] & ~named
         unlike = self.everything & ~named & ~reached
         options = [(words, mask & reached) for words, mask in self.present(common, *banned) if mask & unlike]
         # Of nothing there: whatever random words mean, which need not be in the scene.

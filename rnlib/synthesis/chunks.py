@@ -10,9 +10,10 @@ from random import Random
 import msgspec
 import numpy as np
 
+from rnlib.clevr.schema import Scene
 from rnlib.synthesis.camera import View
 from rnlib.synthesis.questions import ask, select_families
-from rnlib.synthesis.scenes import ANY_COLOR, COGENT_COLORS, Scene, sample_scene
+from rnlib.synthesis.scenes import ANY_COLOR, COGENT_COLORS, sample_scene
 from rnlib.synthesis.settings import ALL_SPLITS, CHUNK, Arguments, is_test
 
 
@@ -31,19 +32,20 @@ def make_chunk(arguments: Arguments, split: str, start: int) -> Chunk:
     """Draw the scenes of the chunk that begins with scene `start`, and their questions."""
     chunk = Chunk(start, [], [], [], [])
     families = select_families(arguments.families)
-    hidden = ("answer", "program", "question_family_index") if is_test(split) else ()
     colors_of = COGENT_COLORS[split[-1]] if arguments.cogent else ANY_COLOR
     encode = msgspec.json.encode
     for index in range(start, min(start + CHUNK, arguments.scenes(split))):
         rng = np.random.default_rng([arguments.seed, ALL_SPLITS.index(split), index])
-        content, view = sample_scene(rng, arguments.objects, arguments.coordinates_size, colors_of)
+        scene, view = sample_scene(rng, arguments.objects, arguments.coordinates_size, colors_of)
+        scene.split, scene.image_index = split, index
+        scene.image_filename = f"CLEVR_{split}_{index:06d}.png"
         # Python's generator, seeded by numpy's: it draws single numbers several times faster.
-        found = ask(Random(int(rng.integers(2**63))), content, families, arguments.questions_per_scene)
-        where = {"split": split, "image_index": index, "image_filename": f"CLEVR_{split}_{index:06d}.png"}
-        chunk.scenes.append(encode(where | content))
-        chunk.questions.append(
-            [encode(where | {key: value for key, value in row.items() if key not in hidden}) for row in found]
-        )
-        chunk.contents.append(content)
+        found = ask(Random(int(rng.integers(2**63))), scene, families, arguments.questions_per_scene)
+        if is_test(split):
+            for one in found:
+                one.answer = one.program = one.question_family_index = None
+        chunk.scenes.append(encode(scene))
+        chunk.questions.append([encode(one) for one in found])
+        chunk.contents.append(scene)
         chunk.views.append(view)
     return chunk

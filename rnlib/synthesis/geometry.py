@@ -12,8 +12,8 @@ from typing import no_type_check
 import numpy as np
 
 from rnlib.clevr.constants import COLORS_RGB, RADII, SHAPES
+from rnlib.clevr.schema import Scene
 from rnlib.compiled import compiled
-from rnlib.synthesis.scenes import Scene
 
 SPHERE, CUBE, CYLINDER = (SHAPES.index(name) for name in ("sphere", "cube", "cylinder"))
 BOUNDS = np.array([1.0, 3**0.5, 2**0.5])  # radii of the balls that hold the unit shapes; all hold the unit ball
@@ -46,17 +46,17 @@ def body_type(samples: int) -> np.dtype:
 
 
 def bodies_of(scene: Scene, samples: int) -> np.ndarray:
-    """The objects of a scene as it stands in CLEVR's files, `body_type` (bodies,); `lights` is left 0."""
-    items = scene["objects"]
+    """The objects of a scene, `body_type` (bodies,); `lights` is left 0."""
+    items = scene.objects
     bodies = np.zeros(len(items), body_type(samples))
-    bodies["centre"] = [item["3d_coords"] for item in items]
-    bodies["radius"] = [RADII[item["size"]] for item in items]
-    bodies["shape"] = [SHAPES.index(item["shape"]) for item in items]
-    angle = np.where(bodies["shape"] == CUBE, [float(item["rotation"]) for item in items], 0.0)
+    bodies["centre"] = np.array([item.coordinates for item in items]).reshape(-1, 3)
+    bodies["radius"] = [RADII[item.size] for item in items]
+    bodies["shape"] = [SHAPES.index(item.shape) for item in items]
+    angle = np.where(bodies["shape"] == CUBE, [item.rotation for item in items], 0.0)
     bodies["cos"], bodies["sin"] = np.cos(angle), np.sin(angle)
     bodies["bound"] = bodies["radius"] * BOUNDS[bodies["shape"]]
-    bodies["metal"] = [item["material"] == "metal" for item in items]
-    bodies["color"] = np.array([COLORS_RGB[item["color"]] for item in items]) / 255
+    bodies["metal"] = [item.material == "metal" for item in items]
+    bodies["color"] = np.array([COLORS_RGB[item.color] for item in items]).reshape(-1, 3) / 255
     return bodies
 
 

@@ -7,8 +7,8 @@ cannot disagree.
 from dataclasses import dataclass
 
 from rnlib.clevr.constants import CLASS_OF_ANSWER
+from rnlib.clevr.schema import Program, ProgramNode
 from rnlib.synthesis.families import Family
-from rnlib.synthesis.programs import Program
 
 Description = tuple[str, ...]  # attribute values in the order size, color, material, shape, each at most once
 
@@ -86,5 +86,5 @@ def _filters(nodes: Program, at: int, description: Description) -> int:
 
 
 def _node(nodes: Program, function: str, inputs: list[int], *values: str) -> int:
-    nodes.append({"function": function, "inputs": inputs, "value_inputs": list(values)})
+    nodes.append(ProgramNode(function=function, inputs=inputs, value_inputs=list(values)))
     return len(nodes) - 1

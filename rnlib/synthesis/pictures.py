@@ -11,9 +11,9 @@ from jaxtyping import UInt8
 
 from rnlib import compiled
 from rnlib.clevr import constants
+from rnlib.clevr.schema import Scene
 from rnlib.synthesis import camera, canvas, geometry, light, shading, tracing
 from rnlib.synthesis.camera import View
-from rnlib.synthesis.scenes import Scene
 
 _MODULES = (compiled, constants, camera, canvas, geometry, light, shading, tracing)  # what the machine code is made of
 

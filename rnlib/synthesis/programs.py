@@ -1,6 +1,6 @@
 """Runs CLEVR's functional programs on scenes.
 
-A program is a list of nodes {function, inputs, value_inputs}; `inputs` are positions of
+A program is a list of nodes (function, inputs, value_inputs); `inputs` are positions of
 earlier nodes, and the last node's value is the answer. The functions are those of
 CLEVR v1.0 (Johnson et al. 2017, supplementary material A). Nothing here knows how
 questions are made, so re-running the programs checks any set of questions.
@@ -10,17 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rnlib.clevr.constants import ATTRIBUTES
+from rnlib.clevr.schema import Program, Scene
 from rnlib.errors import DataError
-from rnlib.synthesis.scenes import Scene
-
-Program = list[dict[str, Any]]
 
 
 def execute(program: Program, scene: Scene) -> str:
     """The answer of `program` on `scene`, as CLEVR v1.0 writes it: "yes", "3", "cyan", ...
 
-    Nodes may name their function by the release's key `function` or the public generator's
-    `type`. Raises DataError on an unknown function and where `unique` does not meet exactly one object.
+    Raises DataError on an unknown function and where `unique` does not meet exactly one object.
     """
     if not program:
         raise DataError("expected a program of at least one node, found an empty one. Check the questions file.")
@@ -37,14 +34,13 @@ def node_values(program: Program, scene: Scene, given: Sequence[Any] = ()) -> li
     values = list(given)
     for position in range(len(values), len(program)):
         node = program[position]
-        name = node.get("function") or node.get("type")
-        function = FUNCTIONS.get(str(name))
+        function = FUNCTIONS.get(node.name)
         if function is None:
             raise DataError(
-                f"expected a CLEVR v1.0 function at node {position} of a program, found {name!r}. "
+                f"expected a CLEVR v1.0 function at node {position} of a program, found {node.name!r}. "
                 f"Known: {', '.join(FUNCTIONS)}."
             )
-        values.append(function(scene, *(values[i] for i in node["inputs"]), *node["value_inputs"]))
+        values.append(function(scene, *(values[i] for i in node.inputs), *node.value_inputs))
     return values
 
 
@@ -52,29 +48,31 @@ def _unique(scene: Scene, objects: list[int]) -> int:
     if len(objects) != 1:
         raise DataError(
             f"`unique` expected a set of exactly one object, found {len(objects)} in image "
-            f"{scene.get('image_index', '?')}. The question does not fit its scene."
+            f"{scene.image_index}. The question does not fit its scene."
         )
     return objects[0]
 
 
 def _filter(attribute: str) -> Callable[..., list[int]]:
-    return lambda scene, objects, value: [i for i in objects if scene["objects"][i][attribute] == value]
+    return lambda scene, objects, value: [i for i in objects if getattr(scene.objects[i], attribute) == value]
 
 
 def _query(attribute: str) -> Callable[..., str]:
-    return lambda scene, i: scene["objects"][i][attribute]
+    return lambda scene, i: getattr(scene.objects[i], attribute)
 
 
 def _same(attribute: str) -> Callable[..., list[int]]:
     return lambda scene, i: [
-        j for j, other in enumerate(scene["objects"]) if j != i and other[attribute] == scene["objects"][i][attribute]
+        j
+        for j, other in enumerate(scene.objects)
+        if j != i and getattr(other, attribute) == getattr(scene.objects[i], attribute)
     ]
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "scene": lambda scene: list(range(len(scene["objects"]))),
+    "scene": lambda scene: list(range(len(scene.objects))),
     "unique": _unique,
-    "relate": lambda scene, i, relation: scene["relationships"][relation][i],
+    "relate": lambda scene, i, relation: scene.relationships[relation][i],
     "union": lambda scene, a, b: sorted(set(a) | set(b)),
     "intersect": lambda scene, a, b: sorted(set(a) & set(b)),
     "count": lambda scene, objects: len(objects),

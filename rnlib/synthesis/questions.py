@@ -11,14 +11,13 @@ Source: the families, their numbers and the degenerate-question rule of Johnson 
 from collections.abc import Sequence
 from operator import eq, gt, lt
 from random import Random
-from typing import Any
 
+from rnlib.clevr.schema import QuestionRecord, Scene
 from rnlib.synthesis.answer_balance import ANY, WEIGHTS
 from rnlib.synthesis.candidates import Choice, Option, SceneSets, meaning_one
 from rnlib.synthesis.families import COMPARISONS, SUPPORTED, Family, Operations, select_families
 from rnlib.synthesis.logical_form import Description, Question, Term, make_program
 from rnlib.synthesis.realization import sentence
-from rnlib.synthesis.scenes import Scene
 
 __all__ = ["SUPPORTED", "ask", "select_families"]
 
@@ -30,14 +29,14 @@ NOTHING = 0.35  # how often one of two sets may be of nothing in the scene
 Found = tuple[Question, str] | None  # a question and its answer
 
 
-def ask(rng: Random, scene: Scene, families: Sequence[Family], number: int) -> list[dict[str, Any]]:
-    """Up to `number` questions on `scene`, no text twice: {question, answer, program, question_family_index}.
+def ask(rng: Random, scene: Scene, families: Sequence[Family], number: int) -> list[QuestionRecord]:
+    """Up to `number` questions on `scene`, no text twice.
 
     No family is asked again before all others have had their turn. Fewer questions come back only
     where ROUNDS rounds through all families and answers gave no more.
     """
     sets = SceneSets(rng, scene)
-    questions: dict[str, dict[str, Any]] = {}
+    questions: dict[str, QuestionRecord] = {}
     for _ in range(ROUNDS):
         asked: set[int] = set()
         # Sorted, these are a weighted draw without replacement (Efraimidis and Spirakis 2006).
@@ -56,12 +55,15 @@ def ask(rng: Random, scene: Scene, families: Sequence[Family], number: int) -> l
             text = sentence(rng, question)
             if text not in questions and _tokens(text) <= LONGEST:
                 asked.add(family.index)
-                questions[text] = {
-                    "question": text,
-                    "answer": answer,
-                    "program": make_program(question),
-                    "question_family_index": family.index,
-                }
+                questions[text] = QuestionRecord(
+                    split=scene.split,
+                    image_index=scene.image_index,
+                    image_filename=scene.image_filename,
+                    question=text,
+                    answer=answer,
+                    program=make_program(question),
+                    question_family_index=family.index,
+                )
     return list(questions.values())
 
 
@@ -110,7 +112,7 @@ def _value(sets: SceneSets, family: Family, answer: str) -> Found:
     if choice is None or not options:
         return None
     words, mask = sets.rng.choice(options)
-    value = sets.objects[mask.bit_length() - 1][family.asked]
+    value = getattr(sets.objects[mask.bit_length() - 1], family.asked)
     return _about_one(sets, family, choice, words), value
 
 
@@ -121,7 +123,7 @@ def _same_value(sets: SceneSets, family: Family, answer: str) -> Found:
     if first is None or second is None or not some or not others:
         return None
     words, mask = sets.rng.choice(some)
-    like = sets.having[sets.objects[mask.bit_length() - 1][family.asked]]
+    like = sets.having[getattr(sets.objects[mask.bit_length() - 1], family.asked)]
     others = [option for option in others if option[1] & (like & ~mask if answer == "yes" else ~like)]
     if not others:
         return None

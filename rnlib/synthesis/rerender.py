@@ -12,9 +12,9 @@ from jaxtyping import UInt8
 from scipy.optimize import least_squares
 
 from rnlib.clevr.constants import VIEW
+from rnlib.clevr.schema import Scene
 from rnlib.errors import DataError
 from rnlib.synthesis.camera import CAMERA, LAMPS, Camera, View
-from rnlib.synthesis.scenes import Scene
 
 DEPTH_WEIGHT = 200.0  # pixel_coords' x and y are rounded to whole pixels, the depth is exact
 FARTHEST_OFF = 2.0  # pixels between an object and where the found camera sees it
@@ -23,25 +23,36 @@ FARTHEST_OFF = 2.0  # pixels between an object and where the found camera sees i
 def fit_camera(scene: Scene, size: tuple[int, int] = VIEW) -> Camera:
     """The camera that saw a scene, by least squares from its objects' 3d_coords and pixel_coords.
 
-    size: (width, height) of the picture that pixel_coords speak of. Raises DataError where no camera near
-    CLEVR's fits: pixel_coords of another picture size, or a scene of another generator. Source: the public
-    CLEVR generator (camera); it fits all genuine scenes within 0.65 pixel.
+    size: (width, height) of the picture that pixel_coords speak of. As the public generator makes them, pictures of any
+    size have square pixels; a 3:2 view squeezed to `size` is tried too. Raises DataError for an empty scene, and where
+    no camera near CLEVR's fits: pixel_coords of another picture size, or a scene of another generator. Source: the
+    public CLEVR generator (camera); it fits all genuine scenes within 0.65 pixel.
     """
-    places = np.array([item["3d_coords"] for item in scene["objects"]], dtype=float)
-    pixels = np.array([item["pixel_coords"] for item in scene["objects"]], dtype=float)
-
-    def misses(position: np.ndarray) -> np.ndarray:
-        return Camera(position).project(places, size) - pixels
-
-    found = least_squares(lambda position: (misses(position) * [1, 1, DEPTH_WEIGHT]).ravel(), np.array(CAMERA))
-    off = float(np.abs(misses(found.x)[:, :2]).max())
+    if not scene.objects:
+        raise DataError(f"scene {scene.image_index}: expected objects, from which the camera follows, found none.")
+    # A view of CLEVR's proportions is CLEVR's, whatever its size: so its numbers are the same to the last bit.
+    shape = VIEW if size[0] * VIEW[1] == size[1] * VIEW[0] else size
+    fits = [_fit(scene, size, shape) for shape in dict.fromkeys((shape, VIEW))]
+    camera, off = min(fits, key=lambda fit: fit[1])
     if off > FARTHEST_OFF:
         raise DataError(
-            f"scene {scene.get('image_index', '?')}: expected a camera like CLEVR's that sees every object within "
+            f"scene {scene.image_index}: expected a camera like CLEVR's that sees every object within "
             f"{FARTHEST_OFF:g} pixels of its pixel_coords in a {size[0]}x{size[1]} picture; the best one is {off:.1f} "
             "pixels off. Give a set with CLEVR's camera and picture size."
         )
-    return Camera(found.x)
+    return camera
+
+
+def _fit(scene: Scene, size: tuple[int, int], shape: tuple[int, int]) -> tuple[Camera, float]:
+    """The best camera with a view of `shape`, and how many pixels it is off at most."""
+    places = np.array([item.coordinates for item in scene.objects])
+    pixels = np.array([item.pixel_coords for item in scene.objects], dtype=float)
+
+    def misses(position: np.ndarray) -> np.ndarray:
+        return Camera(position, shape).project(places, size) - pixels
+
+    found = least_squares(lambda position: (misses(position) * [1, 1, DEPTH_WEIGHT]).ravel(), np.array(CAMERA))
+    return Camera(found.x, shape), float(np.abs(misses(found.x)[:, :2]).max())
 
 
 def fit_views(scenes: Sequence[Scene], size: tuple[int, int] = VIEW) -> list[View]:

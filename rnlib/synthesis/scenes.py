@@ -5,15 +5,13 @@ settings (scene sampling, directions).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from rnlib.clevr.constants import COLORS, DIRECTIONS, HALF_WIDTH, MATERIALS, RADII, RELATIONS, SHAPES, SIZES
+from rnlib.clevr.schema import Scene, SceneObject
 from rnlib.synthesis.camera import View, sample_view
 from rnlib.synthesis.visibility import Solids, all_visible
-
-Scene = dict[str, Any]  # a scene as it stands in CLEVR_{split}_scenes.json
 
 GAP = 0.25  # least room between two objects, their radii taken off
 MARGIN = 0.4  # least separation along each cardinal direction
@@ -63,29 +61,17 @@ def sample_scene(
         centres = np.column_stack([places, radii])
         if all_visible(view.camera, Solids(shapes, centres, np.array(radii), rotations), LEAST_VISIBLE):
             break
+    pixels = view.camera.project(centres, size).tolist()
     made = [
-        {
-            "3d_coords": centre,
-            "pixel_coords": [round(x), round(y), depth],
-            "rotation": rotation,
-            "size": size_name,
-            "color": color,
-            "material": material,
-            "shape": shape,
-        }
-        for centre, (x, y, depth), rotation, size_name, color, material, shape in zip(
-            centres.tolist(),
-            view.camera.project(centres, size).tolist(),
-            rotations.tolist(),
-            sizes,
-            colors,
-            materials,
-            shapes,
-            strict=True,
+        SceneObject((x, y, z), (round(across), round(down), depth), *rest)
+        for (x, y, z), (across, down, depth), *rest in zip(
+            centres.tolist(), pixels, rotations.tolist(), sizes, colors, materials, shapes, strict=True
         )
     ]
-    directions = {name: list(direction) for name, direction in DIRECTIONS.items()}
-    return {"objects": made, "relationships": relationships(centres), "directions": directions}, view
+    scene = Scene(
+        image_index=0, image_filename="", objects=made, relationships=relationships(centres), directions=DIRECTIONS
+    )
+    return scene, view
 
 
 def relationships(centres: np.ndarray) -> dict[str, list[list[int]]]:

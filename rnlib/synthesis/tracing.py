@@ -13,6 +13,7 @@ from typing import no_type_check
 import numpy as np
 
 from rnlib.clevr.constants import VIEW
+from rnlib.clevr.schema import Scene
 from rnlib.compiled import compiled
 from rnlib.synthesis.camera import Camera, View, focal_pixels
 from rnlib.synthesis.canvas import OVERSAMPLING, neighbours, put, reduce, spread
@@ -27,7 +28,6 @@ from rnlib.synthesis.geometry import (
     normal_at,
 )
 from rnlib.synthesis.light import LIGHT, SAMPLES, find_shaders, light_up
-from rnlib.synthesis.scenes import Scene
 from rnlib.synthesis.shading import ground, metal, rubber, shaders_of
 
 GROUND_CELLS = 240  # most cells of the ground's grid across a picture
@@ -64,16 +64,25 @@ def _scene_type(bodies: int) -> np.dtype:
 
 def describe(scenes: Sequence[Scene], views: Sequence[View], size: tuple[int, int]) -> np.ndarray:
     """What `trace` is to know of scenes and views for pictures of `size` (width, height), a record each."""
-    most = max((len(scene["objects"]) for scene in scenes), default=0)
+    most = max((len(scene.objects) for scene in scenes), default=0)
     records = np.zeros(len(scenes), _scene_type(max(most, ROOM)))
     for record, scene, view in zip(records, scenes, views, strict=True):
         bodies = bodies_of(scene, SAMPLES**2)
         count = record["count"] = len(bodies)
         record["lights"] = light_up(bodies, view.lamps)
         record["bodies"][:count] = bodies
-        record["eye"]["position"], record["eye"]["axes"] = view.camera.position, view.camera.axes
+        record["eye"]["position"] = view.camera.position
+        record["eye"]["axes"] = view.camera.axes * stretch_of(view.camera)[:, None]
         record["sights"][:count] = sights_of(bodies, view.camera, size)
     return records
+
+
+def stretch_of(camera: Camera) -> np.ndarray:
+    """How much wider and higher a camera's view is than CLEVR's 3:2 view, and 1 for the third axis."""
+    if camera.shape == VIEW:
+        return np.ones(3)
+    width, height = (side / focal_pixels(camera.shape) for side in camera.shape)
+    return np.array([width / _WIDE, height / _HIGH, 1.0])
 
 
 def sights_of(bodies: np.ndarray, camera: Camera, size: tuple[int, int]) -> np.ndarray:
@@ -83,13 +92,15 @@ def sights_of(bodies: np.ndarray, camera: Camera, size: tuple[int, int]) -> np.n
     """
     fine = np.array(size) * OVERSAMPLING
     places = np.moveaxis((corners(bodies) - camera.position) @ camera.axes.T, 2, 0)
-    places = (places[:2] / places[2] / np.array([_WIDE, _HIGH])[:, None, None] + 0.5) * fine[:, None, None]
+    stretch = stretch_of(camera)
+    sides = np.array([_WIDE, _HIGH]) * stretch[:2]
+    places = (places[:2] / places[2] / sides[:, None, None] + 0.5) * fine[:, None, None]
     low = np.clip(np.floor(places.min(2)), 0, fine[:, None])
     high = np.clip(np.ceil(places.max(2)), 0, fine[:, None])
     away = camera.position - bodies["centre"]
     sights = np.zeros(len(bodies), SIGHT)
     sights["position"] = in_own_frames(bodies, away[:, None])[:, 0]
-    sights["axes"] = in_own_frames(bodies, camera.axes)
+    sights["axes"] = in_own_frames(bodies, camera.axes * stretch[:, None])
     sights["body"] = np.arange(len(bodies))
     sights["window"] = np.stack([low[0], high[0], low[1], high[1]], 1)
     return sights[np.argsort((away * away).sum(1), kind="stable")]

@@ -6,11 +6,11 @@ their outlines fit those of 100 pictures of the public generator best (OUTLINE).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from rnlib.clevr.constants import RADII, VIEW
+from rnlib.clevr.schema import Scene
 from rnlib.synthesis.camera import Camera, focal_pixels
 
 OUTLINE = {"sphere": 1.0, "cube": 0.955, "cylinder": 0.985}  # times an object's radius
@@ -31,14 +31,13 @@ class Solids:
     turns: np.ndarray  # about the vertical axis, in radians; matters for cubes only
 
     @classmethod
-    def of_scene(cls, scene: dict[str, Any]) -> "Solids":
-        """The objects of a scene as it stands in a scene file."""
-        objects = scene["objects"]
+    def of_scene(cls, scene: Scene) -> "Solids":
+        """The objects of a scene."""
         return cls(
-            [item["shape"] for item in objects],
-            np.array([item["3d_coords"] for item in objects]),
-            np.array([RADII[item["size"]] for item in objects]),
-            np.array([item["rotation"] for item in objects]),  # CLEVR takes this number for radians
+            [item.shape for item in scene.objects],
+            np.array([item.coordinates for item in scene.objects]),
+            np.array([RADII[item.size] for item in scene.objects]),
+            np.array([item.rotation for item in scene.objects]),  # CLEVR takes this number for radians
         )
 
 
