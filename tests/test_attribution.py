@@ -163,6 +163,7 @@ def explained(weights: Weights, split: Split) -> list[tuple[int, PairMap]]:
     return maps
 
 
+@pytest.mark.slow
 def test_a_question_about_one_object_lights_up_its_pairs(color_questions: Path, color_weights: Path) -> None:
     split = open_split(color_questions, "val", images=None, verbose=False)
     weights = load_weights(color_weights)
@@ -182,6 +183,7 @@ def test_a_question_about_one_object_lights_up_its_pairs(color_questions: Path, 
     assert np.median(share) > 0.7  # of all that speaks for the answer, with two or three objects in the scene
 
 
+@pytest.mark.slow
 def test_leaving_out_agrees_with_the_gradient_on_a_trained_network(color_questions: Path, color_weights: Path) -> None:
     split = open_split(color_questions, "val", images=None, verbose=False)
     weights = load_weights(color_weights)
@@ -195,6 +197,7 @@ def test_leaving_out_agrees_with_the_gradient_on_a_trained_network(color_questio
     assert np.median(agreement) > 0.95
 
 
+@pytest.mark.slow
 def test_released_weights_look_where_the_object_is(clevr_official: Path, seed_weights: Path) -> None:
     """Zero-hop queries on genuine pictures: the brightest of 64 cells is within one of the object's centre."""
     split = open_split(clevr_official, "val", verbose=False)

@@ -42,7 +42,7 @@ def test_a_name_stands_for_a_shipped_file(tmp_path: Path, monkeypatch: pytest.Mo
 def test_the_seeds_weights_are_fetched_once_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fetched = []
 
-    def fetch(url: str, part: Path, progress: bool) -> None:
+    def fetch(url: str, part: Path, verbose: bool) -> None:
         fetched.append(url)
         part.write_bytes(b"weights")
 
@@ -60,7 +60,7 @@ def test_the_seeds_weights_are_fetched_once_and_checked(tmp_path: Path, monkeypa
 
 
 def test_without_a_network_the_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetch(url: str, part: Path, progress: bool) -> None:
+    def fetch(url: str, part: Path, verbose: bool) -> None:
         raise DataError(f"cannot download {url}: no route.")
 
     monkeypatch.setenv("RNLIB_CACHE", str(tmp_path))

@@ -21,6 +21,7 @@ def weights_file(folder: Path, preset: str) -> Path:
     )
 
 
+@pytest.mark.slow
 def test_features_of_weights_and_of_the_baseline_are_ranked(
     tiny_clevr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
