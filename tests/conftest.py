@@ -30,6 +30,7 @@ torch.set_num_threads(1 if ONE_OF_SEVERAL else 2)
 _REAL_INPUTS = {
     "CLEVR_OFFICIAL": "a folder in the CLEVR layout made by the public CLEVR generator",
     "SEED_WEIGHTS": "the folder with original_fp_epoch_493.pth and ir_fp_epoch_312.pth",
+    "CLEVR_CASES": "a folder of small sets as people have them, such as generator_output and no_scenes",
 }
 
 
@@ -64,6 +65,12 @@ def _made_once(name: str, make: Callable[[Path], object], factory: pytest.TempPa
             make(folder)
             done.touch()
     return folder
+
+
+@pytest.fixture(scope="session")
+def clevr_cases() -> Path:
+    """Small sets as people have them: each lacks something or has something that CLEVR has not (read-only)."""
+    return _real_input("CLEVR_CASES")
 
 
 @pytest.fixture(scope="session")

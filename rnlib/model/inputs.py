@@ -52,6 +52,14 @@ class NetworkInputs:
             require_pictures(split, preset)
         if preset.objects == "state":
             scenes = split.require_scenes(f"preset '{preset.name}' reads state descriptions")
+            most = int(scenes.n_objects.max(initial=0))
+            if most > preset.state_rows:
+                name = split.image_filenames[int(scenes.n_objects.argmax())]
+                raise DataError(
+                    f"{split.directory.scenes(split.name)}: the scene of {name} has {most} objects; expected at most "
+                    f"{preset.state_rows}, the preset's state_rows. Leave such scenes out, or train with --set "
+                    f"state_rows={most}."
+                )
             rows = state_rows(preset, scenes.coordinates, scenes.codes).to(device)
         pictures = None
         if resident and split.images is not None and rows is None and _fits(split.images.nbytes, torch.device(device)):

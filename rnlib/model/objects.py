@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Float, Integer, UInt8
+from jaxtyping import Bool, Float, Integer, UInt8
 from torch import Tensor, nn
 
 from rnlib.clevr.constants import ATTRIBUTES
@@ -104,6 +104,12 @@ def object_encoder(preset: Preset) -> PixelObjects | nn.Identity:
     return DescribedObjects(preset) if preset.describes else PixelObjects(preset)
 
 
+def one_hot(codes: UInt8[np.ndarray, "scenes most 4"]) -> Bool[np.ndarray, "scenes most 15"]:
+    """Of each object which of the 15 attribute values it has: of colour, material, shape, size. Padding has none."""
+    flags = [codes[:, :, column, None] == np.arange(1, len(of) + 1) for column, of in enumerate(ATTRIBUTES.values())]
+    return np.concatenate(flags, axis=2)
+
+
 def state_rows(
     preset: Preset, coordinates: Float[np.ndarray, "scenes most 3"], codes: UInt8[np.ndarray, "scenes most 4"]
 ) -> Float[Tensor, "scenes rows size"]:
@@ -124,11 +130,7 @@ def state_rows(
     present = (codes[:, :most, :1] != 0).astype(np.float32)
     attributes = codes[:, :most].astype(np.float32)
     if preset.state_attributes == "one-hot":
-        flags = [
-            codes[:, :most, column, None] == np.arange(1, len(values) + 1)
-            for column, values in enumerate(ATTRIBUTES.values())
-        ]
-        attributes = np.concatenate(flags, axis=2).astype(np.float32)
+        attributes = one_hot(codes[:, :most]).astype(np.float32)
     count = max(most, 1) if preset.mask_padding and preset.relations else preset.state_rows
     rows = np.zeros((len(codes), count, preset.object_size), np.float32)
     rows[:, :most] = np.concatenate([coordinates[:, :most] * present, attributes], axis=2)

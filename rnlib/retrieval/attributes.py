@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from rnlib.clevr.constants import ATTRIBUTES
 from rnlib.errors import ConfigError, DataError
 from rnlib.model.checkpoint import ATTRIBUTES_FORMAT, fill, read_weights, write_weights
-from rnlib.model.objects import PixelObjects
+from rnlib.model.objects import PixelObjects, one_hot
 from rnlib.model.preset import Preset
 
 VALUES = tuple(value for values in ATTRIBUTES.values() for value in values)
@@ -81,11 +81,7 @@ def load_attribute_weights(path: Path | str) -> AttributeWeights:
 
 def attribute_values(codes: UInt8[np.ndarray, "scenes most 4"]) -> Float[np.ndarray, "scenes 15"]:
     """1 for each attribute value that some object of the scene has, in the order of VALUES; else 0."""
-    flags = [
-        (codes[:, :, column, None] == np.arange(1, len(values) + 1)).any(1)
-        for column, values in enumerate(ATTRIBUTES.values())
-    ]
-    return np.concatenate(flags, axis=1).astype(np.float32)
+    return np.asarray(one_hot(codes).any(axis=1), np.float32)
 
 
 def average_precision(

@@ -12,7 +12,6 @@ scenes and questions are made again, which is quick.
 """
 
 import os
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -25,11 +24,11 @@ from threading import Thread
 from typing import IO, Unpack
 
 import msgspec
-from tqdm import tqdm
 
 from rnlib.clevr.layout import questions_file, scenes_file
 from rnlib.errors import ConfigError, DataError
 from rnlib.files import atomic_write, make_folder
+from rnlib.progress import progress
 from rnlib.synthesis.chunks import Chunk, make_chunk
 from rnlib.synthesis.image_writer import Gallery, gallery_of
 from rnlib.synthesis.settings import CHUNK, DATE, Arguments, Options, is_marked_complete, is_test, write_marker
@@ -74,7 +73,8 @@ def synthesize(out: Path, *, workers: int | None = None, verbose: bool = True, *
         for split in splits:
             if not _is_whole(out, arguments, split):
                 pieces = _pieces(out, arguments, split, pool, AHEAD * workers)
-                _write_split(out, split, _report(pieces, split, arguments.scenes(split), verbose), arguments)
+                reported = progress(pieces, splits[split], f"synthesizing {split}", verbose, "scenes")
+                _write_split(out, split, reported, arguments)
     write_marker(out, arguments, complete=True)
     return out
 
@@ -186,16 +186,3 @@ def _write_split(out: Path, split: str, pieces: Iterable[Piece], arguments: Argu
 
 def _write_item(file: IO[bytes], position: int, item: bytes) -> None:
     file.write((b",\n" if position else b"\n") + item)
-
-
-def _report(pieces: Iterable[Piece], split: str, number: int, verbose: bool) -> Iterator[Piece]:
-    """Pass the pieces on and say how far they are: a bar on a terminal, else a line every tenth."""
-    if not verbose:
-        yield from pieces
-    elif sys.stderr.isatty():
-        yield from tqdm(pieces, f"synthesise {split}", number, unit="scene")
-    else:
-        for done, piece in enumerate(pieces, 1):
-            yield piece
-            if done * 10 // number > (done - 1) * 10 // number:
-                print(f"synthesise {split}: {done} of {number} scenes", file=sys.stderr, flush=True)
