@@ -20,7 +20,7 @@ from rnlib.clevr.plots import picture_size
 from rnlib.clevr.schema import QuestionRecord, raw_questions
 from rnlib.clevr.split import open_split
 from rnlib.evaluation.attribution import pair_map
-from rnlib.evaluation.counterfactual import asked_objects, program_of, scene_of
+from rnlib.evaluation.counterfactual import asked_objects
 from rnlib.evaluation.statistics import wilson
 from rnlib.model import NetworkInputs, load_weights
 from rnlib.synthesis.programs import node_values
@@ -44,7 +44,7 @@ def main() -> None:
     holds, touches, random_holds, random_touches = [], [], [], []
     for question in np.random.default_rng(1).permutation(asking):
         record = msgspec.json.decode(raw[question], type=QuestionRecord)
-        program = program_of(record)
+        program = record.program or []
         if not split.type_name(int(question)).startswith("query"):
             continue
         row = int(split.image_of_question[question])
@@ -52,7 +52,7 @@ def main() -> None:
         found = pair_map(weights, inputs, row, words)
         if found is None or found.answer != split.answer_text(int(question)):
             continue
-        (asked,) = asked_objects(program, node_values(program, scene_of(split, row)))
+        (asked,) = asked_objects(program, node_values(program, split.scene(row)))
         place = np.floor(split.pixel_coords[row, asked, :2] / picture_size(split, row) * side)
         distance = np.abs(np.floor(found.places * side) - place).max(1)
         brightest = distance[found.attribution.by_object.argmax()]

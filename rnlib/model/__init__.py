@@ -7,6 +7,7 @@ from rnlib.lazy import names_of
 if TYPE_CHECKING:
     from rnlib.model.asking import Reply, answer
     from rnlib.model.checkpoint import Weights, import_mesnico_weights, init_convolutions, load_weights, save_weights
+    from rnlib.model.dataset import ClevrDataset
     from rnlib.model.inputs import NetworkInputs, choose_device
     from rnlib.model.network import RelationNetwork
     from rnlib.model.objects import state_rows
