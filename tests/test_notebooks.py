@@ -95,7 +95,7 @@ def test_every_profile_fits_the_parameters_of_the_notebook(name: str) -> None:
     assert {parameter.name: parameter.default for parameter in declared}["run"] == "smoke"
 
 
-@pytest.mark.parametrize("profile", ["smoke", "demo", "synthetic", "clevr", "mesnico-recipe"])
+@pytest.mark.parametrize("profile", ["smoke", "demo", "synthetic", "gpu", "clevr", "mesnico-recipe"])
 @pytest.mark.parametrize("name", ["02_train_state_descriptions", "03_train_from_pixels"])
 def test_the_presets_and_recipes_of_the_profiles_are_valid(profile: str, name: str) -> None:
     values = check_parameters(declared_parameters(notebook_path(name)), profile_parameters(profile, name))
@@ -132,7 +132,7 @@ def test_no_variable_of_a_training_notebook_is_taken_for_a_field(name: str) -> N
 
 
 def test_the_profiles_are_there() -> None:
-    assert {"smoke", "demo", "synthetic", "clevr", "mesnico-recipe"} <= set(profiles())
+    assert {"smoke", "demo", "synthetic", "gpu", "clevr", "mesnico-recipe"} <= set(profiles())
 
 
 def nbval(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
