@@ -243,7 +243,7 @@ def test_figures_of_an_explained_answer(tiny_clevr: Path) -> None:
             assert name == "question-only" and len(figure.axes) == 2
             continue
         assert (pairs.answer, pairs.against) == (answer.given, answer.truth)
-        assert f"“{answer.given}” rather than “{answer.truth}”" in figure.axes[1].get_title(loc="left").replace(
+        assert f"evidence for “{answer.given}” over “{answer.truth}”" in figure.axes[1].get_title(loc="left").replace(
             "\n", " "
         )
         assert ((pairs.places > 0) & (pairs.places < 1)).all()

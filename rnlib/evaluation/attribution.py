@@ -164,7 +164,7 @@ class PairMap:
     @property
     def title(self) -> str:
         """What is mapped, in words."""
-        return f"what spoke for “{self.answer}” rather than “{self.against}”: {self.attribution.margin:+.2g} nats"
+        return f"evidence for “{self.answer}” over “{self.against}”: {self.attribution.margin:+.2g} nats"
 
 
 def pair_map(

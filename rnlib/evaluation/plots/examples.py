@@ -133,7 +133,7 @@ def draw_pair_map(axes: Axes, picture: UInt8[np.ndarray, "height width 3"], pair
         aspect=30,
         ticks=MaxNLocator(4),
         pad=0.03,
-        label=f"{what} (nats): blue speaks for, orange against",
+        label=f"{what} (nats): blue for the answer, orange against it",
     )
 
 
