@@ -12,6 +12,8 @@ from rnlib.errors import DataError
 from rnlib.model.preset import Preset
 from rnlib.workers import BatchNorm2d
 
+SIZES = [len(values) for values in ATTRIBUTES.values()]  # colours, materials, shapes, sizes
+
 
 class PixelObjects(nn.Module):
     """Pictures -> objects: convolutions, then each cell's features with its coordinates.
@@ -36,11 +38,15 @@ class PixelObjects(nn.Module):
     def features(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels rows columns"]:
         """The convolutional map of pictures with values in [0, 1], in the pictures' precision."""
         # Channels last is the order in which processors and GPUs convolve fastest.
-        maps = images.to(memory_format=torch.channels_last)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+        return self._convolved(images.to(memory_format=torch.channels_last), self.convolutions, self.norms)
+
+    def _convolved(self, maps: Tensor, convolutions: nn.ModuleList, norms: nn.ModuleList) -> Tensor:
+        """Convolution, batch-norm and ReLU, layer by layer, in `precision`; the result is in that of `maps`."""
+        wide = maps.dtype
+        with torch.autocast(maps.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            for convolution, norm in zip(convolutions, norms, strict=True):
                 maps = torch.relu(norm(convolution(maps)))
-        return maps.to(images.dtype)
+        return maps.to(wide)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch objects size"]:
         """The objects of pictures with values in [0, 1]."""
@@ -67,15 +73,11 @@ class DescribedObjects(PixelObjects):
         channels = (preset.conv_channels[-1], *preset.describing_channels)
         self.head = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise(channels))
         self.head_norms = nn.ModuleList(BatchNorm2d(after) for after in channels[1:])
-        self.describe = nn.Linear(channels[-1] + 2, 1 + sum(map(len, ATTRIBUTES.values())) + 3)
+        self.describe = nn.Linear(channels[-1] + 2, 1 + sum(SIZES) + 3)
 
     def features(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels rows columns"]:
         """The map that the last convolution of the head makes, in the pictures' precision."""
-        maps = super().features(images)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            for convolution, norm in zip(self.head, self.head_norms, strict=True):
-                maps = torch.relu(norm(convolution(maps)))
-        return maps.to(images.dtype)
+        return self._convolved(super().features(images), self.head, self.head_norms)
 
     def described(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch cells 19"]:
         """Of each cell: a logit of holding an object, logits of its attribute values, and x, y, z."""
@@ -92,7 +94,7 @@ class DescribedObjects(PixelObjects):
         """Rows of 18 numbers, and which cell each is of."""
         likeliest, cells = described[:, :, 0].topk(min(self.most, described.shape[1]), dim=1)
         chosen = described.gather(1, cells[:, :, None].expand(-1, -1, described.shape[2]))
-        values = chosen[:, :, 1:-3].split([len(values) for values in ATTRIBUTES.values()], 2)
+        values = chosen[:, :, 1:-3].split(SIZES, 2)
         rows = torch.cat([chosen[:, :, -3:], *(value.softmax(2) for value in values)], 2)
         return rows * (likeliest > 0)[:, :, None], cells
 

@@ -175,6 +175,14 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return side
 
 
+def require_pixels(preset: Preset) -> None:
+    """Raise ConfigError for a preset that does not read pictures."""
+    if preset.objects != "pixels":
+        raise ConfigError(
+            f"expected a preset that reads pixels, found '{preset.name}' ({preset.objects}). Use original-fp."
+        )
+
+
 # The fields that a parameter of a training replaces. Name and objects make another preset: give a file for those.
 PRESET_FIELDS = fields_of(Preset, leave_out=("name", "objects"))
 

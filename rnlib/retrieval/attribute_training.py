@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import msgspec
 import numpy as np
 import torch
 from jaxtyping import Integer
@@ -24,7 +23,7 @@ from rnlib.retrieval.attributes import (
 )
 from rnlib.training.augment import augment, draw_augmentations
 from rnlib.training.fit import Options, fit
-from rnlib.training.run_folder import TrainingFolder, config_digest
+from rnlib.training.run_folder import TrainingFolder, config_digest, pictures_config
 from rnlib.training.state import Position, Row
 from rnlib.training.trainer import Batches, Trainer
 
@@ -110,7 +109,7 @@ def train_attributes(
     """
     options = options or Options()
     device, folder = torch.device(options.device), TrainingFolder(out)
-    config = _config(preset, recipe, *splits)
+    config = pictures_config(preset, recipe, *splits)
     task = AttributeTask(preset, recipe, splits, config, device)
     optimizer = torch.optim.Adam(task.network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
     trainer = Trainer(task, optimizer, folder, config, keeps=options.saving.keeps, device=device)
@@ -131,7 +130,7 @@ def _epoch_line(row: Row, epochs: int) -> str:
 
 def attributes_name(preset: Preset, recipe: AttributeRecipe, train_split: Split, val_split: Split) -> str:
     """A folder's name for a training, another one for each configuration."""
-    return f"attributes-{config_digest(_config(preset, recipe, train_split, val_split))}"
+    return f"attributes-{config_digest(pictures_config(preset, recipe, train_split, val_split))}"
 
 
 @torch.inference_mode()
@@ -156,13 +155,3 @@ def easiest_pictures(split: Split, preset: Preset, share: float) -> Integer[np.n
     require_pictures(split, preset)
     order = np.argsort(values.sum(1), kind="stable")
     return order[: max(1, int(len(order) * share))]
-
-
-def _config(preset: Preset, recipe: AttributeRecipe, train: Split, val: Split) -> dict[str, Any]:
-    data = {
-        f"{name} {what}": value
-        for name, split in (("train", train), ("val", val))
-        for what, value in (("data", split.fingerprint), ("pictures", split.image_fingerprint))
-    }
-    config = {"preset": preset, "recipe": recipe, "data": data}
-    return msgspec.json.decode(msgspec.json.encode(config))  # as it comes back from a file

@@ -17,10 +17,10 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 
 from rnlib.clevr.constants import ATTRIBUTES
-from rnlib.errors import ConfigError, DataError
+from rnlib.errors import DataError
 from rnlib.model.checkpoint import ATTRIBUTES_FORMAT, fill, read_weights, write_weights
 from rnlib.model.objects import PixelObjects, one_hot
-from rnlib.model.preset import Preset
+from rnlib.model.preset import Preset, require_pixels
 
 VALUES = tuple(value for values in ATTRIBUTES.values() for value in values)
 
@@ -31,10 +31,7 @@ class AttributeClassifier(nn.Module):
     def __init__(self, preset: Preset) -> None:
         """Raises ConfigError for a preset that does not read pictures."""
         super().__init__()
-        if preset.objects != "pixels":
-            raise ConfigError(
-                f"expected a preset that reads pixels, found '{preset.name}' ({preset.objects}). Use original-fp."
-            )
+        require_pixels(preset)
         self.preset = preset
         self.objects = PixelObjects(preset)
         self.layers = nn.ModuleList(

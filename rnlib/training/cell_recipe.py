@@ -1,6 +1,6 @@
 """How convolutions are taught what cells hold: the fields of `train-cells`. It imports no torch."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -18,7 +18,7 @@ class CellRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     ema: Annotated[float, Meta(ge=0, lt=1, description="decay of the moving average that is validated and saved")] = (
         0.998
     )
-    precision: Annotated[str, Meta(pattern="^(fp32|bf16)$", description="of the convolutions: fp32 or bf16")] = "fp32"
+    precision: Annotated[Literal["fp32", "bf16"], Meta(description="of the convolutions")] = "fp32"
     held_out: Annotated[
         int, Meta(ge=0, description="validate on this many of the last training scenes; 0 validates on val")
     ] = 0

@@ -21,23 +21,22 @@ from rnlib.clevr.constants import ATTRIBUTES
 from rnlib.clevr.plots import picture_size
 from rnlib.clevr.split import Split
 from rnlib.clevr.subsets import hold_out
-from rnlib.errors import ConfigError, DataError
+from rnlib.errors import DataError
 from rnlib.model.checkpoint import CELLS_FORMAT, write_weights
 from rnlib.model.inputs import pictures_of, require_pictures
-from rnlib.model.objects import DescribedObjects, PixelObjects, object_encoder
-from rnlib.model.preset import Preset
+from rnlib.model.objects import SIZES, DescribedObjects, PixelObjects, object_encoder
+from rnlib.model.preset import Preset, require_pixels
 from rnlib.provenance import provenance
 from rnlib.training.augment import augment, draw_augmentations, moved_points
 from rnlib.training.cell_recipe import CellRecipe
 from rnlib.training.fit import Options, fit
 from rnlib.training.recipe import Recipe
-from rnlib.training.run_folder import TrainingFolder
+from rnlib.training.run_folder import TrainingFolder, pictures_config
 from rnlib.training.state import Position, Row
 from rnlib.training.trainer import Batches, Trainer, moving_average
 
 # A cell and those around it.
 _AROUND = np.array([(0, 0), (-1, -1), (0, -1), (1, -1), (-1, 0), (1, 0), (-1, 1), (0, 1), (1, 1)])
-SIZES = [len(values) for values in ATTRIBUTES.values()]
 LOG_EVERY = 100  # steps between two rows of steps.csv
 
 
@@ -50,10 +49,7 @@ class CellClassifier(nn.Module):
     def __init__(self, preset: Preset) -> None:
         """Raises ConfigError for a preset that does not read pictures."""
         super().__init__()
-        if preset.objects != "pixels":
-            raise ConfigError(
-                f"expected a preset that reads pixels, found '{preset.name}' ({preset.objects}). Use original-fp."
-            )
+        require_pixels(preset)
         self.preset = preset
         self.objects = cast(PixelObjects, object_encoder(preset))
         self.layer = None if preset.describes else nn.Linear(preset.object_size, 1 + sum(SIZES))
@@ -95,7 +91,8 @@ class CellTask:
     def batches(self, position: Position) -> Batches:
         """The training pictures in an order of the epoch's own, and their augmentation."""
         recipe, pictures = self.recipe, self.splits[0].n_images
-        self.draws = draw_augmentations(recipe.seed, position.epoch, pictures, self.network.preset.image_size)
+        if not self.network.preset.describes:
+            self.draws = draw_augmentations(recipe.seed, position.epoch, pictures, self.network.preset.image_size)
         return Batches(np.random.default_rng([recipe.seed, position.epoch]).permutation(pictures), recipe.batch_size)
 
     def lr_at(self, position: Position, done: float) -> float:
@@ -149,12 +146,7 @@ def train_cells(
     options = options or Options()
     splits = hold_out(recipe.held_out, *splits)
     device, folder = torch.device(options.device), TrainingFolder(out)
-    data = {
-        f"{name} {what}": value
-        for name, split in zip(("train", "val"), splits, strict=True)
-        for what, value in (("data", split.fingerprint), ("pictures", split.image_fingerprint))
-    }
-    config = msgspec.json.decode(msgspec.json.encode({"preset": preset, "recipe": recipe, "data": data}))
+    config = pictures_config(preset, recipe, *splits)
     task = CellTask(preset, recipe, splits, config, device)
     optimizer = torch.optim.Adam(task.network.parameters(), lr=recipe.lr, fused=True)
     average = moving_average(task.network, recipe.ema) if recipe.ema else None

@@ -151,3 +151,16 @@ def _read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise DataError(f"expected {path}, found none. Is this the folder of a training that finished an epoch?")
     return pd.read_csv(path)
+
+
+def pictures_config(preset: Preset, recipe: msgspec.Struct, train: Split, val: Split) -> dict[str, Any]:
+    """What run.json holds of a training on pictures and scenes alone, as it comes back from the file."""
+    data = {
+        f"{name} {what}": value
+        for name, split in (("train", train), ("val", val))
+        for what, value in (("data", split.fingerprint), ("pictures", split.image_fingerprint))
+    }
+    config: dict[str, Any] = msgspec.json.decode(
+        msgspec.json.encode({"preset": preset, "recipe": recipe, "data": data})
+    )
+    return config
