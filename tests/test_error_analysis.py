@@ -327,6 +327,19 @@ def test_the_weakest_types_are_found_with_what_they_have_in_common(
     assert [tick.get_text().split("  (")[0] for tick in figure.axes[0].get_yticklabels()] == list(table.index)
 
 
+def test_questions_without_a_trait_of_their_own_leave_an_empty_table(
+    weak_at_counting: tuple[pd.DataFrame, pd.DataFrame],
+) -> None:
+    predictions, traits = weak_at_counting
+    alike = predictions["type"] == "count"  # these questions have every trait, or none of them does
+    predictions, traits = predictions[alike], traits[alike]
+    traits = traits.loc[:, traits.all() | ~traits.any()]
+    table = error_by_trait(predictions, traits)
+    assert not len(table) and table.columns[:3].tolist() == ["questions", "p", "with"]
+    plot_weakest(weakest_types(predictions, BASELINE), table, "all alike")
+    assert "as often" not in describe_weakest("a network", predictions, traits, BASELINE)
+
+
 def test_the_interval_of_a_ratio_of_errors_covers_it() -> None:
     rng = np.random.default_rng(0)
     has = np.arange(600) < 200

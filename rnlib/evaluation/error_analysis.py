@@ -9,6 +9,8 @@ from rnlib.evaluation.confusion import frequent_confusions
 from rnlib.evaluation.statistics import holm, wilson_bounds
 
 SIGNIFICANT = 0.05
+COMPARED = ["p", "with", "with low", "with high", "without", "without low", "without high"]
+RATIO = ["ratio", "ratio low", "ratio high"]
 
 
 def weakest_types(predictions: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:
@@ -49,11 +51,9 @@ def error_by_trait(predictions: pd.DataFrame, traits: pd.DataFrame) -> pd.DataFr
         if has.any() and not has.all():
             row = _compared(has, wrong)
             rows[trait] = {"questions": int(has.sum()), **row, **_ratio(has, wrong)}
-    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("trait")
-    if len(table):
-        table["p"] = holm(table["p"].tolist())
-        table = table.sort_values("ratio", ascending=False, kind="stable")
-    return table
+    columns = ["questions", *COMPARED, *RATIO]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("trait")
+    return table.assign(p=holm(table["p"].tolist())).sort_values("ratio", ascending=False, kind="stable")
 
 
 def in_common(predictions: pd.DataFrame, traits: pd.DataFrame, kinds: list[str]) -> list[str]:
@@ -86,7 +86,7 @@ def _ratio(has: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
     """Ratio of the two shares of errors, with Katz's interval: ln ratio ± z sqrt(1/a - 1/n + 1/b - 1/m)."""
     a, n, b, m = (int(value.sum()) for value in (has & wrong, has, ~has & wrong, ~has))
     if not (a and b):
-        return dict.fromkeys(("ratio", "ratio low", "ratio high"), float("nan"))
+        return dict.fromkeys(RATIO, float("nan"))
     ratio = (a / n) / (b / m)
     spread = float(norm.ppf(0.975)) * np.sqrt(1 / a - 1 / n + 1 / b - 1 / m)
     return {"ratio": ratio, "ratio low": ratio * np.exp(-spread), "ratio high": ratio * np.exp(spread)}

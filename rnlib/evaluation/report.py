@@ -102,7 +102,7 @@ def _traits(predictions: pd.DataFrame, traits: pd.DataFrame, kinds: list[str]) -
         ]
         who = "They all" if len(kinds) > 1 else "Its questions"
         lines.append(f"- **In common.** {who} {' and '.join(shares)}.")
-    shown = errors[(errors["p"] < SIGNIFICANT) & (errors["ratio"] > 1)] if len(errors) else errors
+    shown = errors[(errors["p"] < SIGNIFICANT) & (errors["ratio"] > 1)]
     for trait, row in shown.iterrows():
         asked = f"{row['questions']:,.0f}{_overlap(traits, trait, shown.index)}"
         lines.append(
