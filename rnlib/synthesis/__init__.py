@@ -3,6 +3,7 @@
 camera          the camera and the lamps, and where in the picture a point is seen
 scenes          objects on a table: positions, spatial relations, margins
 visibility      how many pixels show each object
+editing         a scene with other objects, and which rules it breaks
 pictures        scenes -> pictures
 tracing         one picture, by ray casting
 geometry        the objects of a scene as an array, and how rays meet them
