@@ -24,10 +24,13 @@ from rnlib.model.inputs import NetworkInputs
 from rnlib.model.net2net import init_from
 from rnlib.model.objects import DescribedObjects, object_encoder
 from rnlib.retrieval.features import pair_features
-from rnlib.training.augment import MAX_ANGLE, augment, moved_points
+from rnlib.training.augment import MAX_ANGLE, augment, draw_recoloring, moved_points, recolor
 from rnlib.training.cell_recipe import CellRecipe
-from rnlib.training.cell_task import CellClassifier, cell_loss, evaluate_cells, train_cells, what_cells_hold
+from rnlib.training.cell_targets import cell_loss, mirror_points, what_cells_hold
+from rnlib.training.cell_task import CellClassifier, evaluate_cells, train_cells
 from rnlib.training.fit import Options
+from rnlib.training.recipe import Recipe
+from rnlib.training.relation_training import train
 
 SMALL = {"image_size": 32, "conv_channels": [4, 4, 6], "lstm_hidden": 6, "g_layers": [8, 8, 8], "f_layers": [8, 8]}
 QUICK = CellRecipe(epochs=3, batch_size=8, lr=1e-2)
@@ -62,7 +65,7 @@ def test_a_cell_holds_the_object_whose_centre_lies_in_it_or_one_from_beside_it(s
     with Image.open(train.image_path(0)) as image:
         width, height = image.size
     pictures = np.arange(train.n_images)[::-1]
-    held, places = what_cells_hold(train, pictures, preset, None)
+    held, places = what_cells_hold(train, pictures, preset)
     moved = 0
     for row, picture in enumerate(pictures):
         points = train.pixel_coords[picture, :, :2] * (side / width, side / height)
@@ -95,8 +98,37 @@ def test_a_cell_holds_the_object_whose_centre_lies_in_it_or_one_from_beside_it(s
 def test_objects_moved_out_of_the_picture_are_in_no_cell(splits: tuple[Split, Split]) -> None:
     train, preset = splits[0], load_preset("ir-fp", SMALL)
     everywhere = np.arange(train.n_images)
-    away = np.tile(np.array([[32, 0, 0]], np.float32), (train.n_images, 1))
-    assert not any(found.any() for found in what_cells_hold(train, everywhere, preset, away))
+    assert not any(found.any() for found in what_cells_hold(train, everywhere, preset, lambda points: points + 32))
+
+
+def test_a_mirrored_picture_has_its_objects_on_the_other_side(splits: tuple[Split, Split]) -> None:
+    train, preset = splits[0], load_preset("ir-fp", SMALL)
+    pictures, side = np.arange(train.n_images), preset.cells_per_side
+    draws = draw_recoloring(0, 1, train.n_images)
+    mirrored = draws[:, 0] > 0
+    assert mirrored.any() and not mirrored.all()
+    image = torch.rand(train.n_images, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    same_colors = np.concatenate([draws[:, :1], np.ones((len(draws), 3)), np.zeros((len(draws), 1))], 1)
+    seen = recolor(image, torch.from_numpy(same_colors.astype(np.float32)))
+    assert torch.equal(seen[mirrored], image[mirrored].flip(3)) and torch.equal(seen[~mirrored], image[~mirrored])
+    expected = what_cells_hold(train, pictures, preset)[0].reshape(len(pictures), side, side, 4)
+    held, _ = what_cells_hold(train, pictures, preset, lambda points: mirror_points(points, mirrored, 32))
+    held = held.reshape(expected.shape)
+    np.testing.assert_array_equal(held[~mirrored], expected[~mirrored])
+    # Which free cell an object is moved to may differ, where two are as near.
+    assert (held[mirrored] == expected[mirrored, :, ::-1]).all(3).mean() > 0.95
+    assert (held[mirrored] == expected[mirrored]).all(3).mean() < 0.9
+
+
+def test_colours_change_by_what_is_drawn() -> None:
+    draws = draw_recoloring(1, 1, 1000)
+    assert 0.4 < draws[:, 0].mean() < 0.6
+    assert np.abs(draws[:, 1:4] - 1).max() < 0.145 and np.abs(draws[:, 4]).max() <= 0.04
+    assert draws[:, 1:4].std(1).mean() < draws[:, 1:4].mean(1).std()  # a picture's factors are alike
+    image = torch.full((1, 3, 1, 1), 0.5)
+    draw = torch.tensor([[0, 1.1, 1.0, 0.9, 0.04]])
+    torch.testing.assert_close(recolor(image, draw).flatten(), torch.tensor([0.59, 0.54, 0.49]))
+    torch.testing.assert_close(recolor(image * 2, draw).flatten(), torch.tensor([1.0, 1.0, 0.94]))
 
 
 def test_the_loss_is_that_of_each_attribute_and_of_no_object_where_there_is_none() -> None:
@@ -104,10 +136,10 @@ def test_the_loss_is_that_of_each_attribute_and_of_no_object_where_there_is_none
     held = torch.zeros(2, 3, 4, dtype=torch.long)
     places = torch.zeros(2, 3, 3)
     empty = cell_loss(logits, held, places)
-    torch.testing.assert_close(empty, torch.nn.functional.softplus(logits[:, :, 0]).mean())
+    torch.testing.assert_close(empty, torch.nn.functional.softplus(logits[:, :, 0]).sum())
     held[0, 1] = torch.tensor([8, 1, 3, 2])
     held[1, 2] = torch.tensor([1, 2, 1, 1])
-    expected = torch.nn.functional.softplus(logits[:, :, 0]).mean() - (logits[0, 1, 0] + logits[1, 2, 0]) / 6
+    expected = (torch.nn.functional.softplus(logits[:, :, 0]).sum() - logits[0, 1, 0] - logits[1, 2, 0]) / 2
     begin = 1
     for column, values in enumerate(ATTRIBUTES.values()):
         each = [torch.log_softmax(logits[at][begin : begin + len(values)], 0) for at in ((0, 1), (1, 2))]
@@ -119,6 +151,10 @@ def test_the_loss_is_that_of_each_attribute_and_of_no_object_where_there_is_none
     told[0, 1] = torch.tensor([0.4, -2.02, 0.7])  # 0.1 away counts 0.05, 0.02 away its square / 0.2
     with_places = cell_loss(torch.cat([logits, told], 2), held, places)
     torch.testing.assert_close(with_places, expected + (0.05 + 0.02**2 / 0.2) / 2)
+    of_the_first = cell_loss(torch.cat([logits, told], 2), held, places, torch.tensor([True, False]))
+    torch.testing.assert_close(of_the_first, expected + 0.05 + 0.02**2 / 0.2)
+    of_none = cell_loss(torch.cat([logits, told], 2), held, places, torch.tensor([False, False]))
+    torch.testing.assert_close(of_none, expected)
 
 
 def test_it_learns_and_an_interrupted_training_goes_on_bit_for_bit(splits: tuple[Split, Split], tmp_path: Path) -> None:
@@ -145,7 +181,7 @@ def test_it_learns_and_an_interrupted_training_goes_on_bit_for_bit(splits: tuple
 def test_right_answers_are_counted(splits: tuple[Split, Split], monkeypatch: pytest.MonkeyPatch) -> None:
     """A classifier that knows the truth but takes every second object's colour for another one."""
     val, preset = splits[1], load_preset("ir-fp", SMALL)
-    held = torch.from_numpy(what_cells_hold(val, np.arange(val.n_images), preset, None)[0])
+    held = torch.from_numpy(what_cells_hold(val, np.arange(val.n_images), preset)[0])
     logits = torch.zeros(*held.shape[:2], 16)
     occupied = held[:, :, 0] > 0
     logits[:, :, 0] = occupied.float() - 0.5
@@ -211,6 +247,7 @@ def test_described_cells_become_rows_as_state_descriptions_have_them() -> None:
     encoder = object_encoder(load_preset("detect-fp", DESCRIBED))
     assert isinstance(encoder, DescribedObjects)
     described = torch.randn(2, 16, 19, generator=torch.Generator().manual_seed(0))
+    described[:, :, -3] += 10 * torch.arange(16)  # far from one another
     described[0, :, 0] = torch.linspace(-3, -1, 16)
     described[0, 5, 0], described[0, 9, 0] = 2.0, 3.0  # two cells hold an object
     described[1, :, 0] = torch.linspace(1, 2, 16)  # all do, and only four are taken
@@ -226,6 +263,22 @@ def test_described_cells_become_rows_as_state_descriptions_have_them() -> None:
             torch.softmax(expected[1 + begin : 1 + begin + len(values)], 0),
         )
         begin += len(values)
+
+
+def test_cells_that_tell_of_one_object_make_one_row() -> None:
+    encoder = object_encoder(load_preset("detect-fp", DESCRIBED))
+    assert isinstance(encoder, DescribedObjects)
+    described = torch.zeros(1, 16, 19)
+    described[0, :, 0] = -20.0
+    described[0, :, -3] = 10 * torch.arange(16)
+    log_odds = {2: 0.45, 3: 0.4, 7: 0.3, 8: 0.9, 9: 0.2}  # 2 and 3 together 0.85; 7 alone 0.3; 8 and 9 apart
+    for cell, probability in log_odds.items():
+        described[0, cell, 0] = torch.logit(torch.tensor(probability))
+    described[0, 3, -3:] = torch.tensor([20.3, 0.3, 9.0])  # 0.42 from the place that cell 2 tells, whatever z
+    described[0, 9, -3:] = torch.tensor([80.4, 0.4, 0.0])  # 0.57 from that of cell 8
+    rows, cells = encoder.rows(described)
+    assert cells[0, :2].tolist() == [8, 2]
+    assert rows[0].any(1).tolist() == [True, True, False, False]
 
 
 def test_a_network_on_descriptions_goes_on_as_one_that_describes_what_it_sees(tmp_path: Path) -> None:
@@ -262,6 +315,20 @@ def test_describing_is_taught_and_starts_a_network(splits: tuple[Split, Split], 
     assert np.array_equal(network.objects.describe.weight.detach().numpy(), stored["objects.describe.weight"])
     with pytest.raises(WeightsError, match="kernels"):
         init_convolutions(RelationNetwork(load_preset("ir-fp", SMALL), clevr_v1()), folder.weights("best"))
+
+
+def test_questions_can_be_learnt_while_cells_are(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    preset = load_preset("detect-fp", {**DESCRIBED, "state_rows": 10})
+    distances = {}
+    for weight in (0.0, 10.0):
+        recipe = Recipe(epochs=6, batch_size=32, lr=1e-2, lr_max=1e-2, cell_weight=weight, group_questions=True)
+        folder = train(preset, recipe, splits, tmp_path / str(weight), Options(verbose=False, vocabulary=clevr_v1()))
+        classifier, network = CellClassifier(preset), load_weights(folder.weights("last")).network
+        classifier.objects.load_state_dict(network.objects.state_dict())
+        distances[weight] = evaluate_cells(classifier, splits[1], "cpu")["val_distance"]
+    assert distances[10.0] < 0.8 * distances[0.0]
+    with pytest.raises(ConfigError, match="expected one with describing_channels for cell_weight"):
+        train(load_preset("ir-fp", SMALL), Recipe(cell_weight=1.0), splits, tmp_path / "none", QUIET)
 
 
 def test_held_out_scenes_are_not_trained_on(splits: tuple[Split, Split], tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from rnlib.errors import DataError
 from rnlib.model.preset import Preset
 from rnlib.workers import BatchNorm2d
 
+SAME_OBJECT = 0.5  # world units; centres of two objects of a CLEVR scene are at least 0.95 apart
 SIZES = [len(values) for values in ATTRIBUTES.values()]  # colours, materials, shapes, sizes
 
 
@@ -63,8 +64,10 @@ class DescribedObjects(PixelObjects):
     """Pictures -> descriptions of the cells that hold an object, as a state description has them.
 
     A head of 3x3 convolutions (stride 1, batch-norm, ReLU) and a linear layer says of each cell whether it holds an
-    object, its 15 attribute values and its place x, y, z in the world. The preset's `state_rows` likeliest cells that
-    hold one become rows of 18 numbers, likeliest first: x, y, z and probabilities; the other rows are zero.
+    object, its 15 attribute values and its place x, y, z in the world. Cells that tell of nearly the same x, y (closer
+    than `SAME_OBJECT`) tell of one object, which only one of them holds: their probabilities of holding it add up, and
+    the likeliest describes it. The preset's `state_rows` likeliest objects become rows of 18 numbers, likeliest
+    first: x, y, z and probabilities of attribute values. Rows of objects that are less likely than not are zero.
     """
 
     def __init__(self, preset: Preset) -> None:
@@ -92,11 +95,24 @@ class DescribedObjects(PixelObjects):
         self, described: Float[Tensor, "batch cells 19"]
     ) -> tuple[Float[Tensor, "batch objects 18"], Integer[Tensor, "batch objects"]]:
         """Rows of 18 numbers, and which cell each is of."""
-        likeliest, cells = described[:, :, 0].topk(min(self.most, described.shape[1]), dim=1)
+        cells, probabilities = self._distinct(described.detach())
         chosen = described.gather(1, cells[:, :, None].expand(-1, -1, described.shape[2]))
         values = chosen[:, :, 1:-3].split(SIZES, 2)
         rows = torch.cat([chosen[:, :, -3:], *(value.softmax(2) for value in values)], 2)
-        return rows * (likeliest > 0)[:, :, None], cells
+        return rows * (probabilities > 0.5)[:, :, None], cells
+
+    def _distinct(
+        self, described: Float[Tensor, "batch cells 19"]
+    ) -> tuple[Integer[Tensor, "batch objects"], Float[Tensor, "batch objects"]]:
+        """The likeliest objects: of each the cell that describes it, and how likely it is that there is one."""
+        candidates = min(4 * self.most, described.shape[1])
+        likely, cells = described[:, :, 0].sigmoid().topk(candidates, dim=1)
+        places = described[:, :, -3:-1].gather(1, cells[:, :, None].expand(-1, -1, 2))
+        same = torch.cdist(places, places, compute_mode="donot_use_mm_for_euclid_dist") < SAME_OBJECT
+        total = (same * likely[:, None, :]).sum(2)
+        told = same.tril(-1).any(2)  # a likelier cell tells of it
+        probabilities, best = torch.where(told, 0.0, total).topk(min(self.most, candidates), dim=1)
+        return cells.gather(1, best), probabilities
 
 
 def object_encoder(preset: Preset) -> PixelObjects | nn.Identity:

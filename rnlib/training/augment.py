@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+MAX_GAIN, MAX_TINT, MAX_OFFSET = 0.1, 0.04, 0.04
 MAX_ANGLE = math.radians(2.8)
 
 
@@ -46,6 +47,29 @@ def moved_points(
     cos, sin = np.cos(draws[:, 2, None]), np.sin(draws[:, 2, None])
     x, y = shifted[:, :, 0], shifted[:, :, 1]
     return np.stack([cos * x + sin * y, cos * y - sin * x], axis=2) + size / 2
+
+
+def draw_recoloring(seed: int, epoch: int, pictures: int) -> Float[np.ndarray, "pictures 5"]:
+    """Whether each picture is mirrored (1 or 0), the factors of its red, green and blue, and what is added to them.
+
+    Half of the pictures are mirrored. A factor is one for the picture (1 +- 0.1) times one for the colour (1 +- 0.04);
+    what is added is at most 0.04 of white.
+    """
+    generator = np.random.default_rng([seed, epoch, 3])
+    mirrored = generator.integers(0, 2, (pictures, 1))
+    gains = 1 + generator.uniform(-MAX_GAIN, MAX_GAIN, (pictures, 1))
+    tints = 1 + generator.uniform(-MAX_TINT, MAX_TINT, (pictures, 3))
+    offsets = generator.uniform(-MAX_OFFSET, MAX_OFFSET, (pictures, 1))
+    return np.concatenate([mirrored, gains * tints, offsets], axis=1).astype(np.float32)
+
+
+def recolor(
+    images: Float[Tensor, "batch 3 height width"], draws: Float[Tensor, "batch 5"]
+) -> Float[Tensor, "batch 3 height width"]:
+    """Mirror pictures with values in [0, 1] (left and right) and change their colours, as `draw_recoloring` says."""
+    draws = draws.to(images.dtype)
+    images = torch.where(draws[:, 0, None, None, None] > 0, images.flip(3), images)
+    return (images * draws[:, 1:4, None, None] + draws[:, 4, None, None, None]).clamp(0, 1)
 
 
 def augment(

@@ -14,11 +14,10 @@ from typing import Any, cast
 import msgspec
 import numpy as np
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from rnlib.clevr.constants import ATTRIBUTES
-from rnlib.clevr.plots import picture_size
 from rnlib.clevr.split import Split
 from rnlib.clevr.subsets import hold_out
 from rnlib.errors import DataError
@@ -27,16 +26,15 @@ from rnlib.model.inputs import pictures_of, require_pictures
 from rnlib.model.objects import SIZES, DescribedObjects, PixelObjects, object_encoder
 from rnlib.model.preset import Preset, require_pixels
 from rnlib.provenance import provenance
-from rnlib.training.augment import augment, draw_augmentations, moved_points
+from rnlib.training.augment import augment, draw_augmentations, draw_recoloring, moved_points, recolor
 from rnlib.training.cell_recipe import CellRecipe
+from rnlib.training.cell_targets import cell_loss, mirror_points, what_cells_hold
 from rnlib.training.fit import Options, fit
 from rnlib.training.recipe import Recipe
 from rnlib.training.run_folder import TrainingFolder, pictures_config
 from rnlib.training.state import Position, Row
 from rnlib.training.trainer import Batches, Trainer, moving_average
 
-# A cell and those around it.
-_AROUND = np.array([(0, 0), (-1, -1), (0, -1), (1, -1), (-1, 0), (1, 0), (-1, 1), (0, 1), (1, 1)])
 LOG_EVERY = 100  # steps between two rows of steps.csv
 
 
@@ -91,7 +89,9 @@ class CellTask:
     def batches(self, position: Position) -> Batches:
         """The training pictures in an order of the epoch's own, and their augmentation."""
         recipe, pictures = self.recipe, self.splits[0].n_images
-        if not self.network.preset.describes:
+        if self.network.preset.describes:
+            self.draws = draw_recoloring(recipe.seed, position.epoch, pictures)
+        else:
             self.draws = draw_augmentations(recipe.seed, position.epoch, pictures, self.network.preset.image_size)
         return Batches(np.random.default_rng([recipe.seed, position.epoch]).permutation(pictures), recipe.batch_size)
 
@@ -102,12 +102,18 @@ class CellTask:
     def loss(self, batch: np.ndarray, position: Position) -> Tensor:
         """The loss of `cell_loss` on a batch of pictures."""
         split, preset = self.splits[0], self.network.preset
-        images, draws = pictures_of(split, batch, self.device), None
-        if not preset.describes:  # x, y, z of a picture that is moved are not those of its scene
-            draws = self.draws[batch]
+        images, draws, size = pictures_of(split, batch, self.device), self.draws[batch], preset.image_size
+        placed = None
+        if preset.describes:
+            mirrored = draws[:, 0] > 0
+            images = recolor(images, torch.from_numpy(draws).to(self.device))
+            placed = torch.from_numpy(~mirrored).to(self.device)  # x, y, z of a mirrored picture are not its scene's
+            held, places = what_cells_hold(split, batch, preset, lambda points: mirror_points(points, mirrored, size))
+        else:
             images = augment(images, torch.from_numpy(draws).to(self.device))
-        held, places = map(torch.from_numpy, what_cells_hold(split, batch, preset, draws))
-        return cell_loss(self.network(images), held.to(self.device), places.to(self.device))
+            held, places = what_cells_hold(split, batch, preset, lambda points: moved_points(points, draws, size))
+        told = torch.from_numpy(held).to(self.device), torch.from_numpy(places).to(self.device)
+        return cell_loss(self.network(images), *told, placed)
 
     def validate(self, network: nn.Module, position: Position, train_loss: float) -> tuple[Row, dict[str, Any]]:
         """Shares of right cells and objects on the validation pictures."""
@@ -158,60 +164,6 @@ def train_cells(
     return folder
 
 
-def what_cells_hold(
-    split: Split, pictures: Integer[np.ndarray, " batch"], preset: Preset, draws: Float[np.ndarray, "batch 3"] | None
-) -> tuple[Integer[np.ndarray, "batch cells 4"], Float[np.ndarray, "batch cells 3"]]:
-    """Of the object in each cell: codes (from 1) of colour, material, shape and size, and x, y, z; else zeros.
-
-    draws: the augmentation of each picture (`draw_augmentations`), None for pictures as they are. All pictures of a
-    split are taken to be of the size of its first.
-    """
-    codes, size, side = split.codes[pictures], preset.image_size, preset.cells_per_side
-    points = split.pixel_coords[pictures, :, :2] * (size / np.array(picture_size(split, 0), np.float32))
-    if draws is not None:
-        points = moved_points(points, draws, size)
-    points = points * side / size  # in cells
-    seen = (codes[:, :, 0] != 0) & ((points >= 0) & (points < side)).all(2)
-    held = np.zeros((len(pictures), side**2, codes.shape[2]), np.int64)
-    world = np.zeros((len(pictures), side**2, 3), np.float32)
-    every = np.arange(len(pictures))
-    nearest_first = np.argsort(split.pixel_coords[pictures, :, 2], axis=1, kind="stable").T
-    for steps in (_AROUND[:1], _AROUND):  # first those that have the cell of their centre, then the others
-        for column in nearest_first:
-            point = points[every, column]
-            around = np.floor(point).astype(int)[:, None] + steps
-            cells = (around[:, :, 1] * side + around[:, :, 0]).clip(0, side**2 - 1)
-            distance = np.linalg.norm(around + 0.5 - point[:, None], axis=2)
-            distance[((around < 0) | (around >= side)).any(2) | (held[every[:, None], cells, 0] > 0)] = np.inf
-            best = distance.argmin(1)
-            there = seen[every, column] & np.isfinite(distance[every, best])
-            at = every[there], cells[every, best][there]
-            held[at] = codes[every, column][there]
-            world[at] = split.coordinates[pictures, column][there]
-            seen[every[there], column[there]] = False  # it has its cell
-    return held, world
-
-
-def cell_loss(
-    outputs: Float[Tensor, "batch cells outputs"],
-    held: Integer[Tensor, "batch cells 4"],
-    places: Float[Tensor, "batch cells 3"],
-) -> Tensor:
-    """Cross-entropies of holding an object (mean over all cells) and of its attributes (mean over those that do).
-
-    Where the outputs tell x, y, z, the mean distance along the axes (smooth below 0.1) is added.
-    """
-    occupied = held[:, :, 0] > 0
-    loss = nn.functional.binary_cross_entropy_with_logits(outputs[:, :, 0], occupied.to(outputs.dtype))
-    found, count = outputs[occupied], max(1, int(occupied.sum()))
-    for values, codes in zip(found[:, 1 : 1 + sum(SIZES)].split(SIZES, 1), held[occupied].T, strict=True):
-        loss = loss + nn.functional.cross_entropy(values, codes - 1, reduction="sum") / count
-    if outputs.shape[2] > 1 + sum(SIZES):
-        distance = nn.functional.smooth_l1_loss(found[:, -3:], places[occupied], reduction="sum", beta=0.1)
-        loss = loss + distance / count
-    return loss
-
-
 @torch.inference_mode()
 def evaluate_cells(
     network: CellClassifier, split: Split, device: torch.device | str, chunk: int = 256
@@ -226,7 +178,7 @@ def evaluate_cells(
     for start in range(0, split.n_images, chunk):
         pictures = np.arange(start, min(start + chunk, split.n_images))
         logits = network(pictures_of(split, pictures, device)).cpu()
-        held, places = map(torch.from_numpy, what_cells_hold(split, pictures, network.preset, None))
+        held, places = map(torch.from_numpy, what_cells_hold(split, pictures, network.preset))
         occupied = held[:, :, 0] > 0
         cells.append(((logits[:, :, 0] > 0) == occupied).flatten())
         found = logits[occupied]

@@ -14,8 +14,10 @@ from rnlib.evaluation.predict import predict
 from rnlib.model.checkpoint import Weights, save_weights
 from rnlib.model.inputs import NetworkInputs, upload
 from rnlib.model.network import RelationNetwork
+from rnlib.model.objects import DescribedObjects
 from rnlib.provenance import provenance
-from rnlib.training.augment import augment, draw_augmentations, draw_dropout
+from rnlib.training.augment import augment, draw_augmentations, draw_dropout, draw_recoloring, recolor
+from rnlib.training.cell_targets import cell_loss, what_cells_hold
 from rnlib.training.curriculum import Pool
 from rnlib.training.log import history_row
 from rnlib.training.recipe import Recipe
@@ -57,7 +59,11 @@ class QuestionTask:
         size = self.inputs.preset.picture_size
         if recipe.augment and size:
             keys = split.n_images if recipe.group_questions else split.n_questions
-            self.draws = draw_augmentations(recipe.seed, epoch, keys, size)
+            if self.inputs.preset.describes:
+                self.draws = draw_recoloring(recipe.seed, epoch, keys)
+                self.draws[:, 0] = 0  # a mirrored picture has other relations
+            else:
+                self.draws = draw_augmentations(recipe.seed, epoch, keys, size)
         return Batches(order, recipe.batch_at(epoch))
 
     def lr_at(self, position: Position, done: float) -> float:
@@ -83,11 +89,24 @@ class QuestionTask:
             visual, tokens, answer = inputs.visual(pictures), inputs.question(questions), inputs.answer(questions)
         if self.draws is not None:
             drawn_for = pictures if recipe.group_questions else questions
-            visual = augment(visual, upload(self.draws[drawn_for], inputs.device))
+            change = recolor if inputs.preset.describes else augment
+            visual = change(visual, upload(self.draws[drawn_for], inputs.device))
         dropout_mask = self._dropout_mask(len(batch), part, position)
-        log_probability = self.network.answer_from_objects(self.network.objects(visual), tokens, scene, dropout_mask)
+        objects, beside = self._objects(visual, pictures)
+        log_probability = self.network.answer_from_objects(objects, tokens, scene, dropout_mask)
         losses = torch.nn.functional.nll_loss(log_probability, answer, reduction="sum")
-        return losses * (counts / len(batch))
+        return (losses + beside * len(questions)) * (counts / len(batch))
+
+    def _objects(self, visual: Tensor, pictures: np.ndarray) -> tuple[Tensor, Tensor | float]:
+        """The objects of what a network reads of these pictures, and the weighted loss of what cells hold (or 0)."""
+        weight, encoder = self.recipe.cell_weight, self.network.objects
+        if not weight:
+            return encoder(visual), 0.0
+        assert isinstance(encoder, DescribedObjects)
+        described = encoder.described(visual)
+        held, places = what_cells_hold(self.inputs.split, pictures, self.inputs.preset)
+        told = upload(held, self.inputs.device), upload(places, self.inputs.device)
+        return encoder.rows(described)[0], weight * cell_loss(described, *told)
 
     def _dropout_mask(self, questions: int, part: slice, position: Position) -> Tensor | None:
         preset = self.inputs.preset

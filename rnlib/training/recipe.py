@@ -110,8 +110,19 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         ),
     ] = "fp32"
     augment: Annotated[
-        bool, Meta(description="shift (by a sixteenth of the side) and rotate (2.8 degrees) training pictures")
+        bool,
+        Meta(
+            description="shift (by a sixteenth of the side) and rotate (2.8 degrees) training pictures; with "
+            "describing_channels, which tell places in the world: change their colours a little"
+        ),
     ] = True
+    cell_weight: Annotated[
+        NotNegative,
+        Meta(
+            description="weight of the loss of what each cell holds (that of train-cells) beside that of the answers; "
+            "for presets with describing_channels, on splits with scenes"
+        ),
+    ] = 0.0
     symmetries: Annotated[
         bool,
         Meta(

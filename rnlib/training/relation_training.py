@@ -56,6 +56,8 @@ def train(
     vocabulary = options.vocabulary or train_split.vocabulary
     recipe = msgspec.structs.replace(recipe, precision=_precision(recipe, folder, options.resume_from, device, workers))
     wording = _wording(preset, recipe, vocabulary)
+    if recipe.cell_weight:
+        _require_cells(preset, train_split)
     NetworkInputs.of(val_split, preset, vocabulary)  # a wrong val split must show before an epoch, not after it
     if any(stage.scenes for stage in recipe.curriculum):  # and a wrong train split before scenes are made for stages
         NetworkInputs.of(train_split, preset, vocabulary)
@@ -102,6 +104,15 @@ def _precision(
         return begun
     chosen = choose_precision("auto", device) if workers.is_main else ""
     return "bf16" if workers.any(chosen == "bf16", device) else "fp32"
+
+
+def _require_cells(preset: Preset, split: Split) -> None:
+    if not preset.describes:
+        raise ConfigError(
+            f"preset '{preset.name}': expected one with describing_channels for cell_weight, found none. "
+            "Set cell_weight to 0, or use preset detect-fp."
+        )
+    split.require_scenes("cell_weight teaches what the cells of a picture hold")
 
 
 def _wording(preset: Preset, recipe: Recipe, vocabulary: Vocabulary) -> Wording | None:
