@@ -1,10 +1,10 @@
-"""How faithful the synthetic pictures are: the seed's weights, trained on real CLEVR, answer on them.
+"""How faithful the synthetic pictures are: the 2018 implementation's weights, trained on real CLEVR, answer on them.
 
     python benchmarks/fidelity.py --official DIR --seed-weights DIR
 
 DIR of --official: a set made by the public CLEVR generator. Three things are compared, by question type:
 
-genuine     its own pictures and questions
+official     its own pictures and questions
 replay      its questions on our pictures of its scenes (cameras fitted, lamps at their mean places)
 synthetic   2,000 questions of ours on 200 pictures of ours
 
@@ -42,21 +42,21 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=200, help="synthetic scenes, of 10 questions each")
     parser.add_argument("--seed", type=int, default=20, help="of the synthetic scenes")
     options = parser.parse_args()
-    genuine = open_split(options.official, "val")
-    scenes = list(read_scenes(genuine.directory.scenes("val")))
+    official = open_split(options.official, "val")
+    scenes = list(read_scenes(official.directory.scenes("val")))
     views = fit_views(scenes)
-    report_pictures(genuine, scenes, views)
+    report_pictures(official, scenes, views)
 
     small = np.ascontiguousarray(draw(scenes, views, (128, 128)).transpose(0, 3, 1, 2))
-    replay = dataclasses.replace(genuine, images=small)
+    replay = dataclasses.replace(official, images=small)
     with tempfile.TemporaryDirectory() as folder:
         synthesize(Path(folder), train=0, val=options.scenes, seed=options.seed, images=128)
         synthetic = open_split(folder, "val", cache=Path(folder) / "cache")
         for file in sorted(options.seed_weights.glob("*.pth")):
-            report_answers(file, {"genuine": genuine, "replay": replay, "synthetic": synthetic})
+            report_answers(file, {"official": official, "replay": replay, "synthetic": synthetic})
 
 
-def report_pictures(genuine: Split, scenes: list[Scene], views: list[View]) -> None:
+def report_pictures(official: Split, scenes: list[Scene], views: list[View]) -> None:
     off = [
         np.abs(
             view.camera.project(np.array([item.coordinates for item in scene.objects]), VIEW)[:, :2]
@@ -65,13 +65,13 @@ def report_pictures(genuine: Split, scenes: list[Scene], views: list[View]) -> N
         for scene, view in zip(scenes, views, strict=True)
     ]
     print(f"objects' centres: at most {max(off):.2f} pixels from pixel_coords, {len(off)} scenes")
-    theirs = np.stack([np.asarray(open_picture(genuine.image_path(row))) for row in range(len(scenes))]).astype(float)
+    theirs = np.stack([np.asarray(open_picture(official.image_path(row))) for row in range(len(scenes))]).astype(float)
     ours = draw(scenes, views, VIEW).astype(float)
     for name, rows in (("fitted", slice(FITTED)), ("others", slice(FITTED, None)), ("all", slice(None))):
         a, b = theirs[rows], ours[rows]
         pixel, mean = np.abs(a - b).mean(), np.abs(a.mean((1, 2)) - b.mean((1, 2))).mean()
         print(
-            f"{name:8} scenes: mean RGB genuine {a.mean((0, 1, 2)).round(1)}, ours {b.mean((0, 1, 2)).round(1)}; "
+            f"{name:8} scenes: mean RGB official {a.mean((0, 1, 2)).round(1)}, ours {b.mean((0, 1, 2)).round(1)}; "
             f"contrast (sd) {a.std((1, 2)).mean(0).round(1)}, {b.std((1, 2)).mean(0).round(1)}; "
             f"a pixel differs by {pixel:.1f}, a picture's mean by {mean:.1f}"
         )
@@ -80,8 +80,8 @@ def report_pictures(genuine: Split, scenes: list[Scene], views: list[View]) -> N
 def report_answers(file: Path, splits: dict[str, Split]) -> None:
     weights = load_weights(file)
     tables = {name: predict(weights, split, verbose=False) for name, split in splits.items()}
-    tables["genuine, others"], tables["replay, others"] = (
-        tables[name][tables[name].image_index >= FITTED] for name in ("genuine", "replay")
+    tables["official, others"], tables["replay, others"] = (
+        tables[name][tables[name].image_index >= FITTED] for name in ("official", "replay")
     )
     columns = {}
     for name, table in tables.items():

@@ -31,14 +31,14 @@ def main() -> None:
     parser.add_argument("--official", type=Path, required=True, metavar="DIR", help="files of the public generator")
     parser.add_argument("--scenes", type=int, default=2000, metavar="N", help="of ours (default 2000)")
     options = parser.parse_args()
-    genuine, ours = tell(genuine_questions(options.official)), tell(our_questions(options.scenes))
-    print(f"{'':68s}{'genuine':>16s}{'ours':>16s}")
-    for name in genuine:
-        cells = (f"{hits} of {n}" for hits, n in (genuine[name], ours[name]))
+    official, ours = tell(official_questions(options.official)), tell(our_questions(options.scenes))
+    print(f"{'':68s}{'official':>16s}{'ours':>16s}")
+    for name in official:
+        cells = (f"{hits} of {n}" for hits, n in (official[name], ours[name]))
         print(f"{name:68s}" + "".join(f"{cell:>16s}" for cell in cells))
 
 
-def genuine_questions(root: Path) -> Asked:
+def official_questions(root: Path) -> Asked:
     """The val questions of a set with their scenes."""
     directory = ClevrDirectory.find(root)
     scenes = {scene.image_index: scene for scene in read_scenes(directory.scenes("val"))}

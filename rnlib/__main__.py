@@ -20,7 +20,7 @@ COMMANDS = {
     "predict": "write one answer a line, also for a split without answers",
     "ask": "one question of your own about a picture or scene of your own",
     "release": "make a training's best weights a release: weights, learning curve and model card",
-    "import-weights": "turn a .pth file of the seed into .safetensors and .json",
+    "import-weights": "turn a .pth file of the 2018 implementation into .safetensors and .json",
     "features": "one vector a picture, by every feature that some weights have",
     "retrieve": "how well features order pictures as their scenes do; RUN/rankings.csv",
     "train-attributes": "train the baseline of retrieval: which attribute values occur in a picture",

@@ -199,7 +199,7 @@ def test_leaving_out_agrees_with_the_gradient_on_a_trained_network(color_questio
 
 @pytest.mark.slow
 def test_released_weights_look_where_the_object_is(clevr_official: Path, seed_weights: Path) -> None:
-    """Zero-hop queries on genuine pictures: the brightest of 64 cells is within one of the object's centre."""
+    """Zero-hop queries on official pictures: the brightest of 64 cells is within one of the object's centre."""
     split = open_split(clevr_official, "val", verbose=False)
     weights = load_weights(seed_weights / "original_fp_epoch_493.pth")
     inputs = NetworkInputs.of(split, weights.preset, weights.vocabulary)

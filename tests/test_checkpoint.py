@@ -34,7 +34,7 @@ def saved(tmp_path: Path) -> Path:
 
 
 def seed_dictionary(network: RelationNetwork) -> dict[str, torch.Tensor]:
-    """The network's tensors under the seed's keys, as its training script saved them."""
+    """The network's tensors under the 2018 implementation's keys, as its training script saved them."""
     names = {}
     for key, tensor in network.state_dict().items():
         if key.endswith("num_batches_tracked"):

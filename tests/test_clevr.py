@@ -69,7 +69,7 @@ def test_the_public_generators_dialect_reads_the_same(files: ClevrFiles, cache: 
     assert release.vocabulary == generated.vocabulary
 
 
-def test_genuine_generator_files_are_read(clevr_official: Path, cache: Path) -> None:
+def test_official_generator_files_are_read(clevr_official: Path, cache: Path) -> None:
     split = open_split(clevr_official, "val", images=None, cache=cache)
     assert (split.n_images, split.n_questions) == (100, 1000)
     assert set(split.vocabulary.words) <= set(clevr_v1().words)

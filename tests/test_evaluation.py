@@ -382,7 +382,7 @@ def test_figures_show_every_type_and_model(predictions: pd.DataFrame, split: Spl
     plt.close("all")
 
 
-# The released weights on genuine pictures
+# The released weights on official pictures
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ def naive_objects(network: RelationNetwork, visual: Tensor) -> list[list[Tensor]
 
 
 def naive_question(network: RelationNetwork, tokens: list[int]) -> Tensor:
-    """The seed's reading: zero-padded on the right to 50, the whole row reversed, all of it read, last state taken."""
+    """As read in 2018: zero-padded on the right to 50, the whole row reversed, all of it read, last state taken."""
     encoder = network.question
     row = torch.tensor((tokens + [0] * (50 - len(tokens)))[::-1])
     _, (last, _) = encoder.lstm(encoder.embedding(row)[None])
@@ -71,7 +71,7 @@ def naive_forward(network: RelationNetwork, visual: Tensor, tokens: Tensor) -> T
         question = naive_question(network, [number for number in row if number])
         total = torch.zeros(network.preset.g_layers[-1])
         for second in objects:
-            for first in objects:  # the seed's first block is the object that varies fastest
+            for first in objects:  # the 2018 implementation's first block is the object that varies fastest
                 hidden = torch.cat([first, second])
                 for index, layer in enumerate(network.relations.layers):
                     if index == network.preset.question_layer:

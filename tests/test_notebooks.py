@@ -213,7 +213,7 @@ def test_profile_clevr_runs_on_a_directory_in_v1_form(
 def test_notebook_04_gives_the_seeds_accuracies(
     clevr_official: Path, seed_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Plain papermill with a file of parameters: 918 and 945 of 1,000 genuine questions, to within two answers."""
+    """Plain papermill with a file of parameters: 918 and 945 of 1,000 official questions, to within two answers."""
     monkeypatch.setenv("RNLIB_OUTPUTS", str(tmp_path))
     weights = [str(seed_weights / name) for name in ("original_fp_epoch_493.pth", "ir_fp_epoch_312.pth")]
     parameters = tmp_path / "parameters.yaml"

@@ -1,5 +1,5 @@
 """The renderer: rays meet shapes where brute force finds them, light and shade fall where they must, and pictures
-of genuine scenes look like the genuine pictures."""
+of official scenes look like the official pictures."""
 
 from pathlib import Path
 from typing import no_type_check
@@ -380,26 +380,26 @@ def test_a_camera_of_another_picture_size_has_square_pixels(size: tuple[int, int
 
 @pytest.fixture(scope="module")
 def replayed(clevr_official: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Genuine pictures of clevr_official and ours of the same scenes, 480x320."""
+    """Official pictures of clevr_official and ours of the same scenes, 480x320."""
     scenes = list(read_scenes(clevr_official / "scenes" / "CLEVR_val_scenes.json"))[50:74]
-    genuine = [np.asarray(open_picture(clevr_official / "images" / "val" / scene.image_filename)) for scene in scenes]
-    return np.stack(genuine), replay(scenes)
+    official = [np.asarray(open_picture(clevr_official / "images" / "val" / scene.image_filename)) for scene in scenes]
+    return np.stack(official), replay(scenes)
 
 
 @pytest.mark.slow
-def test_replayed_pictures_have_the_colour_and_contrast_of_the_genuine_ones(
+def test_replayed_pictures_have_the_colour_and_contrast_of_the_official_ones(
     replayed: tuple[np.ndarray, np.ndarray],
 ) -> None:
     """These scenes took no part in fitting the renderer's constants."""
-    genuine, ours = (pictures.astype(float) for pictures in replayed)
-    np.testing.assert_allclose(ours.mean((0, 1, 2)), genuine.mean((0, 1, 2)), atol=6)
-    np.testing.assert_allclose(ours.std((1, 2)).mean(0), genuine.std((1, 2)).mean(0), atol=4)
-    assert np.abs(ours - genuine).mean() < 6
-    for a, b in zip(ours, genuine, strict=True):
+    official, ours = (pictures.astype(float) for pictures in replayed)
+    np.testing.assert_allclose(ours.mean((0, 1, 2)), official.mean((0, 1, 2)), atol=6)
+    np.testing.assert_allclose(ours.std((1, 2)).mean(0), official.std((1, 2)).mean(0), atol=4)
+    assert np.abs(ours - official).mean() < 6
+    for a, b in zip(ours, official, strict=True):
         assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.8
 
 
-def test_genuine_objects_are_seen_where_their_pixel_coords_are(clevr_official: Path) -> None:
+def test_official_objects_are_seen_where_their_pixel_coords_are(clevr_official: Path) -> None:
     scenes = list(read_scenes(clevr_official / "scenes" / "CLEVR_val_scenes.json"))
     for scene, view in zip(scenes, fit_views(scenes), strict=True):
         places = np.array([item.coordinates for item in scene.objects])

@@ -41,7 +41,7 @@ def asked(scenes) -> Asked:
 
 
 @pytest.fixture(scope="module")
-def genuine(clevr_official: Path) -> Asked:
+def official(clevr_official: Path) -> Asked:
     """The public generator's 1,000 questions with their scenes, in the release's family numbers."""
     questions, scenes = (next((clevr_official / kind).glob("*val*.json")) for kind in ("questions", "scenes"))
     by_image = {scene.image_index: scene for scene in read_scenes(scenes)}
@@ -177,7 +177,7 @@ def expected_skeletons() -> dict[int, str]:
     return dict(enumerate(found))
 
 
-@pytest.mark.parametrize("source", ["asked", "genuine"])
+@pytest.mark.parametrize("source", ["asked", "official"])
 def test_each_family_has_its_program(source, request):
     expected = expected_skeletons()
     assert len(expected) == 90
@@ -211,8 +211,8 @@ def test_answers_are_those_of_two_interpreters(asked):
         assert row.answer == again == execute(row.program, scene), row.question
 
 
-def test_the_public_generators_answers_are_those_of_the_interpreter(genuine):
-    for scene, row in genuine:
+def test_the_public_generators_answers_are_those_of_the_interpreter(official):
+    for scene, row in official:
         assert execute(row.program, scene) == row.answer, row.question
 
 
@@ -274,7 +274,7 @@ PAIR = Scene(  # a small red metal cube stands left of a large blue rubber ball
 )
 
 
-def test_nothing_in_a_relation_is_something_elsewhere(asked, genuine):
+def test_nothing_in_a_relation_is_something_elsewhere(asked, official):
     """Else a network need not look at the relation. Nor is it the anchor alone, which it hardly ever is."""
 
     def share(rows):
@@ -286,7 +286,7 @@ def test_nothing_in_a_relation_is_something_elsewhere(asked, genuine):
                 elsewhere.append(bool(without - {value_of(program, scene, program[at].inputs[0])}))
         return sum(elsewhere) / len(elsewhere)
 
-    assert share(asked) == 1 and share(genuine) > 0.9
+    assert share(asked) == 1 and share(official) > 0.9
 
 
 def test_what_is_asked_does_not_hang_on_the_number_of_words(asked):
@@ -379,14 +379,14 @@ def normal(question: str) -> str:
     return text.replace("another N", "a N")
 
 
-def test_the_public_generators_sentences_are_among_ours(scenes, asked, genuine):
+def test_the_public_generators_sentences_are_among_ours(scenes, asked, official):
     def forms(rows: Asked) -> set[tuple[str, str, str]]:
         return {
             (GROUP_OF_FAMILY[row.question_family_index], row.program[-1].name, normal(row.question)) for _, row in rows
         }
 
-    missing = forms(genuine) - forms(asked)
-    assert len(missing) < 0.1 * len(forms(genuine))  # what is rare may not have come up yet
+    missing = forms(official) - forms(asked)
+    assert len(missing) < 0.1 * len(forms(official))  # what is rare may not have come up yet
     for turn in range(5):
         if not missing:
             break

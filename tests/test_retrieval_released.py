@@ -1,4 +1,4 @@
-"""The released weights on genuine pictures rank as notebook 06 and the README say."""
+"""The released weights on official pictures rank as notebook 06 and the README say."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from rnlib.retrieval import (
 
 
 @pytest.mark.slow
-def test_the_ranking_of_features_on_genuine_pictures(clevr_official: Path, seed_weights: Path) -> None:
+def test_the_ranking_of_features_on_official_pictures(clevr_official: Path, seed_weights: Path) -> None:
     weights = load_weights(seed_weights / "ir_fp_epoch_312.pth")
     split = open_split(clevr_official, "val", images=128, verbose=False)
     pictures = np.arange(100)

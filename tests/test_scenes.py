@@ -204,7 +204,7 @@ def test_a_seed_decides_the_scene():
     assert not np.array_equal(one_view.lamps, other_view.lamps)
 
 
-def test_genuine_scenes_keep_the_same_rules(clevr_official: Path):
+def test_official_scenes_keep_the_same_rules(clevr_official: Path):
     """The 100 scenes of the public generator: no rule here is stricter than its own, and its objects are as large."""
     least = []
     for scene in read_scenes(clevr_official / "scenes/CLEVR_val_scenes.json"):

@@ -48,7 +48,7 @@ def add_evaluated(parser: argparse.ArgumentParser, split: str) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help=f".safetensors, the seed's .pth, or one of {', '.join(released())}",
+        help=f".safetensors, the 2018 implementation's .pth, or one of {', '.join(released())}",
     )
     add_split(parser, split)
     parser.add_argument("--batch-size", type=int, default=256, metavar="N", help="questions at once (default 256)")

@@ -88,7 +88,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     """`train`."""
     parser.description = (
         "Train a network on the train split of a CLEVR set, validating on val after each epoch. "
-        "The defaults are the seed's recipe. The same command continues a training that was interrupted. "
+        "The defaults are the recipe of the 2018 implementation. The same command continues an interrupted training. "
         "Several GPUs or processes: torchrun --nproc-per-node=N -m rnlib train ..., with the same batch size."
     )
     parser.add_argument("--preset", help=f"{', '.join(shipped_presets())}, or a file (JSON)")
@@ -194,7 +194,9 @@ def add_release(parser: argparse.ArgumentParser) -> None:
 
 def add_import_weights(parser: argparse.ArgumentParser) -> None:
     """`import-weights`."""
-    parser.add_argument("source", type=Path, metavar="PTH", help="the seed's file, such as ir_fp_epoch_312.pth")
+    parser.add_argument(
+        "source", type=Path, metavar="PTH", help="a file of the 2018 implementation, such as ir_fp_epoch_312.pth"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="NAME.safetensors")
     parser.set_defaults(run="weights.run_import_weights")
 

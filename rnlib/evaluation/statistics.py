@@ -224,7 +224,7 @@ def seed_groups(models: Mapping[str, Weights]) -> dict[str, list[str]]:
 
     Compared are preset, vocabulary, recipe and data, as the weights' provenance has them; the
     epoch may differ, for each training keeps its own best. Weights without a recorded recipe
-    (the seed's of 2018) belong to no group, and neither do two files of one training.
+    (the 2018 implementation's of 2018) belong to no group, and neither do two files of one training.
     """
     found: dict[bytes, dict[Any, str]] = {}
     for name, weights in models.items():

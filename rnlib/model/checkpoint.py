@@ -72,7 +72,7 @@ def write_weights(path: Path | str, tensors: Mapping[str, Tensor], info: Mapping
 
 
 def load_weights(path: Path | str) -> Weights:
-    """The network of a .safetensors file with its JSON, or of the seed's .pth; in evaluation mode, on the CPU.
+    """The network of a .safetensors file with its JSON, or of a .pth of 2018; in evaluation mode, on the CPU.
 
     `path` may be a released name (`rnlib.model.pretrained`), such as "mesnico-ir-fp".
     """
@@ -92,7 +92,7 @@ def load_weights(path: Path | str) -> Weights:
 
 
 def import_mesnico_weights(source: Path | str, target: Path | str) -> Weights:
-    """Turn a .pth file of the seed into .safetensors and JSON; returns the weights, whose info holds a note."""
+    """Turn a .pth of the 2018 implementation into .safetensors and JSON; returns the weights, with a note in info."""
     weights = load_weights(source)
     save_weights(target, weights.network, weights.vocabulary, provenance=weights.info["provenance"])
     return weights
@@ -101,7 +101,8 @@ def import_mesnico_weights(source: Path | str, target: Path | str) -> Weights:
 def _checked_suffix(path: Path) -> Path:
     if path.suffix != ".safetensors":
         raise WeightsError(
-            f"expected weights in a file NAME.safetensors (or the seed's NAME.pth to read), found {path.name}."
+            f"expected weights in a file NAME.safetensors (to read also NAME.pth of the 2018 implementation), "
+            f"found {path.name}."
         )
     return path
 

@@ -1,8 +1,8 @@
-"""The seed's .pth files: mesnico/RelationNetworks-CLEVR, MIT licence.
+"""The 2018 implementation's .pth files: mesnico/RelationNetworks-CLEVR, MIT licence.
 
 They are ordered dictionaries of tensors with keys `module.…`, without preset or
 vocabulary. The preset is inferred from the shapes; the vocabulary is CLEVR v1.0's, whose
-word order is that of the training questions, as in the seed.
+word order is that of the training questions, as in the 2018 implementation.
 """
 
 import pickle
@@ -23,7 +23,7 @@ KNOWN_FILES = {
     "5961c61eec7f8e05384f999b8915e6bdd0339205c5b8edfa3feafe21ad833450": "ir_fp_epoch_312.pth",
 }
 
-# The seed's key (a pattern) -> ours.
+# The 2018 implementation's key (a pattern) -> ours.
 _KEYS = (
     (r"conv\.conv(\d)\.(weight|bias)", "objects.convolutions.{}.{}"),
     (r"conv\.batchNorm(\d)\.(\w+)", "objects.norms.{}.{}"),
@@ -63,7 +63,9 @@ def _read(path: Path) -> dict[str, Tensor]:
             "It is damaged or holds more than tensors, which rnlib does not load."
         ) from None
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise WeightsError(f"{path}: expected a dictionary of tensors as the seed writes them, found something else.")
+        raise WeightsError(
+            f"{path}: expected a dictionary of tensors as the 2018 implementation writes them, found something else."
+        )
     return content
 
 
@@ -79,7 +81,7 @@ def _renamed(content: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
                 tensors[ours.format(number, second)] = _without_denormals(tensor)
                 break
         else:
-            raise WeightsError(f"{path}: the key '{key}' is not one of the seed's relation networks.")
+            raise WeightsError(f"{path}: the key '{key}' is not one of the 2018 implementation's relation networks.")
     for key in [key for key in tensors if key.endswith("running_mean")]:
         tensors[key.replace("running_mean", "num_batches_tracked")] = torch.zeros((), dtype=torch.long)
     return tensors
@@ -122,7 +124,9 @@ def _infer_preset(tensors: dict[str, Tensor], path: Path) -> Preset:
             dropout=0.5 if pixels else 0.05,
         )
     except (KeyError, IndexError) as error:
-        raise WeightsError(f"{path}: expected the seed's relation network, but it lacks {error}.") from None
+        raise WeightsError(
+            f"{path}: expected a relation network of the 2018 implementation, but it lacks {error}."
+        ) from None
 
 
 def _count(tensors: dict[str, Tensor], prefix: str) -> int:
@@ -136,6 +140,6 @@ def _vocabulary(tensors: dict[str, Tensor], path: Path) -> Vocabulary:
     if (words, answers) != (len(vocabulary.words), len(vocabulary.answers)):
         raise WeightsError(
             f"{path}: expected {len(vocabulary.words)} words and {len(vocabulary.answers)} answers (CLEVR v1.0), found "
-            f"{words} and {answers}. The seed's files hold no vocabulary, so it cannot be known."
+            f"{words} and {answers}. The 2018 implementation's files hold no vocabulary, so it cannot be known."
         )
     return vocabulary

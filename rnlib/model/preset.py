@@ -1,8 +1,8 @@
 """Presets: the architecture of a network as plain data.
 
-The four of the seed, a question-only baseline, and two small networks for a CPU
+The four of the 2018 implementation, a question-only baseline, and two small networks for a CPU
 (small-sd, small-fp: what the smoke and demo profiles train) ship in `presets.json`. Any
-other is a JSON file with the same fields, or the seed's own config.json followed by
+other is a JSON file with the same fields, or the 2018 implementation's own config.json followed by
 '#name' of the entry wanted. A preset is stored with every set of weights.
 """
 
@@ -55,7 +55,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Meta(description="codes: x, y, z and 4 integer codes (7 numbers); one-hot: x, y, z and 15 flags (18 numbers)"),
     ] = "codes"
     mask_padding: Annotated[
-        bool, Meta(description="leave pairs with padding rows out of the sum (the seed sums them too)")
+        bool, Meta(description="leave pairs with padding rows out of the sum (the 2018 implementation sums them too)")
     ] = False
     word_embedding: Annotated[Size, Meta(description="size of a word's embedding")] = 32
     lstm_hidden: Annotated[Size, Meta(description="size of the question's encoding")] = 128
@@ -196,7 +196,7 @@ def shipped_presets() -> dict[str, Preset]:
 def load_preset(which: str | Path, fields: Mapping[str, object] | None = None) -> Preset:
     """A preset by its shipped name, or from a file, with some fields replaced.
 
-    A file is JSON with the fields of Preset, or the seed's config.json with '#entry' behind
+    A file is JSON with the fields of Preset, or the 2018 implementation's config.json with '#entry' behind
     its path. Values may be of their type or text ("0.2", "true").
     """
     text = str(which)
@@ -247,7 +247,7 @@ def _from_file(path: Path, entry: str) -> Preset:
     return _from_seed(entry, entries[entry], path)
 
 
-# The seed's names of the fields, and ours.
+# The 2018 implementation's names of the fields, and ours.
 _SEED_FIELDS = {
     "g_layers": "g_layers",
     "question_injection_position": "question_layer",
@@ -258,14 +258,15 @@ _SEED_FIELDS = {
 
 
 def _from_seed(name: str, entry: dict[str, Any], path: Path) -> Preset:
-    """An entry of the seed's config.json (`hyperparams`) as a preset."""
+    """An entry of the 2018 implementation's config.json (`hyperparams`) as a preset."""
     if not isinstance(entry, dict):
         raise ConfigError(f"{path}#{name}: expected an object with a preset's keys, found {entry!r}.")
     known = {*_SEED_FIELDS, "state_description", "f_fc1", "f_fc2", "rl_in_size"}
     missing = {*_SEED_FIELDS, "state_description", "f_fc1", "f_fc2"} - set(entry)
     if missing or set(entry) - known:
         raise ConfigError(
-            f"{path}#{name} is not one of the seed's relation networks: expected the keys {', '.join(sorted(known))}; "
+            f"{path}#{name} is not a relation network of the 2018 implementation: expected the keys "
+            f"{', '.join(sorted(known))}; "
             f"missing: {', '.join(sorted(missing)) or 'none'}; "
             f"not supported: {', '.join(sorted(set(entry) - known)) or 'none'}."
         )

@@ -1,7 +1,7 @@
-"""Weights by name: those that ship with the project, and the seed's, fetched on first use.
+"""Weights by name: those that ship with the project, and the 2018 implementation's, fetched on first use.
 
-`rnlib/weights/NAME.safetensors` with NAME.json (and a model card, NAME.md) are this project's. The seed's two files are
-in its own repository; they are fetched once into the cache and must have the known sha256.
+`rnlib/weights/NAME.safetensors` with NAME.json (and a model card, NAME.md) are this project's. The two files of
+the 2018 implementation are in its own repository; they are fetched once into the cache and must have the known sha256.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from rnlib.files import make_folder, sha256
 
 
 class MesnicoFile(NamedTuple):
-    """A file that the seed released."""
+    """A file that the 2018 implementation released."""
 
     url: str
     sha256: str
@@ -42,7 +42,7 @@ def released() -> list[str]:
 
 
 def find_weights(name: Path | str) -> Path:
-    """The file of a path, or of a released name. Fetches the seed's where it is not in the cache yet.
+    """The file of a path, or of a released name. Fetches the 2018 implementation's where it is not in the cache yet.
 
     Raises WeightsError where there is neither file nor name, or a fetched file is not the one that was released.
     """

@@ -11,12 +11,12 @@ Count = Annotated[int, Meta(ge=1)]
 
 
 class AttributeRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How the classifier is trained; the defaults are the seed's."""
+    """How the classifier is trained; the defaults are the 2018 implementation's."""
 
     epochs: Annotated[Count, Meta(description="passes over the pictures")] = 350
     batch_size: Annotated[Count, Meta(description="pictures per step")] = 64
     lr: Annotated[float, Meta(gt=0, description="learning rate of Adam")] = 2.5e-4
-    weight_decay: Annotated[float, Meta(ge=0, description="an L2 term, as in the seed")] = 1e-4
+    weight_decay: Annotated[float, Meta(ge=0, description="an L2 term, as in the 2018 implementation")] = 1e-4
     share: Annotated[
         float,
         Meta(

@@ -1,8 +1,8 @@
 """A network that says which attribute values occur in a picture: the baseline whose features know no relations.
 
 Convolutions as a relation network's, summed over cells, then linear, ReLU, linear: an output for each of the 15 values
-of colour, material, shape and size (the seed's baseline). Its convolutions give features (`conv_features`) and can
-start a relation network (`init_convolutions`).
+of colour, material, shape and size (the baseline of the 2018 implementation). Its convolutions give features
+(`conv_features`) and can start a relation network (`init_convolutions`).
 """
 
 from dataclasses import dataclass, field

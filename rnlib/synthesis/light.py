@@ -2,7 +2,7 @@
 
 All light is linear RGB, in the unit in which the ground's own radiance is written to the picture.
 The geometry is that of the generator's settings. The powers below were fitted by least squares
-to 50 genuine pictures (open ground, then rubber surfaces, then what metal spheres
+to 50 official pictures (open ground, then rubber surfaces, then what metal spheres
 mirror in each direction), whose lamps' jitter averages out.
 """
 

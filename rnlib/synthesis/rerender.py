@@ -26,7 +26,7 @@ def fit_camera(scene: Scene, size: tuple[int, int] = VIEW) -> Camera:
     size: (width, height) of the picture that pixel_coords speak of. As the public generator makes them, pictures of any
     size have square pixels; a 3:2 view squeezed to `size` is tried too. Raises DataError for an empty scene, and where
     no camera near CLEVR's fits: pixel_coords of another picture size, or a scene of another generator. Source: the
-    public CLEVR generator (camera); it fits all genuine scenes within 0.65 pixel.
+    public CLEVR generator (camera); it fits all official scenes within 0.65 pixel.
     """
     if not scene.objects:
         raise DataError(f"scene {scene.image_index}: expected objects, from which the camera follows, found none.")

@@ -2,7 +2,7 @@
 
 Rubber is diffuse, with a trace of white gloss. Metal is a coloured mirror: of the ground, of the other objects,
 of the lit backdrop behind the scene and the dark room elsewhere, and of the lamps, blurred. The
-constants were fitted with those of `light`: for metal, to the light that genuine spheres mirror in
+constants were fitted with those of `light`: for metal, to the light that official spheres mirror in
 each direction. All light is linear RGB, a tuple; `shaders` are those of `light.falling`.
 """
 

@@ -1,6 +1,6 @@
 """The recipe of a training: every hyper-parameter that is not the network's own.
 
-The defaults are the seed's.
+The defaults are the 2018 implementation's.
 """
 
 import math
@@ -65,7 +65,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     epochs: Annotated[Count, Meta(description="passes over the training questions (after the curriculum)")] = 350
     optimizer: Annotated[
         Literal["adam", "adamw"],
-        Meta(description="adam (weight decay as an L2 term, as in the seed) or adamw (decoupled)"),
+        Meta(description="adam (weight decay as an L2 term, as in the 2018 implementation) or adamw (decoupled)"),
     ] = "adam"
     lr: Annotated[Positive, Meta(description="learning rate of the first epoch")] = 5e-6
     lr_gamma: Annotated[
@@ -134,7 +134,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         bool,
         Meta(
             description="keep a picture's questions together in a batch: its convolutions are computed once for all of "
-            "them (and they share an augmentation); the seed shuffles single questions"
+            "them (and they share an augmentation); the 2018 implementation shuffles single questions"
         ),
     ] = False
     train_questions: Annotated[int, Meta(ge=0, description="train on this many questions, drawn once; 0 takes all")] = 0
@@ -159,13 +159,16 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     init: Annotated[
         Literal["torch", "he"],
         Meta(
-            description="of g's weights: torch (uniform, the seed's) or he (normal, as large as ReLUs need; He et al. "
+            description="of g's weights: torch (uniform, as in 2018) or he (normal, as large as ReLUs need; He et al. "
             "2015), without which what g knows of a pair is faint by the third layer, where IR presets join"
         ),
     ] = "torch"
     forget_bias: Annotated[
         float,
-        Meta(description="what the LSTM's forget gates begin with (the seed: 0, which forgets half with every word)"),
+        Meta(
+            description="what the LSTM's forget gates begin with (the 2018 implementation: 0, which forgets half with "
+            "every word)"
+        ),
     ] = 0.0
     seed: Annotated[
         int, Meta(ge=0, description="of the initial weights, the order of questions, augmentation and dropout")
@@ -188,7 +191,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
         curriculum: epochs that the curriculum took; None while it lasts, when the rate does not fall yet.
 
-        Schedule "step": lr * lr_gamma ** ((epoch + 1) // lr_step), capped, times the warm-up. The `+ 1` is the seed's.
+        Schedule "step": lr * lr_gamma ** ((epoch + 1) // lr_step), capped, times the warm-up. The `+ 1` is of 2018.
         Its cap is checked before it doubles, so its nominal 5e-4 ends at 6.4e-4: give lr_max that value to repeat it.
         Schedule "cosine": lr, times the warm-up and half a cosine.
         """
@@ -217,7 +220,7 @@ FIELDS = {**RECIPE_FIELDS, **PRESET_FIELDS}
 
 
 def make_recipe(fields: Mapping[str, object]) -> Recipe:
-    """A recipe from its fields; the others keep the seed's values. ConfigError names a wrong field."""
+    """A recipe from its fields; the others keep the 2018 implementation's values. ConfigError names a wrong field."""
     try:
         return msgspec.convert(dict(fields), Recipe, strict=False)
     except msgspec.ValidationError as error:
