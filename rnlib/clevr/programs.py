@@ -38,8 +38,10 @@ class Programs:
         return chains(self._decoder.decode(self._raw[number]).program or [])
 
 
-def chains(program: Sequence[ProgramNode]) -> list[str]:
+def chains(program: Sequence[ProgramNode], notes: Sequence[str] = ()) -> list[str]:
     """A program as chains of steps, a line each, the last one giving the answer.
+
+    notes: what the first nodes come to, put in brackets after their steps.
 
     Where two branches meet, each is a line of its own with a letter, by which the next line speaks of it:
     "A: scene → filter color: red → count", "B: …", "A and B → greater than".
@@ -49,6 +51,7 @@ def chains(program: Sequence[ProgramNode]) -> list[str]:
     def chain(position: int) -> str:
         node = program[position]
         step = node.name.replace("_", " ") + "".join(f": {value}" for value in node.value_inputs)
+        step += f" [{notes[position]}]" if position < len(notes) else ""
         if not node.inputs:
             return step
         if len(node.inputs) == 1:

@@ -17,6 +17,8 @@ candidates      the sets of objects in a scene that words can describe
 logical_form    what a question is about, as data, and the program it makes
 templates       the sentences of each family
 realization     a question in words
+parsing         a question in words back to its logical form
+truth           the true answer to a question in words, step by step
 questions       a scene -> questions with programs and answers
 programs        executes a program on a scene (independent of how questions are made)
 settings        what decides the bytes of a set
