@@ -10,7 +10,7 @@ MATERIALS = ("rubber", "metal")
 SHAPES = ("sphere", "cube", "cylinder")
 SIZES = ("large", "small")
 
-# How the colours look (sRGB, 0..255), how large the sizes are (world units), where objects can stand, and what the
+# How the colours look (sRGB, 0..255), how large the sizes are (world units), where objects can be, and what the
 # relations mean: j is left of i if it lies in that direction of i.
 COLORS_RGB = {
     "gray": (87, 87, 87),

@@ -1,7 +1,7 @@
 """Fetch CLEVR v1.0 or CLEVR-CoGenT, with pictures or without: a resumable download, checked before and after unpacking.
 
 17.7 GiB over hours: connections break, disks fill, and a set that lacks some of its images trains without complaint. So
-an interrupted download goes on where it stopped, the archive's md5 must be the published one (where none is published,
+an interrupted download resumes where it stopped, the archive's md5 must be the published one (where none is published,
 the zip's own checksums and the numbers of scenes and questions tell), and the folder gets its name only when every
 split has all its files. Source: https://cs.stanford.edu/people/jcjohns/clevr (CC BY 4.0); the md5 of CLEVR v1.0 is also
 the one in torchvision.datasets.CLEVRClassification.
@@ -82,7 +82,7 @@ def download_clevr(
     keep_zip: leave the zip beside the folder (it is deleted otherwise); verbose: show a bar, or a line every 5 % where
     stderr is no terminal.
 
-    May be interrupted at any time: the same call goes on with what is there, and returns at once when all is in place.
+    May be interrupted at any time: the same call resumes with what is there, and returns at once when all is in place.
     Raises DataError when the disk is too small, the server refuses or stays away, the checksum differs (the download is
     then removed, so that the next call starts over), the archive is unsafe or damaged, or files are missing.
     """
@@ -211,7 +211,7 @@ def fetch(url: str, part: Path, verbose: bool, unpacked: float = 0.0) -> None:
         if idle == ATTEMPTS:
             raise DataError(
                 f"cannot download {url}: {reason}, {ATTEMPTS} times in a row. {_size(part) / 1e9:.2f} GB are in "
-                f"{part}; check the network and run the same command again: it goes on from there."
+                f"{part}; check the network and run the same command again: it continues from there."
             )
         wait = BACKOFF * 2 ** (idle - 1)
         print(f"download interrupted: {reason}; trying again in {wait:.0f} s", file=sys.stderr, flush=True)
@@ -321,10 +321,10 @@ def _unpack(archive: Path, folder: Path, verbose: bool) -> None:
     except OSError as error:
         raise DataError(
             f"cannot unpack {archive} into {folder}: {error.strerror}. Free some space, or choose a folder that can be "
-            "written to, and run the same command again: it goes on from there."
+            "written to, and run the same command again: it continues from there."
         ) from error
 
 
 def _is_whole(path: Path, size: int) -> bool:
-    """A file of `size` bytes stands at `path`; one whose unpacking was cut is shorter."""
+    """There is a file of `size` bytes at `path`; one whose unpacking was cut is shorter."""
     return path.is_file() and path.stat().st_size == size

@@ -70,7 +70,7 @@ def node_text(node: ProgramNode) -> str:
 
 
 def program_text(program: Sequence[ProgramNode]) -> str:
-    """A program as a chain from the scene to the answer; where two chains meet, each stands in brackets."""
+    """A program as a chain from the scene to the answer; where two chains meet, each is in brackets."""
 
     def chain(number: int) -> str:
         node = program[number]
@@ -113,7 +113,7 @@ def answers_table(split: Split) -> pd.DataFrame:
 
 
 def words_table(split: Split) -> pd.DataFrame:
-    """How often each word of the vocabulary (index) stands in the questions: number, times, times per 100 questions.
+    """How often each word of the vocabulary (index) occurs in the questions: number, times, times per 100 questions.
 
     Sorted by frequency; the punctuation marks are left out.
     """

@@ -49,7 +49,7 @@ def calibration_error(predictions: pd.DataFrame, bins: int = BINS) -> float:
 def chance_calibration_error(predictions: pd.DataFrame, bins: int = BINS, seed: int = 0) -> float:
     """The ECE in percent that a perfectly calibrated network with these probabilities would show, in the mean.
 
-    More than 0, since few questions never show exactly the share that they stand for. By simulation.
+    More than 0, since few questions never show exactly the share that they are expected to. By simulation.
     """
     confidence = predictions["probability"].to_numpy(float)
     which = _bin(confidence, bins)

@@ -1,8 +1,8 @@
-"""What a question hangs on, found by running its program on its scene again: the objects asked about, the margin.
+"""What decides a question, found by running its program on its scene again: the objects asked about, the margin.
 
-A relation is decided by how far apart two objects stand along its direction: the ball that is
+A relation is decided by how far apart two objects are along its direction: the ball that is
 left of the cube by a hair is easily taken for one that is not. But only some objects matter. So
-every relation of the program is turned round, one object at a time, and the rest of the program is
+every relation of the program is reversed, one object at a time, and the rest of the program is
 run again: a relation between two objects *decides* where the answer changes, or no longer follows
 because a thing spoken of is no longer unique.
 """

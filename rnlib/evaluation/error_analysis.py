@@ -103,7 +103,7 @@ def hardest_mistakes(predictions: pd.DataFrame, n: int) -> list[int]:
 
 
 def typical_mistakes(predictions: pd.DataFrame, n: int) -> list[int]:
-    """Numbers of up to n questions that stand for the n most frequent kinds of mistake, the most frequent first.
+    """Numbers of up to n questions that represent the n most frequent kinds of mistake, the most frequent first.
 
     A kind is what was asked, what was true and what was answered: (count, 2, 1). Of its questions
     the one with the middle loss is taken: neither the surest nor the closest miss.

@@ -18,7 +18,7 @@ ALL, BASELINE = "all questions", "question-type baseline"
 
 
 def compute_metrics(predictions: pd.DataFrame) -> dict[str, Any]:
-    """The metrics of a table of predictions, as they stand in metrics.json. All fractions are 0..1.
+    """The metrics of a table of predictions, as in metrics.json. All fractions are 0..1.
 
     Keys: accuracy, loss (mean negative log-likelihood, nats), n, invalid, and by_type,
     by_group, by_answer_class, whose entries hold n and accuracy, answer classes also invalid.

@@ -21,7 +21,7 @@ class PixelObjects(nn.Module):
 
     Each layer: 3x3, stride 2, padding 1, batch-norm, ReLU. A 128-pixel picture becomes 8 x 8
     cells, flattened row by row; cell coordinates run from -4 to 4 (half the number of
-    cells), x then y behind the features.
+    cells), x then y after the features.
 
     `precision` is that of the convolutions and of the maps between them: "fp32" (that of the pictures), or "bf16" for
     speed. The statistics of batch-norm are computed in float32 in both.

@@ -42,7 +42,7 @@ def kept_bytes(device: torch.device) -> int:
 class Block:
     """Scenes of the same number of objects: what each object gives to g's first layer as first and second of a pair.
 
-    The last object counts `multiplicity` times: it stands for all padding rows of its scene, which are alike.
+    The last object counts `multiplicity` times: it represents all padding rows of its scene, which are alike.
     """
 
     first: Float[Tensor, "scenes objects width"]

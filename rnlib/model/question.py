@@ -27,7 +27,7 @@ def _has_bfloat16_lstm() -> bool:
 class QuestionEncoder(nn.Module):
     """Word numbers of questions -> one vector each (Santoro et al. 2017, section 4).
 
-    The LSTM reads the question reversed, behind leading zeros up to `question_length` (with
+    The LSTM reads the question reversed, after leading zeros up to `question_length` (with
     `reverse_question` false: the question, then zeros). These zeros are part of the function the
     seed trained. A vector does not depend on the rest of the batch. `precision` is that of the
     LSTM's products on a CPU that has instructions for it: "fp32", or "bf16" for speed. A GPU computes them in float32:

@@ -1,4 +1,4 @@
-"""The network as its formula stands, without any short cut: what the fast one is checked against and timed against.
+"""The network as its formula says, without any short cut: what the fast one is checked against and timed against.
 
 All pairs are written out as [o_i, o_j, q], every picture goes through the convolutions once a question, the
 LSTM reads all of the padding, and autograd keeps every layer of every pair: the arithmetic of 2018. Needs
@@ -38,7 +38,7 @@ def pair_outputs(
 ) -> Float[Tensor, "batch rows rows relation"]:
     """What g says of every ordered pair of rows: entry [b, i, j] is g(o_j, o_i, q). Their sum is what f reads.
 
-    Of a preset that aggregates inside g: what the layer behind which it does says of a pair.
+    Of a preset that aggregates inside g: what the layer after which it does says of a pair.
     """
     assert network.relations is not None
     n = objects.shape[1]

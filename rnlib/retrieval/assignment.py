@@ -5,7 +5,7 @@ Costs are whole quarters. Exchanging an object for another costs the number of t
 so every cheapest way exchanges as many objects as the smaller scene has and adds or removes the rest: the cheapest
 ways are the cheapest injections of the smaller scene into the larger one.
 
-A scene is given as `codes` (most, 4), its number of objects, and `sides` (most, most): how y stands to x, as
+A scene is given as `codes` (most, 4), its number of objects, and `sides` (most, most): how y is related to x, as
 3 (1 + right) + 1 + front, where right is 1 if y lies right of x, -1 if x lies right of y, else 0, and front likewise.
 The functions are machine code (numba), since they run millions of times; numba's cache keeps them between runs.
 """
@@ -196,10 +196,10 @@ def _search(n, m, left, done, missing, best, maps, marks):
 @kept
 @no_type_check
 def distances_to_scenes(query, codes, counts, sides, hard, variant, quarters, inversions):
-    """From scene `query` to every scene: the cost A in `quarters`, the relations turned round in `inversions`.
+    """From scene `query` to every scene: the cost A in `quarters`, the reversed relations in `inversions`.
 
     variant 0: the fewest inversions among the cheapest assignments. 1: those of the one that scipy finds for the
-    paper's (n + m) x (n + m) matrix with the objects as they stand. 2: none are counted.
+    paper's (n + m) x (n + m) matrix with the objects in their order. 2: none are counted.
     """
     square = np.empty((2 * MOST, 2 * MOST), np.int64)
     cost = np.empty((MOST, MOST), np.int64)

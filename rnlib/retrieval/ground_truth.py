@@ -9,15 +9,15 @@ round. Several assignments can cost A, and they turn round different relations. 
 
 canonical   the fewest inversions among the cheapest assignments
 literal     those of the one assignment that scipy's linear_sum_assignment finds for the published (n + m) x (n + m)
-            matrix, with the objects in the order in which they stand in the files; from the query to the picture
-node        2 A alone: it knows nothing of where objects stand
+            matrix, with the objects in the order of the files; from the query to the picture
+node        2 A alone: it knows nothing of where objects are
 
 **Canonical is invariant and symmetric.** Let M be the set of cheapest assignments, that is of cheapest injections of
 the smaller scene into the larger one (see `rnlib.retrieval.assignment`). (1) Renumbering the objects of either scene
 renumbers both sides of every assignment: M goes one to one into the M of the renumbered scenes, and neither an
 assignment's cost nor the number of relations it turns round changes, since both are sums over pairs of objects that do
 not speak of numbers. So the minimum over M is the same. (2) From the other side, an assignment is the same set of pairs
-read backwards, at the same cost; and x, y with counterparts x', y' are turned round if the sign of (y right of x) is
+read backwards, at the same cost; and x, y with counterparts x', y' are reversed if the sign of (y right of x) is
 opposite to that of (y' right of x'), which reads the same backwards. So d(1, 2) = d(2, 1). (3) d(1, 1) = 0, by the
 identity, and d >= 0. Literal has neither of the first two: that is its hazard, and why it is here only to compare. The
 triangle inequality is not claimed of any of them.

@@ -89,7 +89,7 @@ def plot_counterparts(split: Split, first: int, second: int, cost: str = "soft")
             axes.plot(*np.array(alone).T, "x", color="white", ms=16, mew=5)
             axes.plot(*np.array(alone).T, "x", color=ORANGE, ms=15, mew=3)
     figure.suptitle(
-        f"distance {whole:g} = 2 × {(whole - turned) / 2:g} (objects) + {turned} (relations turned round)", fontsize=11
+        f"distance {whole:g} = 2 × {(whole - turned) / 2:g} (objects) + {turned} (reversed relations)", fontsize=11
     )
     return figure
 

@@ -131,7 +131,7 @@ class RunFolder:
         return _read_done(self.folder)
 
     def is_done_with(self, parameters: Mapping[str, Any]) -> bool:
-        """Whether the notebook as it stands was completed with these parameters and still valid inputs.
+        """Whether the notebook as it is was completed with these parameters and still valid inputs.
 
         Its inputs are valid while no earlier notebook that it read was run again since.
         """

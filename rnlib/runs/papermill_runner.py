@@ -75,7 +75,7 @@ def execute(notebook: str, run: str, parameters: Mapping[str, Any]) -> Path:
 
 
 def executed_notebook(folder: RunFolder) -> Path:
-    """Where the executed copy of a notebook stands: outputs/<run>/<notebook>.ipynb."""
+    """Where the executed copy of a notebook is: outputs/<run>/<notebook>.ipynb."""
     return make_folder(folder.root, f"the run {folder.run!r}") / f"{folder.notebook}.ipynb"
 
 

@@ -55,7 +55,7 @@ def strip_volatile(notebook: Any) -> None:
 
     That is: execution times, papermill's metadata, the Python version, and widgets (their
     state lives in a kernel; without one a reader sees an error, so a static picture
-    stands above each of them in the notebook).
+    is above each of them in the notebook).
     """
     notebook.metadata.update(
         kernelspec={"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},

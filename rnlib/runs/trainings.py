@@ -1,6 +1,6 @@
 """The trainings of a notebook: each in a folder of its own, named by what it computes.
 
-The same training goes on where it stopped; another one (a changed recipe, other data)
+The same training continues where it stopped; another one (a changed recipe, other data)
 gets another folder, so that nothing is lost. `trainings.json` names the latest of each.
 """
 
@@ -31,7 +31,7 @@ def train_in(
 ) -> TrainingFolder:
     """`rnlib.training.train` in outputs/<run>/<notebook>/<name>-<digest>/.
 
-    Raises TimeUp where the time limit came before the end of the last epoch: run again, the notebook goes on there.
+    Raises TimeUp where the time limit came before the end of the last epoch: run again, the notebook continues there.
     """
     train_split, val_split = splits
     vocabulary = options.vocabulary or train_split.vocabulary
@@ -64,7 +64,7 @@ def training_of(folder: RunFolder, name: str) -> TrainingFolder:
 def weights_files(entries: Sequence[str]) -> list[Path]:
     """Weights files from what a person names: files as they are, a training's folder, or a run.
 
-    A training's folder (it has run.json) stands for its best weights; a run, by name or by its folder
+    A training's folder (it has run.json) means its best weights; a run, by name or by its folder
     outputs/<run>, for the best weights of each of its trainings. Raises DataError for a folder
     that is neither.
     """

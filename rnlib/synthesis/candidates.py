@@ -15,7 +15,7 @@ from rnlib.synthesis.logical_form import Description, Link, Term
 
 DRAWN = 40  # descriptions drawn at random that are at hand for a question
 
-Option = tuple[Description, int]  # a description, and the objects it means where it stands
+Option = tuple[Description, int]  # a description, and the objects it means where it is
 Pattern = tuple[str, ...]  # the attributes that a description names, in ORDER
 PATTERNS: tuple[Pattern, ...] = tuple(pattern for n in range(5) for pattern in combinations(ORDER, n))
 _VALUES = [(name, (None, *ATTRIBUTES[name])) for name in ORDER]

@@ -47,7 +47,7 @@ def synthesize(out: Path, *, workers: int | None = None, verbose: bool = True, *
     workers: processes; None: one below FEW_SCENES scenes, else one a CPU. No byte depends on it.
 
     Raises ConfigError on a wrong argument; DataError where `out` holds a CLEVR set made otherwise,
-    cannot be written to or is full. After an interruption or an error the same call goes on.
+    cannot be written to or is full. After an interruption or an error the same call continues.
     """
     arguments = Arguments(**options)
     arguments.check()

@@ -177,7 +177,7 @@ def _left(body, light, point):
 def find_shaders(scene, centre, radius, own):
     """Of each light the bodies that may shade some point of a ball, the only ones to be tried there: four bit masks.
 
-    Bit i stands for body i; bodies beyond LAST_BIT share it.
+    Bit i is of body i; bodies beyond LAST_BIT share it.
     """
     return (
         _shaders(scene, scene.lights[0], minus(scene.lights[0].place, centre), centre, radius, own),

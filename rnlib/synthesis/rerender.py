@@ -1,8 +1,8 @@
 """Scenes of any CLEVR set drawn again by this renderer: how faithful it is shows side by side.
 
-A scene file does not say where the camera stood, but it holds each object both in the
+A scene file does not say where the camera was, but it holds each object both in the
 world and in the picture, from which the place follows. Lamps leave no such trace: they
-stand at their unjittered places.
+are at their unjittered places.
 """
 
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ def _fit(scene: Scene, size: tuple[int, int], shape: tuple[int, int]) -> tuple[C
 
 
 def fit_views(scenes: Sequence[Scene], size: tuple[int, int] = VIEW) -> list[View]:
-    """The views of scenes, ready to be drawn: fitted cameras, lamps where they stand before their jitter."""
+    """The views of scenes, ready to be drawn: fitted cameras, lamps where they are before their jitter."""
     return [View(fit_camera(scene, size), LAMPS) for scene in scenes]
 
 

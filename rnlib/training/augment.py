@@ -3,7 +3,7 @@
 Each picture is padded by 8 black pixels (of 128; a sixteenth of its side), cropped back at
 a random place, and rotated by up to 2.8 degrees about its centre (Santoro et al. 2017:
 136 pixels, 0.05 rad). Both are one affine
-map, sampled bilinearly. What befalls a question's picture is drawn from (seed, epoch,
+map, sampled bilinearly. What happens to a question's picture is drawn from (seed, epoch,
 question), so it depends neither on the batch nor on the process.
 """
 

@@ -36,7 +36,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 def request(folder: TrainingFolder, what: Request) -> None:
-    """Ask the training of this folder to "pause", to "stop", or ("") to go on. A stopped one goes on when run again."""
+    """Ask this folder's training to "pause", "stop", or ("") continue. If stopped, it continues when run again."""
     path = folder.root / "control"
     if what:
         with atomic_write(path, "w") as file:

@@ -12,7 +12,7 @@ def history_row(
 ) -> Row:
     """A line of history.csv: learning rate, questions asked so far, losses, accuracy, invalid rate, by class too.
 
-    Columns stage_: of the held-out questions of the stage (numbered from 1; behind the curriculum: of all).
+    Columns stage_: of the held-out questions of the stage (numbered from 1; after the curriculum: of all).
     """
     row: Row = {
         "epoch": position.epoch,

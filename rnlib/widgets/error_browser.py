@@ -43,7 +43,7 @@ class Selections:
         self.look_at(0)
 
     def look_at(self, place: int) -> None:
-        """Look at the question at `place` (from 0) of the selection; behind the last comes the first."""
+        """Look at the question at `place` (from 0) of the selection; after the last comes the first."""
         self.place = place % len(self.questions)
         self.inspection.go_to(self.questions[self.place])
 

@@ -38,7 +38,7 @@ def plot_by_type(accuracies: pd.DataFrame, baseline: pd.DataFrame, title: str) -
 
 
 def counted(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The table with its number of questions behind each entry of the column `name`: "count  (1,234)"."""
+    """The table with its number of questions after each entry of the column `name`: "count  (1,234)"."""
     return table.assign(**{name: table[name] + table["questions"].map("  ({:,})".format)})
 
 

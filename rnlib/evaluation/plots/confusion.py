@@ -106,7 +106,7 @@ def _cells(axes: Axes, values: pd.DataFrame, percent: bool, fontsize: float) -> 
 
 
 def _cell_text(number: float) -> str:
-    """A cell's number; a dot stands for less than one half."""
+    """A cell's number; a dot means less than one half."""
     if number >= 10_000:
         return f"{number / 1000:.0f}k"
     return "" if not number else f"{number:.0f}" if round(number) else "·"

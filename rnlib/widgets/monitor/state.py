@@ -24,7 +24,7 @@ HISTORY_COLUMNS = ["epoch", "questions", "val_accuracy"]  # of an empty history
 class Monitoring:
     """A training by its folder, wherever it runs.
 
-    `train_on`, called with `recipe=`, goes on with it (such as a `functools.partial` of `train_in`); `recipe` is that
+    `train_on`, called with `recipe=`, continues it (such as a `functools.partial` of `train_in`); `recipe` is that
     of the training so far, of which only the number of epochs is changed. Without the two it can only be watched,
     paused and stopped.
     """

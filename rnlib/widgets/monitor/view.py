@@ -75,7 +75,7 @@ class Monitor(widgets.VBox):
         self.follow.value = True
 
     def _follow(self) -> None:
-        """Refresh in a thread while "follow" is on and the training goes on."""
+        """Refresh in a thread while "follow" is on and the training runs."""
         threading.Thread(target=self._watch, name="monitor", daemon=True).start()
 
     def _watch(self) -> None:
