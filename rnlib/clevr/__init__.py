@@ -2,6 +2,7 @@
 
 from rnlib.clevr.check import check_directory
 from rnlib.clevr.layout import ClevrDirectory
+from rnlib.clevr.opening import open_known, open_training_splits
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.vocabulary import Vocabulary, choose_vocabulary, clevr_v1, detokenize, tokenize
 
@@ -13,6 +14,8 @@ __all__ = [
     "choose_vocabulary",
     "clevr_v1",
     "detokenize",
+    "open_known",
     "open_split",
+    "open_training_splits",
     "tokenize",
 ]

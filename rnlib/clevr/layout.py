@@ -85,12 +85,33 @@ class ClevrDirectory:
         """The splits that have scenes, and questions with answers."""
         return [name for name, files in self.files.items() if files.scenes and _has_answers(files.questions)]
 
+    def default_split(self, kind: str) -> str:
+        """The split that "train", "val" or "test" means here: the one so named, the first whose name begins so, or the
+        only one. Raises DataError where that is none."""
+        similar = [name for name in self.files if name.startswith(kind)]
+        chosen = [kind] if kind in self.files else similar or self.splits()
+        if not similar and len(chosen) > 1:
+            self.require(kind)
+        return chosen[0]
+
+    def training_splits(self, train: str = "", val: str = "") -> tuple[str, str]:
+        """The splits to train and to validate on: those named, else train and val, or trainA and valA.
+
+        Of a set with one split it is both. Raises DataError for a name that is not here.
+        """
+        train = train or self.default_split("train")
+        counterpart = train.replace("train", "val", 1)
+        val = val or (counterpart if counterpart in self.files else self.default_split("val"))
+        for name in (train, val):
+            self.require(name)
+        return train, val
+
     def require(self, split: str) -> None:
         """Raise DataError unless the split is here."""
         if split not in self.files:
             raise DataError(
                 f"{self.root} has no split '{split}': expected {questions_file(self.root, split)}. "
-                f"It has: {', '.join(self.splits())}."
+                f"It has: {', '.join(self.splits())}. Name one of these."
             )
 
     def questions(self, split: str) -> Path:

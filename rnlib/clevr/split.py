@@ -55,8 +55,15 @@ class Split:
     types: UInt8[np.ndarray, " questions"] = field(repr=False)
     families: UInt8[np.ndarray, " questions"] = field(repr=False)
     program_lengths: UInt8[np.ndarray, " questions"] = field(repr=False)
+    left_out: int = 0  # questions with unknown words (rnlib.clevr.opening)
     scenes: SceneArrays | None = field(repr=False, default=None)
     images: np.ndarray | JoinedPictures | None = field(repr=False, default=None)
+
+    @property
+    def label(self) -> str:
+        """The name for titles and tables, with what a reader of figures must know of this split."""
+        left_out = f"{self.left_out:,} questions with unknown words left out" if self.left_out else ""
+        return ", ".join(filter(None, (self.name, left_out)))
 
     @property
     def codes(self) -> UInt8[np.ndarray, "pictures most 4"]:
@@ -226,6 +233,7 @@ def open_split(
         image_filenames=filenames,
         fingerprint=_fingerprint(manifest),
         image_fingerprint=image_fingerprint,
+        left_out=0,
         **{name: arrays[name] for name in QUESTION_ARRAYS},
         scenes=SceneArrays(**{name: arrays[name] for name in SCENE_ARRAYS}) if "codes" in arrays else None,
         images=pictures,

@@ -2,7 +2,7 @@
 
 import argparse
 
-from rnlib.clevr.split import open_split
+from rnlib.clevr.opening import open_training_splits
 from rnlib.commands.options import set_fields
 from rnlib.model.inputs import choose_device
 from rnlib.model.preset import PRESET_FIELDS, preset_of
@@ -18,7 +18,13 @@ def run_train_cells(options: argparse.Namespace) -> None:
     preset = preset_of({"preset": options.preset, **fields})
     recipe = CellRecipe(**{name: value for name, value in fields.items() if name in CELL_FIELDS})
     size = preset.image_size
-    splits = [open_split(options.clevr, name, images=size, cache=options.cache) for name in ("train", "val")]
+    splits = open_training_splits(
+        options.clevr,
+        (options.train_split, options.val_split),
+        images=size,
+        cache=options.cache,
+        held_out=recipe.held_out,
+    )
     how = Options(device=choose_device(options.device), saving=Saving(time_limit=options.time_limit))
     folder = train_cells(preset, recipe, splits, options.out, how)
     if folder.weights("best").is_file():

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from rnlib.clevr.layout import ClevrDirectory
+from rnlib.clevr.opening import UNKNOWN_WORDS
 from rnlib.errors import ConfigError
 from rnlib.fields import Field, check_names, convert_field, fields_text
 from rnlib.model.pretrained import released
@@ -30,10 +32,37 @@ def add_clevr(parser: argparse.ArgumentParser, required: bool = True) -> None:
     )
 
 
-def add_split(parser: argparse.ArgumentParser, split: str) -> None:
-    """--clevr, --cache and --split, which is `split` by default."""
+def add_split(parser: argparse.ArgumentParser, kind: str) -> None:
+    """--clevr, --cache and --split (see `split_of`); `kind` is the default: train, val or test."""
     add_clevr(parser)
-    parser.add_argument("--split", default=split, help=f"default {split}")
+    parser.add_argument("--split", help=f"default {kind}, or what the set has in its place")
+    parser.set_defaults(kind=kind)
+
+
+def split_of(options: argparse.Namespace) -> str:
+    """The split of the set that was asked for. Raises DataError where none was and the set does not decide."""
+    return options.split or ClevrDirectory.find(options.clevr).default_split(options.kind)
+
+
+def add_training_splits(parser: argparse.ArgumentParser) -> None:
+    """--train-split and --val-split."""
+    for kind in ("train", "val"):
+        parser.add_argument(
+            f"--{kind}-split",
+            default="",
+            metavar="SPLIT",
+            help=f"default {kind}, or what the set has in its place, such as CLEVR-CoGenT's {kind}A",
+        )
+
+
+def add_unknown_words(parser: argparse.ArgumentParser, default: str | None = "refuse") -> None:
+    """--unknown-words."""
+    parser.add_argument(
+        "--unknown-words",
+        choices=UNKNOWN_WORDS,
+        default=default,
+        help="questions with words that the vocabulary lacks: refuse (default), or skip, which leaves them out",
+    )
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +80,7 @@ def add_evaluated(parser: argparse.ArgumentParser, split: str) -> None:
         help=f".safetensors, the 2018 implementation's .pth, or one of {', '.join(released())}",
     )
     add_split(parser, split)
+    add_unknown_words(parser)
     parser.add_argument("--batch-size", type=int, default=256, metavar="N", help="questions at once (default 256)")
     add_device(parser)
     parser.add_argument(

@@ -9,7 +9,15 @@ from typing import Any
 
 from rnlib.clevr.constants import FAMILY_GROUPS
 from rnlib.clevr.download import ARCHIVES
-from rnlib.commands.options import add_clevr, add_device, add_evaluated, add_set, add_split
+from rnlib.commands.options import (
+    add_clevr,
+    add_device,
+    add_evaluated,
+    add_set,
+    add_split,
+    add_training_splits,
+    add_unknown_words,
+)
 from rnlib.fields import fields_of
 from rnlib.model.preset import PRESET_FIELDS, shipped_presets
 from rnlib.model.pretrained import released, shipped_folder
@@ -106,6 +114,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     }
     add_set(parser, fields)
     add_clevr(parser, required=False)
+    add_training_splits(parser)
     parser.add_argument(
         "--synthetic",
         metavar="TRAIN:VAL:SEED",
@@ -119,6 +128,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
         help="train (words in order of first appearance in the training questions), clevr-v1.0, or a JSON file "
         "(default train)",
     )
+    add_unknown_words(parser, default=None)
     parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard events to RUN/tensorboard too")
     _add_start_and_saving(parser)
     parser.set_defaults(run="training.run_train")
@@ -250,6 +260,7 @@ def add_train_attributes(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--preset", default="original-fp", help="whose convolutions (default original-fp)")
     add_clevr(parser)
+    add_training_splits(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the training")
     add_device(parser)
     add_set(parser, {"fields of the recipe": ATTRIBUTE_FIELDS, PRESET_HEADING: PRESET_FIELDS})
@@ -264,6 +275,7 @@ def add_train_cells(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--preset", default="medium-fp", help="whose convolutions (default medium-fp)")
     add_clevr(parser)
+    add_training_splits(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the training")
     parser.add_argument("--time-limit", type=float, default=0.0, metavar="M", help="stop after M minutes (0: never)")
     add_device(parser)

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from rnlib.clevr.opening import open_training_splits
 from rnlib.clevr.split import Split, open_split
-from rnlib.commands.options import set_fields
+from rnlib.commands.options import set_fields, split_of
 from rnlib.errors import ConfigError
 from rnlib.files import atomic_write, make_folder, read_json, write_json
 from rnlib.model.checkpoint import ATTRIBUTES_FORMAT, Weights, load_weights
@@ -32,7 +33,7 @@ def run_features(options: argparse.Namespace) -> None:
     weights = _weights(options.weights)
     preset = weights.preset
     size = preset.picture_size
-    split = open_split(options.clevr, options.split, images=size, cache=options.cache)
+    split = open_split(options.clevr, split_of(options), images=size, cache=options.cache)
     if options.images is not None and not 1 <= options.images <= split.n_images:
         raise ConfigError(
             f"expected --images from 1 to {split.n_images}, the pictures of the split; found {options.images}."
@@ -66,7 +67,7 @@ def _weights(path: Path) -> Weights | AttributeWeights:
 
 def run_retrieve(options: argparse.Namespace) -> None:
     """`retrieve`."""
-    split = open_split(options.clevr, options.split, images=None, cache=options.cache)
+    split = open_split(options.clevr, split_of(options), images=None, cache=options.cache)
     features = _read_features(options.features, split, options.database)
     count = len(next(iter(features.values())))
     require_neighbours(count, max(options.k))
@@ -137,10 +138,10 @@ def run_train_attributes(options: argparse.Namespace) -> None:
     )
     preset = preset_of({"preset": options.preset, **fields})
     recipe = AttributeRecipe(**{name: value for name, value in fields.items() if name in ATTRIBUTE_FIELDS})
-    train_split, val_split = (
-        open_split(options.clevr, name, images=preset.image_size, cache=options.cache) for name in ("train", "val")
+    splits = open_training_splits(
+        options.clevr, (options.train_split, options.val_split), images=preset.image_size, cache=options.cache
     )
     how = Options(device=choose_device(options.device))
-    folder = train_attributes(preset, recipe, (train_split, val_split), options.out, how)
+    folder = train_attributes(preset, recipe, splits, options.out, how)
     best = folder.history()["val_average_precision"].max()
     print(f"best mean average precision {best:.3f}; weights in {folder.weights('best')}")

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 import yaml
 
-from rnlib.clevr.split import Split, open_split
+from rnlib.clevr.opening import open_training_splits
+from rnlib.clevr.split import Split
 from rnlib.clevr.vocabulary import choose_vocabulary
 from rnlib.commands.options import set_fields
 from rnlib.errors import ConfigError
@@ -29,7 +30,16 @@ from rnlib.workers import Workers
 
 TRAINING_NOTEBOOKS = ("02_train_state_descriptions", "03_train_from_pixels")
 # Options that a file of parameters may give too, with their values where neither does.
-SETTINGS = {"preset": "", "vocabulary": "train", "keep": "last", "time_limit": 0.0, "init_from": "", "init_conv": ""}
+SETTINGS: dict[str, Any] = {
+    "preset": "",
+    "vocabulary": "train",
+    "unknown_words": "refuse",
+    "split_names": (),
+    "keep": "last",
+    "time_limit": 0.0,
+    "init_from": "",
+    "init_conv": "",
+}
 
 
 def _parameters_of(path: Path) -> dict[str, Any]:
@@ -49,7 +59,9 @@ def _parameters_of(path: Path) -> dict[str, Any]:
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """SETTINGS and fields by name: --set and options where given, else those of --params, else the defaults."""
-    given = {name: getattr(options, name) for name in SETTINGS if getattr(options, name) is not None}
+    given = {name: getattr(options, name) for name in SETTINGS if getattr(options, name, None) is not None}
+    if options.train_split or options.val_split:
+        given["split_names"] = (options.train_split, options.val_split)
     given |= set_fields(options.set, FIELDS, "a field of the recipe or of the preset (train --help lists them)")
     settings = {**SETTINGS, **(_parameters_of(options.params) if options.params else {}), **given}
     if not settings["preset"]:
@@ -69,9 +81,15 @@ def run_train(options: argparse.Namespace) -> None:
     workers = Workers.join(device)
     with workers.main_first():  # it makes and prepares the splits
         directory = _data(options, size)
-        train_split, val_split = (
-            open_split(directory, name, images=size, cache=options.cache, verbose=workers.is_main)
-            for name in ("train", "val")
+        train_split, val_split = open_training_splits(
+            directory,
+            settings["split_names"],
+            images=size,
+            cache=options.cache,
+            vocabulary=settings["vocabulary"],
+            unknown_words=settings["unknown_words"],
+            held_out=recipe.held_out,
+            verbose=workers.is_main,
         )
     how = Options(
         vocabulary=choose_vocabulary(settings["vocabulary"], train_split.vocabulary),
@@ -90,14 +108,15 @@ def run_train(options: argparse.Namespace) -> None:
     history = folder.history()
     best = folder.weights("best")
     print(f"best validation accuracy {100 * history['val_accuracy'].max():.2f} %; weights in {best}")
-    if recipe.held_out and folder.epochs_done(recipe) == recipe.epochs:
-        metrics = _answer_val(folder.root / "val", load_weights(best), val_split, device)
+    if recipe.held_out and val_split.name != train_split.name and folder.epochs_done(recipe) == recipe.epochs:
+        out = folder.root / val_split.name
+        metrics = _answer_val(out, load_weights(best), val_split, device)
         print(metrics_text(metrics))
-        print(f"accuracy on val {100 * metrics['accuracy']:.2f} %; details in {folder.root / 'val'}")
+        print(f"accuracy on {val_split.label} {100 * metrics['accuracy']:.2f} %; details in {out}")
 
 
 def _answer_val(out: Path, weights: Weights, split: Split, device: torch.device) -> dict[str, Any]:
-    """The metrics of all of val, unless these weights have answered it already."""
+    """The metrics of all of the validation split, unless these weights have answered it already."""
     if (out / "provenance.json").is_file() and read_json(out / "provenance.json").get("sha256") == weights.info[
         "sha256"
     ]:

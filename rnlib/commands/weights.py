@@ -3,10 +3,12 @@
 import argparse
 from pathlib import Path
 
-from rnlib.clevr.split import Split, open_split
+from rnlib.clevr.split import Split
+from rnlib.commands.options import split_of
 from rnlib.errors import ConfigError
 from rnlib.evaluation import metrics_text, predict, save_answers
 from rnlib.evaluation.evaluate import evaluate_into
+from rnlib.evaluation.model_set import open_questions
 from rnlib.evaluation.predict import require_batch_size
 from rnlib.model.asking import answer
 from rnlib.model.checkpoint import Weights, import_mesnico_weights, load_weights
@@ -19,8 +21,14 @@ def _open(options: argparse.Namespace) -> tuple[Weights, Split]:
     require_batch_size(options.batch_size)
     weights = load_weights(options.weights)
     weights.network.set_precision(choose_precision(options.precision, choose_device(options.device)))
-    size = weights.preset.picture_size
-    return weights, open_split(options.clevr, options.split, images=size, cache=options.cache)
+    split = open_questions(
+        {weights.name: weights},
+        options.clevr,
+        split_of(options),
+        unknown_words=options.unknown_words,
+        cache=options.cache,
+    )
+    return weights, split
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
@@ -30,7 +38,8 @@ def run_evaluate(options: argparse.Namespace) -> None:
         options.out, weights, split, device=choose_device(options.device), batch_size=options.batch_size
     )
     print(metrics_text(metrics))
-    print(f"accuracy {100 * metrics['accuracy']:.2f} % of {metrics['n']:,} questions; details in {options.out}")
+    asked = f"{metrics['n']:,} questions of {split.label}"
+    print(f"accuracy {100 * metrics['accuracy']:.2f} % of {asked}; details in {options.out}")
 
 
 def run_predict(options: argparse.Namespace) -> None:

@@ -32,7 +32,7 @@ def evaluate_into(
         weights=weights.name,
         sha256=weights.info.get("sha256"),
         precision=weights.network.precision,
-        split=split.name,
+        split=split.label,
         data=split.fingerprint,
     )
     write_json(out / "provenance.json", origin)

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from rnlib.clevr.constants import OFFICIAL_COUNTS
+from rnlib.clevr.opening import open_known
 from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError, WeightsError
 from rnlib.model.checkpoint import Weights, load_weights
@@ -47,6 +48,20 @@ def image_size(models: Mapping[str, Weights]) -> int | None:
             "Evaluate them one at a time."
         )
     return sizes.pop() if sizes else None
+
+
+def open_questions(
+    models: Mapping[str, Weights],
+    directory: Path | str,
+    split: str,
+    *,
+    unknown_words: str = "refuse",
+    cache: Path | str | None = None,
+) -> Split:
+    """The questions of a split for these weights, with pictures where one reads some, as `open_known` opens them."""
+    vocabularies = [weights.vocabulary for weights in models.values()]
+    size = image_size(models)
+    return open_known(directory, split, vocabularies, images=size, cache=cache, unknown_words=unknown_words)
 
 
 def models_table(models: Mapping[str, Weights], split: Split) -> pd.DataFrame:

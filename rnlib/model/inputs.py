@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Integer, UInt8
 from torch import Tensor
 
+from rnlib.clevr.opening import require_known_words
 from rnlib.clevr.split import Split
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError, DataError
@@ -117,30 +118,21 @@ def _fits(size: int, device: torch.device) -> bool:
 
 def translate_tokens(split: Split, vocabulary: Vocabulary) -> Integer[np.ndarray, "questions longest"]:
     """The split's questions in the word numbers of `vocabulary`. ConfigError names the first unknown word."""
-    table = vocabulary.word_table_from(split.vocabulary)
-    unknown = np.flatnonzero(table[1:] == 0)
-    if len(unknown):
-        word = split.vocabulary.words[unknown[0]]
-        question = int(np.flatnonzero((split.tokens == unknown[0] + 1).any(1))[0])
-        raise ConfigError(
-            f"question number {question} of {split.directory.questions(split.name)}, "
-            f"'{split.question_text(question)}': {vocabulary.unknown_word(word)} "
-            "Use weights trained with this word, or correct the question."
-        )
-    return table[split.tokens]
+    require_known_words(split, vocabulary)
+    return vocabulary.word_table_from(split.vocabulary)[split.tokens]
 
 
 def translate_answers(split: Split, vocabulary: Vocabulary) -> Integer[np.ndarray, " questions"]:
     """The split's answers in the numbers of `vocabulary`; 0 where it has none. ConfigError names an unknown one."""
     table = vocabulary.answer_table_from(split.vocabulary)
-    unknown = np.flatnonzero(table[1:] == 0)
+    unknown = np.flatnonzero((table == 0)[split.answers] & (np.asarray(split.answers) != 0))
     if len(unknown):
-        answer = split.vocabulary.answers[unknown[0]]
-        question = int(np.flatnonzero(split.answers == unknown[0] + 1)[0])
+        question = int(unknown[0])
+        answer = split.answer_text(question)
         raise ConfigError(
             f"question number {question} of {split.directory.questions(split.name)} has the answer "
             f"'{answer}', which is not among the {len(vocabulary.answers)} answers of the vocabulary "
-            f"({', '.join(vocabulary.answers)})."
+            f"({', '.join(vocabulary.answers)}). Use weights trained with it (train --vocabulary clevr-v1.0)."
         )
     return table[split.answers]
 
