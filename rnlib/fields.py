@@ -39,8 +39,10 @@ def fields_of(struct: type[msgspec.Struct], leave_out: Iterable[str] = ()) -> di
 def convert_field(field: Field, value: Any) -> Any:
     """`value` as the field's type, as JSON holds it (lists, no tuples). Text that reads as a number is one.
 
-    Raises ConfigError naming field, expected and found.
+    Where the field is a list, a single value is a list of one. Raises ConfigError naming field, expected and found.
     """
+    if _type_text(field.annotation).startswith("list of") and isinstance(value, int | float | str) and value != "":
+        value = [value]
     try:
         converted = msgspec.convert(value, field.annotation, strict=False)
     except msgspec.ValidationError as error:

@@ -362,10 +362,26 @@ def test_the_seeds_own_config_file_is_read(tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     file.write_text(json.dumps({"hyperparams": {"ir-sd": entry, "odd": {**entry, "aggregation_position": 4}}}))
     assert load_preset(f"{file}#ir-sd") == load_preset("ir-sd")
-    with pytest.raises(ConfigError, match="several presets"):
+    with pytest.raises(ConfigError, match="holds the networks ir-sd, odd: expected one of them behind the path"):
         load_preset(file)
     with pytest.raises(ConfigError, match="aggregation_position"):
         load_preset(f"{file}#odd")
+
+
+@pytest.mark.parametrize(("size", "objects"), [(14, "state"), (52, "pixels")])
+def test_of_a_config_with_one_network_the_size_of_its_objects_says_what_they_are(
+    clevr_cases: Path, tmp_path: Path, size: int, objects: str
+) -> None:
+    case = json.loads((clevr_cases / "config_one_network" / "config.json").read_text())
+    [entry] = case["hyperparams"].values()
+    entry["rl_in_size"] = size
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(case))
+    assert (load_preset(file).objects, load_preset(file).g_layers) == (objects, (64, 64))
+    entry["rl_in_size"] = 15
+    file.write_text(json.dumps(case))
+    with pytest.raises(ConfigError, match="expected rl_in_size 14"):
+        load_preset(file)
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,8 @@ def test_a_file_that_is_no_notebook_is_refused(tmp_path: Path) -> None:
         ("int | None", "7", 7),
         ("list[float]", [1, "2e-3"], [1.0, 2e-3]),
         ("list[str]", [], []),
+        ("list[str]", "one.safetensors", ["one.safetensors"]),  # papermill -p weights FILE
+        ("list[int]", 1, [1]),
         ("dict", {"a": [1, None]}, {"a": [1, None]}),
     ],
 )
@@ -137,7 +139,9 @@ def test_values_are_converted_where_that_is_unambiguous(kind: str, given_value: 
         ("str", 5),
         ("str", None),
         ("list[int]", "1,2"),
-        ("list[int]", 1),
+        ("list[int]", 1.5),
+        ("list[int]", {"a": 1}),
+        ("list[str]", None),
         ("list[str]", [1]),
         ("dict", [1]),
         ("dict", {1: "not a JSON key"}),

@@ -131,11 +131,35 @@ def test_an_epoch_asks_every_question_once_in_an_order_of_its_own() -> None:
     assert sorted(first) == sorted(second) == list(range(100))
     assert (first != second).any() and (first == epoch_order(recipe, 1, images)).all()
     some = make_recipe({"train_questions": 30})
-    chosen = chosen_questions(some, np.arange(100))
-    assert len(set(chosen)) == 30 and (chosen == chosen_questions(some, np.arange(100))).all()
+    chosen = chosen_questions(some, np.arange(100), images)
+    assert len(set(chosen)) == 30 and (chosen == chosen_questions(some, np.arange(100), images)).all()
     assert sorted(epoch_order(some, 1, images, chosen)) == list(chosen)
     with pytest.raises(DataError, match="at least 30 training questions, found 20"):
-        chosen_questions(some, np.arange(20))
+        chosen_questions(some, np.arange(20), images)
+
+
+@pytest.mark.parametrize(("train_pictures", "count"), [("20%", 2), (3, 3), ("0.1 %", 1)])
+def test_training_pictures_are_a_number_or_a_share_and_bring_all_their_questions(
+    train_pictures: int | str, count: int
+) -> None:
+    images = np.repeat(np.arange(10), 10)
+    recipe = make_recipe({"train_pictures": train_pictures})
+    chosen = chosen_questions(recipe, np.arange(100), images)
+    assert len(chosen) == 10 * count and len(set(images[chosen])) == count
+    fewer = chosen_questions(make_recipe({"train_pictures": train_pictures, "train_questions": 5}), chosen, images)
+    assert len(fewer) == 5 and set(fewer) <= set(chosen)
+
+
+@pytest.mark.parametrize("wrong", ["a tenth", "0%", "101%", -1])
+def test_other_numbers_of_training_pictures_are_refused(wrong: int | str) -> None:
+    with pytest.raises(ConfigError, match="expected train_pictures to be a number of pictures or a share"):
+        make_recipe({"train_pictures": wrong})
+
+
+def test_more_training_pictures_than_there_are_is_an_error() -> None:
+    recipe = make_recipe({"train_pictures": 11})
+    with pytest.raises(DataError, match="at least 11 training pictures with questions, found 10"):
+        chosen_questions(recipe, np.arange(100), np.repeat(np.arange(10), 10))
 
 
 def test_grouping_keeps_a_pictures_questions_together() -> None:

@@ -239,12 +239,15 @@ def _from_file(path: Path, entry: str) -> Preset:
     if "hyperparams" not in content:
         return _preset({"name": path.stem, **content}, path)
     entries = content["hyperparams"]
-    if not isinstance(entries, dict) or entry not in entries:
+    if not isinstance(entries, dict) or not entries:
+        raise ConfigError(f"{path}: expected networks by name in 'hyperparams', found {entries!r:.60}.")
+    name = entry or (next(iter(entries)) if len(entries) == 1 else "")
+    if name not in entries:
         raise ConfigError(
-            f"{path} holds several presets; name one behind the path, as in '{path}#ir-fp'. "
-            f"It has: {', '.join(entries)}."
+            f"{path} holds the networks {', '.join(entries)}: expected one of them behind the path, as in "
+            f"'{path}#{next(iter(entries))}', found '{entry}'."
         )
-    return _from_seed(entry, entries[entry], path)
+    return _from_seed(name, entries[name], path)
 
 
 # The 2018 implementation's names of the fields, and ours.
@@ -258,11 +261,16 @@ _SEED_FIELDS = {
 
 
 def _from_seed(name: str, entry: dict[str, Any], path: Path) -> Preset:
-    """An entry of the 2018 implementation's config.json (`hyperparams`) as a preset."""
+    """An entry of the 2018 implementation's config.json (`hyperparams`) as a preset.
+
+    Where it does not say `state_description`, the size of two objects (rl_in_size) tells what they are.
+    """
     if not isinstance(entry, dict):
         raise ConfigError(f"{path}#{name}: expected an object with a preset's keys, found {entry!r}.")
     known = {*_SEED_FIELDS, "state_description", "f_fc1", "f_fc2", "rl_in_size"}
-    missing = {*_SEED_FIELDS, "state_description", "f_fc1", "f_fc2"} - set(entry)
+    missing = {*_SEED_FIELDS, "f_fc1", "f_fc2"} - set(entry)
+    if "state_description" not in entry and "rl_in_size" not in entry:
+        missing.add("state_description")
     if missing or set(entry) - known:
         raise ConfigError(
             f"{path}#{name} is not a relation network of the 2018 implementation: expected the keys "
@@ -272,11 +280,15 @@ def _from_seed(name: str, entry: dict[str, Any], path: Path) -> Preset:
         )
     fields = {ours: entry[theirs] for theirs, ours in _SEED_FIELDS.items()}
     fields |= {"f_layers": (entry["f_fc1"], entry["f_fc2"])}
-    fields |= {"objects": "state" if entry["state_description"] else "pixels"}
-    preset = _preset({"name": name, **fields}, path)
-    if entry.get("rl_in_size", 2 * preset.object_size) != 2 * preset.object_size:
+    kinds = ["state", "pixels"]
+    if "state_description" in entry:
+        kinds = ["state" if entry["state_description"] else "pixels"]
+    presets = [_preset({"name": name, **fields, "objects": kind}, path) for kind in kinds]
+    size = entry.get("rl_in_size", 2 * presets[0].object_size)
+    preset = next((one for one in presets if 2 * one.object_size == size), presets[0])
+    if size != 2 * preset.object_size:
         raise ConfigError(
             f"{path}#{name}: expected rl_in_size {2 * preset.object_size} (two objects of {preset.object_size} "
-            f"numbers), found {entry['rl_in_size']}."
+            f"numbers), found {size}."
         )
     return preset

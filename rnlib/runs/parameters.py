@@ -185,8 +185,10 @@ def _converted(name: str, kind: str, value: Any) -> Any:
     if value is None and plain != kind:
         return None
     if plain.startswith("list["):
-        if not isinstance(value, list):
+        if isinstance(value, dict) or value is None:
             raise _mistyped(name, kind, value)
+        if not isinstance(value, list):  # papermill -p weights FILE: a list of one
+            return [_converted(name, plain[5:-1], value)]
         return [_converted(f"{name}[{index}]", plain[5:-1], item) for index, item in enumerate(value)]
     try:
         return _CONVERTERS[plain](value)

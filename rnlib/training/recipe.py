@@ -4,6 +4,7 @@ The defaults are the 2018 implementation's.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -138,6 +139,10 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         ),
     ] = False
     train_questions: Annotated[int, Meta(ge=0, description="train on this many questions, drawn once; 0 takes all")] = 0
+    train_pictures: Annotated[
+        int | str,
+        Meta(description="train on the questions about this many pictures, or a share such as 10%, drawn once; 0: all"),
+    ] = 0
     held_out: Annotated[
         int,
         Meta(
@@ -176,6 +181,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     log_every: Annotated[Count, Meta(description="steps between two lines of steps.csv")] = 100
 
     def __post_init__(self) -> None:
+        self.pictures_of(1)
         for name, gamma, start, cap in (
             ("lr", self.lr_gamma if self.lr_schedule == "step" else 1, self.lr, self.lr_max),
             ("batch", self.batch_gamma, self.batch_size, self.batch_max),
@@ -206,6 +212,18 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             if past > begin:
                 lr *= 0.5 + 0.5 * math.cos(math.pi * (past - begin) / (end - begin))
         return lr
+
+    def pictures_of(self, pictures: int) -> int:
+        """How many of so many pictures `train_pictures` means: all, a number or a share, at least one."""
+        text = str(self.train_pictures).replace(" ", "")
+        found = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)%", text)
+        if not found or (found[2] and not 0 < float(found[2]) <= 100):
+            raise ConfigError(
+                f"recipe: expected train_pictures to be a number of pictures or a share such as 10%, found '{text}'."
+            )
+        if found[2]:
+            return max(1, round(pictures * float(found[2]) / 100))
+        return int(found[1]) or pictures
 
     def batch_at(self, epoch: int) -> int:
         """The batch size of epoch 1, 2, …, which grows like the learning rate."""

@@ -70,7 +70,16 @@ def train(
 
     network = _new_network(preset, recipe, vocabulary, options).to(device)
     network.set_precision(recipe.precision)
-    task = QuestionTask(network, recipe, inputs, _chosen(recipe, pools), vocabulary, config, workers, wording)
+    task = QuestionTask(
+        network,
+        recipe,
+        inputs,
+        _chosen(recipe, pools, questions.image_of_question),
+        vocabulary,
+        config,
+        workers,
+        wording,
+    )
     kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
     trainer = Trainer(
         task,
@@ -126,11 +135,11 @@ def _wording(preset: Preset, recipe: Recipe, vocabulary: Vocabulary) -> Wording 
     return Wording(vocabulary)
 
 
-def _chosen(recipe: Recipe, pools: list[Pool]) -> list[Pool]:
-    """The pools with `train_questions` of the training split's questions; stages with own scenes keep all of theirs."""
-    if not recipe.train_questions:
+def _chosen(recipe: Recipe, pools: list[Pool], image_of_question: np.ndarray) -> list[Pool]:
+    """The pools with the questions that the recipe trains on; stages with own scenes keep all of theirs."""
+    if not (recipe.train_questions or recipe.train_pictures):
         return pools
-    chosen = chosen_questions(recipe, pools[-1].questions)
+    chosen = chosen_questions(recipe, pools[-1].questions, image_of_question)
     own = [*(bool(stage.scenes) for stage in recipe.curriculum), False]
     return [
         pool if has_own else replace(pool, questions=np.intersect1d(pool.questions, chosen))

@@ -31,8 +31,18 @@ def epoch_order(
     return chosen[np.argsort(rank[image_of_question[chosen]], kind="stable")]
 
 
-def chosen_questions(recipe: Recipe, questions: np.ndarray) -> np.ndarray:
-    """Those that the recipe trains on: all, or `train_questions` of them, drawn once. DataError for too few."""
+def chosen_questions(recipe: Recipe, questions: np.ndarray, image_of_question: np.ndarray) -> np.ndarray:
+    """Those that the recipe trains on: all, or those about `train_pictures`, or `train_questions` of these, drawn once.
+
+    DataError for too few.
+    """
+    if recipe.train_pictures:
+        pictures = np.unique(image_of_question[questions])
+        count = recipe.pictures_of(len(pictures))
+        if count > len(pictures):
+            raise DataError(f"expected at least {count:,} training pictures with questions, found {len(pictures):,}.")
+        drawn = np.random.default_rng([recipe.seed, 5]).choice(pictures, count, replace=False)
+        questions = questions[np.isin(image_of_question[questions], drawn)]
     if not recipe.train_questions:
         return questions
     if recipe.train_questions > len(questions):
