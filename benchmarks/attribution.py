@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from rnlib.clevr.constants import FAMILY_GROUPS
-from rnlib.clevr.plots import picture_size
 from rnlib.clevr.schema import QuestionRecord, raw_questions
 from rnlib.clevr.split import open_split
 from rnlib.evaluation.attribution import pair_map
@@ -53,7 +52,7 @@ def main() -> None:
         if found is None or found.answer != split.answer_text(int(question)):
             continue
         (asked,) = asked_objects(program, node_values(program, split.scene(row)))
-        place = np.floor(split.pixel_coords[row, asked, :2] / picture_size(split, row) * side)
+        place = np.floor(split.pixel_coords[row, asked, :2] / np.array(split.picture_size(row)) * side)
         distance = np.abs(np.floor(found.places * side) - place).max(1)
         brightest = distance[found.attribution.by_object.argmax()]
         holds.append(brightest == 0)

@@ -37,8 +37,8 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=4000, metavar="N")
     options = parser.parse_args()
     preset = load_preset(options.preset)
-    pixels = preset.objects == "pixels"
-    images = preset.image_size if pixels else None
+    images = preset.picture_size
+    pixels = images is not None
     recipe = {"epochs": options.epochs, "batch_size": 64, "lr": 1e-3, "lr_gamma": 1, "weight_decay": 0}
     ways = {name: {**fields, **FROM_PIXELS} for name, fields in list(WAYS.items())[:2]} if pixels else WAYS
     with tempfile.TemporaryDirectory() as folder:

@@ -37,7 +37,7 @@ from rnlib.clevr.split import open_split
 from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.model.inputs import NetworkInputs
 from rnlib.model.network import RelationNetwork
-from rnlib.model.objects import PixelObjects
+from rnlib.model.objects.pixels import PixelObjects
 from rnlib.model.precision import PRECISIONS, choose_precision, product_rates, timed_product
 from rnlib.model.preset import Preset, load_preset
 from rnlib.model.reference import naive_forward
@@ -89,7 +89,7 @@ def main() -> None:
         time_drawing(options.runs)
         clevr = synthesize(Path(folder) / "clevr", train=scenes, val=0, images=128, workers=1, verbose=False)
         for preset in map(load_preset, options.presets):
-            images = 128 if preset.objects == "pixels" else None
+            images = preset.picture_size
             split = open_split(clevr, "train", images=images, cache=Path(folder) / "cache", verbose=False)
             inputs = NetworkInputs.of(split, preset, clevr_v1(), options.device, resident=True)
             for work in ("train", "evaluate"):
@@ -216,7 +216,7 @@ def seconds_to_feed(inputs: NetworkInputs, size: int, runs: int) -> float:
         questions = np.arange(size)
         pictures, _ = np.unique(inputs.split.image_of_question[questions], return_inverse=True)
         visual = inputs.visual(pictures)
-        if inputs.preset.objects == "pixels":
+        if inputs.preset.picture_size:
             augment(visual, draws[pictures].to(visual.device))
         inputs.question(questions)
         inputs.answer(questions)
@@ -232,7 +232,7 @@ def pair_products(preset: Preset, inputs: NetworkInputs, size: int) -> float:
     g's first layer is left out: it is computed over objects. What comes before the question is once a picture.
     """
     pictures = inputs.split.image_of_question[:size]
-    if preset.objects == "pixels":
+    if preset.picture_size:
         rows = np.full(inputs.split.n_images, (preset.image_size // 2 ** len(preset.conv_channels)) ** 2)
     else:
         rows = np.minimum(inputs.split.n_objects.astype(int) + 1, preset.state_rows)

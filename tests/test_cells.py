@@ -22,7 +22,7 @@ from rnlib.model import RelationNetwork, load_preset
 from rnlib.model.checkpoint import Weights, init_convolutions, load_weights, save_weights
 from rnlib.model.inputs import NetworkInputs
 from rnlib.model.net2net import init_from
-from rnlib.model.objects import DescribedObjects, object_encoder
+from rnlib.model.objects.pixels import DescribedObjects
 from rnlib.retrieval.features import pair_features
 from rnlib.training.augment import MAX_ANGLE, augment, draw_recoloring, moved_points, recolor
 from rnlib.training.cell_recipe import CellRecipe
@@ -244,7 +244,8 @@ DESCRIBED = {**SMALL, "describing_channels": [6, 5], "state_rows": 4, "f_layers"
 
 
 def test_described_cells_become_rows_as_state_descriptions_have_them() -> None:
-    encoder = object_encoder(load_preset("detect-fp", DESCRIBED))
+    preset = load_preset("detect-fp", DESCRIBED)
+    encoder = preset.kind(preset)
     assert isinstance(encoder, DescribedObjects)
     described = torch.randn(2, 16, 19, generator=torch.Generator().manual_seed(0))
     described[:, :, -3] += 10 * torch.arange(16)  # far from one another
@@ -266,7 +267,8 @@ def test_described_cells_become_rows_as_state_descriptions_have_them() -> None:
 
 
 def test_cells_that_tell_of_one_object_make_one_row() -> None:
-    encoder = object_encoder(load_preset("detect-fp", DESCRIBED))
+    preset = load_preset("detect-fp", DESCRIBED)
+    encoder = preset.kind(preset)
     assert isinstance(encoder, DescribedObjects)
     described = torch.zeros(1, 16, 19)
     described[0, :, 0] = -20.0

@@ -14,7 +14,6 @@ from scipy.stats import fisher_exact, mannwhitneyu
 from rnlib.clevr.schema import Program, ProgramNode, Scene, SceneObject, read_questions, read_scenes
 from rnlib.clevr.split import Split, open_split
 from rnlib.errors import DataError
-from rnlib.evaluation import breakdowns
 from rnlib.evaluation.breakdowns import (
     CLOSEST,
     MARGIN,
@@ -183,7 +182,7 @@ def test_of_many_scenes_a_sample_is_run_again(split: Split, factors: pd.DataFram
 def test_scenes_of_another_camera_have_no_visible_pixels(
     split: Split, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(breakdowns, "picture_size", lambda split, row: (480, 320))  # pixel_coords are of 120 x 80
+    monkeypatch.setattr(Split, "picture_size", lambda split, row: (480, 320))  # pixel_coords are of 120 x 80
     found = scene_factors(split)
     assert found[VISIBLE].isna().all() and found[MARGIN].notna().any()
     assert "Visible pixels are left out" in capsys.readouterr().out

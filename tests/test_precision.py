@@ -13,7 +13,7 @@ from rnlib.errors import ConfigError
 from rnlib.files import read_json
 from rnlib.model import load_preset, precision
 from rnlib.model.network import RelationNetwork
-from rnlib.model.objects import PixelObjects
+from rnlib.model.objects.pixels import PixelObjects
 from rnlib.training import Options, Saving, make_recipe, train
 
 SMALL = {"g_layers": [8, 8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8, "image_size": 32}

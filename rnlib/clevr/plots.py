@@ -44,15 +44,6 @@ def picture(split: Split, row: int) -> UInt8[np.ndarray, "height width 3"]:
     return np.asarray(Image.fromarray(stored).resize(VIEW, Image.Resampling.BILINEAR))
 
 
-def picture_size(split: Split, row: int) -> tuple[int, int]:
-    """Width and height of what `picture` returns: the size that pixel_coords speak of. The picture is not decoded."""
-    path = split.image_path(row)
-    if not path.exists():
-        return VIEW
-    with Image.open(path) as image:
-        return image.size
-
-
 def plot_pictures(pictures: Sequence[np.ndarray], captions: Sequence[str], columns: int = 4) -> Figure:
     """Pictures in a grid, a caption above each, in as many lines as it needs."""
     rows = -(-len(pictures) // columns)

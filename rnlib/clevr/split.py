@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Integer, UInt, UInt8
+from PIL import Image
 
 from rnlib.clevr.arrays import UNKNOWN, write_tables
 from rnlib.clevr.cache import cache_folder, digest, locked, open_arrays, replace_folder
-from rnlib.clevr.constants import ATTRIBUTES, QUESTION_TYPES, RELATIONS
+from rnlib.clevr.constants import ATTRIBUTES, QUESTION_TYPES, RELATIONS, VIEW
 from rnlib.clevr.images import open_picture, prepare_images
 from rnlib.clevr.layout import ClevrDirectory
 from rnlib.clevr.picture_array import JoinedPictures, open_picture_array
@@ -189,6 +190,14 @@ class Split:
         side, path = list(arrays.items())[-1]
         pictures = open_picture_array(path, side, self.image_indices[-1] + 1, more=not self.has_scenes)
         return np.ascontiguousarray(pictures[self.image_indices[row]].transpose(1, 2, 0))
+
+    def picture_size(self, row: int) -> tuple[int, int]:
+        """Width and height that a row's pixel_coords speak of: the picture file's, or CLEVR's where there is none."""
+        path = self.image_path(row)
+        if not path.exists():
+            return VIEW
+        with Image.open(path) as image:
+            return image.size
 
 
 def open_split(

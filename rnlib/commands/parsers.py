@@ -19,7 +19,7 @@ from rnlib.commands.options import (
     add_unknown_words,
 )
 from rnlib.fields import fields_of
-from rnlib.model.preset import PRESET_FIELDS, shipped_presets
+from rnlib.model.preset import PRESET_FIELDS, preset_names
 from rnlib.model.pretrained import released, shipped_folder
 from rnlib.training.cell_recipe import CELL_FIELDS
 from rnlib.training.recipe import RECIPE_FIELDS, Stage
@@ -99,7 +99,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
         "The defaults are the recipe of the 2018 implementation. The same command continues an interrupted training. "
         "Several GPUs or processes: torchrun --nproc-per-node=N -m rnlib train ..., with the same batch size."
     )
-    parser.add_argument("--preset", help=f"{', '.join(shipped_presets())}, or a file (JSON)")
+    parser.add_argument("--preset", help=f"{', '.join(preset_names())}, or a file (JSON)")
     parser.add_argument(
         "--params",
         type=Path,

@@ -18,7 +18,7 @@ from rnlib.evaluation.evaluate import evaluate_into
 from rnlib.files import read_json
 from rnlib.model.checkpoint import Weights, load_weights
 from rnlib.model.inputs import choose_device
-from rnlib.model.preset import preset_of, shipped_presets
+from rnlib.model.preset import preset_names, preset_of
 from rnlib.runs.parameters import check_parameters, declared_parameters
 from rnlib.runs.paths import notebook_path
 from rnlib.synthesis import synthesize
@@ -66,7 +66,7 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     settings = {**SETTINGS, **(_parameters_of(options.params) if options.params else {}), **given}
     if not settings["preset"]:
         raise ConfigError(
-            f"expected --preset NAME or --params FILE, found neither. Presets: {', '.join(shipped_presets())}."
+            f"expected --preset NAME or --params FILE, found neither. Presets: {', '.join(preset_names())}."
         )
     return settings
 

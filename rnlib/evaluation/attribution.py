@@ -29,12 +29,10 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from rnlib.clevr.plots import picture_size
 from rnlib.errors import ConfigError
 from rnlib.model.checkpoint import Weights
 from rnlib.model.inputs import NetworkInputs
 from rnlib.model.network import RelationNetwork
-from rnlib.model.objects import DescribedObjects
 from rnlib.model.reference import pair_outputs
 
 
@@ -138,9 +136,9 @@ def _outputs(
     network.eval()
     objects = network.objects(inputs)
     n = objects.shape[1]
-    if network.preset.pads:
-        # A padding row is all zero, an object's codes, flags or probabilities never are; objects come first.
-        n = int(objects[0, :, 3:].any(1).sum())
+    present = network.objects.present(objects)
+    if present is not None:
+        n = int(present.sum())
     rows = objects[:, : max(n, 1)] if network.preset.mask_padding else objects
     return pair_outputs(network, rows, network.question(tokens))[0].transpose(0, 1), n
 
@@ -178,7 +176,7 @@ def pair_map(
 
     `tokens`: the question in the numbers of the weights' vocabulary, without padding. `against`: the answer it
     is held against, such as the truth of a wrong answer; without it, or where it is the answer given, the second best.
-    None for a network that reads the question alone, or aggregates inside g.
+    None for a network that reads the question alone, aggregates inside g, or whose objects have no places.
     """
     network = weights.network
     if network.relations is None or network.preset.aggregation_layer is not None:
@@ -187,18 +185,8 @@ def pair_map(
     question = torch.from_numpy(np.asarray(tokens, np.int64))[None].to(inputs.device)
     visual = inputs.visual(np.array([row]))
     found = pair_attribution(network, visual, question, against=names.index(against) if against in names else None)
-    count = len(found.pairs)
-    cells = None
-    if weights.preset.objects == "pixels":
-        side, numbers = weights.preset.cells_per_side, np.arange(count)
-        if isinstance(network.objects, DescribedObjects):
-            with torch.inference_mode():
-                numbers = network.objects.rows(network.objects.described(visual))[1][0, :count].cpu().numpy()
-        else:
-            cells = (side, side)
-        ys, xs = np.divmod(numbers, side)
-        places = (np.stack([xs, ys], 1) + 0.5) / side
-    else:
-        # pixel_coords speak of the picture as it is shown.
-        places = inputs.split.pixel_coords[row, :count, :2] / picture_size(inputs.split, row)
+    where = network.objects.places(inputs.split, row, visual, len(found.pairs))
+    if where is None:
+        return None
+    places, cells = where
     return PairMap(found, names[found.answer], names[found.against], places.astype(np.float32), cells)

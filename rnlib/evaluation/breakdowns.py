@@ -12,7 +12,6 @@ import pandas as pd
 from jaxtyping import Float, Integer, Shaped
 
 from rnlib.clevr.constants import FAMILY_GROUPS
-from rnlib.clevr.plots import picture_size
 from rnlib.clevr.schema import read_questions
 from rnlib.clevr.split import Split
 from rnlib.errors import DataError
@@ -166,7 +165,7 @@ def scene_factors(split: Split, scenes: int = 2000, seed: int = 0) -> pd.DataFra
         rows = np.sort(np.random.default_rng(seed).choice(rows, scenes, replace=False))
     made = {int(row): split.scene(int(row)) for row in rows}
     try:
-        size = picture_size(split, 0)
+        size = split.picture_size(0)
         pixels = {row: visible_pixels(fit_camera(scene, size), Solids.of_scene(scene)) for row, scene in made.items()}
     except DataError as error:
         print(f"Visible pixels are left out: {error}")

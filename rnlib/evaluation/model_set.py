@@ -41,7 +41,7 @@ def load_named(paths: Sequence[Path | str]) -> dict[str, Weights]:
 
 def image_size(models: Mapping[str, Weights]) -> int | None:
     """Side of the pictures the models read, None where none reads pictures. WeightsError where they differ."""
-    sizes = {weights.preset.image_size for weights in models.values() if weights.preset.objects == "pixels"}
+    sizes = {size for weights in models.values() if (size := weights.preset.picture_size)}
     if len(sizes) > 1:
         raise WeightsError(
             f"expected weights that read pictures of one size, found {sorted(sizes)} pixels. "
@@ -87,7 +87,7 @@ def _origin(name: str, weights: Weights, split: Split) -> dict[str, Any]:
     return {
         "model": name,
         "preset": weights.preset.name,
-        "reads": {"pixels": "picture", "state": "state description", "none": "question alone"}[weights.preset.objects],
+        "reads": weights.preset.kind.reads,
         "parameters": weights.network.parameter_count(),
         "words": len(weights.vocabulary.words),
         "answers": len(weights.vocabulary.answers),

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rnlib.model.dataset import ClevrDataset
     from rnlib.model.inputs import NetworkInputs, choose_device
     from rnlib.model.network import RelationNetwork
-    from rnlib.model.objects import state_rows
+    from rnlib.model.objects.states import state_rows
     from rnlib.model.preset import Preset, load_preset, preset_of, shipped_presets
 else:
     __getattr__, __dir__, __all__ = names_of(__file__)

@@ -8,16 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
 
-from rnlib.clevr.arrays import scene_arrays
-from rnlib.clevr.images import read_image, squeeze
-from rnlib.clevr.schema import Scene, one_scene
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError
 from rnlib.model.checkpoint import Weights
-from rnlib.model.objects import state_rows
-from rnlib.model.preset import Preset
 
 TOP = 5
 
@@ -57,7 +51,7 @@ def answer(
     """
     network = weights.network.to(device).eval()
     numbers = encode_question(weights, question)
-    visual = _visual(weights.preset, picture, scene).to(device)
+    visual = weights.preset.kind.example(weights.preset, picture, scene).to(device)
     with torch.inference_mode():
         log_probability = network(visual, torch.tensor([numbers], device=device))[0].float().cpu().numpy()
     return Reply(top_answers(weights.vocabulary, log_probability))
@@ -79,30 +73,3 @@ def top_answers(
     """The `count` most probable answers with their probabilities, the best first."""
     best = np.argsort(-log_probability, kind="stable")[:count]
     return tuple((vocabulary.answers[number], float(np.exp(log_probability[number]))) for number in best)
-
-
-def _visual(
-    preset: Preset, picture: Path | str | np.ndarray | None, scene: Path | str | Mapping[str, Any] | None
-) -> Float[Tensor, "one ..."]:
-    if preset.objects == "none":
-        return torch.zeros(1, 1)
-    if preset.objects == "pixels":
-        if picture is None:
-            raise ConfigError(f"preset '{preset.name}' reads pictures: expected a picture, found none.")
-        size = preset.image_size
-        pixels = squeeze(picture, size) if isinstance(picture, np.ndarray) else read_image(Path(picture), size)
-        return torch.from_numpy(pixels)[None].float() / 255
-    if scene is None:
-        raise ConfigError(
-            f"preset '{preset.name}' reads state descriptions: expected a scene, found none. Give one (--scene FILE), "
-            "or take weights that read pictures."
-        )
-    name = Path(picture).name if isinstance(picture, str | Path) else ""
-    record, path = _record(scene, name)
-    arrays, _ = scene_arrays([record], path)
-    return state_rows(preset, arrays["coordinates"], arrays["codes"])
-
-
-def _record(scene: Path | str | Mapping[str, Any], name: str) -> tuple[Scene, Path]:
-    path = Path("scene") if isinstance(scene, Mapping) else Path(scene)
-    return one_scene(scene if isinstance(scene, Mapping) else path, name), path

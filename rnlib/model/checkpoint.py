@@ -17,10 +17,11 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from rnlib.clevr.vocabulary import Vocabulary
-from rnlib.errors import DataError, WeightsError
+from rnlib.errors import ConfigError, DataError, WeightsError
 from rnlib.files import atomic_write, read_json, sha256, write_json
 from rnlib.model.legacy import read_seed_weights
 from rnlib.model.network import RelationNetwork
+from rnlib.model.objects.pixels import PixelObjects
 from rnlib.model.preset import Preset
 from rnlib.model.pretrained import find_weights
 
@@ -123,7 +124,7 @@ def read_weights(path: Path, *formats: str) -> tuple[Preset, dict[str, Any], dic
         if info["format"] not in formats:
             raise WeightsError(f"{sidecar}: expected the format {' or '.join(formats)}, found {info['format']}.")
         preset, digest = msgspec.convert(info["preset"], Preset), info["sha256"]
-    except (DataError, KeyError, TypeError, msgspec.ValidationError) as error:
+    except (ConfigError, DataError, KeyError, TypeError, msgspec.ValidationError) as error:
         raise _undescribed(path, error) from None
     return preset, info, _read_tensors(path, digest)
 
@@ -177,7 +178,7 @@ def init_convolutions(network: RelationNetwork, path: Path | str) -> None:
         preset, tensors = source.preset, dict(source.network.state_dict())
     else:
         preset, _, tensors = read_weights(path, FORMAT, ATTRIBUTES_FORMAT, CELLS_FORMAT)
-    if network.preset.objects != "pixels" or preset.objects != "pixels":
+    if not all(issubclass(one.kind, PixelObjects) for one in (network.preset, preset)):
         raise WeightsError(
             f"expected two networks that read pixels, found presets '{preset.name}' ({preset.objects}) "
             f"and '{network.preset.name}' ({network.preset.objects}). Convolutions can go only from pixels to pixels."

@@ -1,31 +1,33 @@
 """What a network reads of a split, numbered by the vocabulary of its weights and ready on its device."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Integer, UInt8
+from jaxtyping import Float, Integer
 from torch import Tensor
 
 from rnlib.clevr.opening import require_known_words
 from rnlib.clevr.split import Split
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError, DataError
-from rnlib.model.objects import state_rows
 from rnlib.model.preset import Preset
 
 
 @dataclass(frozen=True)
 class NetworkInputs:
-    """The questions of a split as `vocabulary` numbers them, and its pictures or state rows as `preset` wants them."""
+    """The questions of a split as `vocabulary` numbers them, and its pictures or state rows as `preset` wants them.
+
+    visual: numbers of pictures (rows of the split) -> what the network reads of them, on the device.
+    """
 
     split: Split
     preset: Preset
     tokens: Integer[np.ndarray, "questions longest"]
     answers: Integer[np.ndarray, " questions"]
-    rows: Float[Tensor, "scenes rows size"] | None
+    visual: Callable[[np.ndarray], Tensor]
     device: torch.device
-    pictures: UInt8[Tensor, "pictures 3 size size"] | None = None
 
     @classmethod
     def of(
@@ -48,34 +50,9 @@ class NetworkInputs:
                 f"preset '{preset.name}' reads questions of at most {preset.question_length} words; "
                 f"{split.directory.questions(split.name)} has one of {longest}. Override question_length."
             )
-        rows = None
-        if preset.objects == "pixels":
-            require_pictures(split, preset)
-        if preset.objects == "state":
-            scenes = split.require_scenes(f"preset '{preset.name}' reads state descriptions")
-            most = int(scenes.n_objects.max(initial=0))
-            if most > preset.state_rows:
-                name = split.image_filenames[int(scenes.n_objects.argmax())]
-                raise DataError(
-                    f"{split.directory.scenes(split.name)}: the scene of {name} has {most} objects; expected at most "
-                    f"{preset.state_rows}, the preset's state_rows. Leave such scenes out, or train with --set "
-                    f"state_rows={most}."
-                )
-            rows = state_rows(preset, scenes.coordinates, scenes.codes).to(device)
-        pictures = None
-        if resident and split.images is not None and rows is None and _fits(split.images.nbytes, torch.device(device)):
-            pictures = torch.from_numpy(np.array(split.images)).to(device)
-        return cls(split, preset, tokens, translate_answers(split, vocabulary), rows, torch.device(device), pictures)
-
-    def visual(self, rows: np.ndarray) -> Float[Tensor, "batch ..."]:
-        """Pictures in [0, 1], or state rows, of the given picture rows, on the device."""
-        if self.rows is not None:
-            return self.rows[upload(rows.astype(np.int64), self.device)]
-        if self.preset.objects == "none":
-            return torch.zeros(len(rows), 1, device=self.device)
-        if self.pictures is not None:
-            return self.pictures[upload(rows.astype(np.int64), self.device)].float() / 255
-        return pictures_of(self.split, rows, self.device)
+        device = torch.device(device)
+        visual = preset.kind.source(preset, split, device, resident)
+        return cls(split, preset, tokens, translate_answers(split, vocabulary), visual, device)
 
     def question(self, questions: np.ndarray) -> Integer[Tensor, "batch longest"]:
         """The word numbers of the given questions, as wide as the longest of them, on the device."""
@@ -109,11 +86,6 @@ def require_pictures(split: Split, preset: Preset) -> None:
             f"preset '{preset.name}' reads pictures of {preset.image_size} pixels, the split has {found}. "
             f"Open it with images={preset.image_size}."
         )
-
-
-def _fits(size: int, device: torch.device) -> bool:
-    """Whether so many bytes leave two thirds of a GPU's memory free. The CPU has its memory maps."""
-    return device.type == "cuda" and size < torch.cuda.get_device_properties(device).total_memory // 3
 
 
 def translate_tokens(split: Split, vocabulary: Vocabulary) -> Integer[np.ndarray, "questions longest"]:

@@ -13,6 +13,7 @@ from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import WeightsError
 from rnlib.model.checkpoint import load_weights
 from rnlib.model.network import RelationNetwork
+from rnlib.model.objects.states import StateObjects
 from rnlib.model.relation import RelationSum
 
 # What decides the function besides the sizes that may grow.
@@ -41,7 +42,7 @@ def init_from(network: RelationNetwork, vocabulary: Vocabulary, path: Path | str
     """
     weights = load_weights(path)
     small, large = weights.preset, network.preset
-    described = large.describes and small.objects == "state" and small.state_attributes == "one-hot"
+    described = large.describes and issubclass(small.kind, StateObjects) and small.state_attributes == "one-hot"
     for name in SAME:
         if getattr(small, name) != getattr(large, name) and not (described and name in VISUAL):
             raise _cannot(path, f"{name} {getattr(small, name)}", f"{getattr(large, name)}")

@@ -5,7 +5,6 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from rnlib.clevr.vocabulary import Vocabulary
-from rnlib.model.objects import object_encoder
 from rnlib.model.preset import Preset
 from rnlib.model.question import QuestionEncoder
 from rnlib.model.relation import RelationSum
@@ -41,7 +40,7 @@ class RelationNetwork(nn.Module):
         self.preset = preset
         self.precision = "fp32"
         self.question = QuestionEncoder(preset, len(vocabulary.words))
-        self.objects = object_encoder(preset)
+        self.objects = preset.kind(preset)
         self.relations = RelationSum(preset) if preset.sums_pairs else None
         self.answer = AnswerHead(preset.answer_inputs, preset, len(vocabulary.answers))
 
@@ -63,20 +62,17 @@ class RelationNetwork(nn.Module):
         about row k. `dropout_mask`: factors of the units before f's last layer, in place of a dropout drawn here.
         """
         question = self.question(tokens)
-        if self.preset.objects == "none":
-            return self.answer(question, dropout_mask)
         if self.relations is None:
             flat = objects.flatten(1)
             return self.answer(torch.cat([flat if scene is None else flat[scene], question], 1), dropout_mask)
-        # A padding row is all zero; an object's codes, flags or probabilities never are.
-        present = objects[:, :, 3:].any(2) if self.preset.pads else None
+        present = self.objects.present(objects)
         return self.answer(self.relations(objects, question, present, scene), dropout_mask)
 
     def set_precision(self, precision: str) -> None:
         """Convolutions, LSTM and products over pairs in "fp32" or "bf16" from now on; no part of the weights."""
         self.precision = precision
         for part in (self.objects, self.question, self.relations):
-            if part is not None and not isinstance(part, nn.Identity):
+            if part is not None:
                 part.precision = precision
 
     def parameter_count(self) -> int:

@@ -8,7 +8,7 @@ other is a JSON file with the same fields, or the 2018 implementation's own conf
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -16,6 +16,9 @@ from msgspec import Meta
 from rnlib.errors import ConfigError, DataError
 from rnlib.fields import fields_of
 from rnlib.files import read_json
+
+if TYPE_CHECKING:
+    import rnlib.model.objects
 
 PRESETS_FILE = Path(__file__).with_name("presets.json")
 
@@ -28,9 +31,10 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     name: Annotated[str, Meta(description="what the preset is called")]
     objects: Annotated[
-        Literal["pixels", "state", "none"],
+        str,
         Meta(
-            description="cells of a convolutional map, one row per object of a state description, or the question alone"
+            description="pixels: cells of a convolutional map; state: one row per object of a state description; none: "
+            "the question alone; or another kind of rnlib.model.objects"
         ),
     ]
     image_size: Annotated[
@@ -91,11 +95,11 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     dropout: Annotated[Fraction, Meta(description="probability before f's last layer")] = 0.5
 
     def __post_init__(self) -> None:
-        if self.objects == "none":
+        if not self.most_objects:
             return
         if not self.conv_channels:
             raise ConfigError(f"preset '{self.name}': expected at least one convolution in conv_channels, found none.")
-        if self.describes and not (self.objects == "pixels" and self.mask_padding):
+        if self.describing_channels and not (self.describes and self.mask_padding):
             raise ConfigError(
                 f"preset '{self.name}': expected describing_channels with objects 'pixels' and mask_padding, found "
                 f"objects '{self.objects}' and mask_padding {self.mask_padding}."
@@ -110,7 +114,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                 f"found {self.question_layer}."
             )
         if self.aggregation_layer is not None and (
-            self.objects != "pixels" or self.describes or not self.aggregation_layer < self.question_layer
+            not self.kind.fixed or not self.aggregation_layer < self.question_layer
         ):
             raise ConfigError(
                 f"preset '{self.name}': expected aggregation_layer inside g with objects 'pixels' (only cells have "
@@ -119,52 +123,43 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             )
 
     @property
+    def kind(self) -> "type[rnlib.model.objects.ObjectEncoder]":
+        """The class that makes the objects, which says what differs between kinds of them. It imports torch."""
+        from rnlib.model.objects import encoder_class
+
+        return encoder_class(self)
+
+    @property
     def object_size(self) -> int:
         """Numbers that describe one object, as g sees it."""
-        if self.describes:
-            return 18
-        if self.objects == "pixels":
-            return self.conv_channels[-1] + 2
-        return 7 if self.state_attributes == "codes" else 18
+        return self.kind.size(self)
 
     @property
     def describes(self) -> bool:
         """Whether a head describes the cells that hold an object, and only those are objects."""
-        return bool(self.describing_channels)
-
-    @property
-    def pads(self) -> bool:
-        """Whether scenes are padded with rows of zeros: state descriptions, and described cells."""
-        return self.objects == "state" or self.describes
+        return self.kind.describes
 
     @property
     def sums_pairs(self) -> bool:
         """Whether the network has a g: not for the question alone, nor for the baseline without relations."""
-        return self.relations and self.objects != "none"
+        return self.relations and self.most_objects > 0
 
     @property
     def answer_inputs(self) -> int:
         """Numbers that f reads: the sum over pairs, the question, or all objects and the question."""
-        if self.objects == "none":
-            return self.lstm_hidden
-        if self.relations:
+        if self.sums_pairs:
             return self.g_layers[-1]
         return self.most_objects * self.object_size + self.lstm_hidden
 
     @property
     def most_objects(self) -> int:
         """Objects of a scene, padding included: cells of a map, or rows of a state description."""
-        return self.state_rows if self.pads else self.cells
+        return self.kind.most(self)
 
     @property
     def picture_size(self) -> int | None:
         """Side of the pictures that the network reads, in pixels; None where it reads none."""
-        return self.image_size if self.objects == "pixels" else None
-
-    @property
-    def cells(self) -> int:
-        """Objects of a picture: cells of the convolutional map."""
-        return self.cells_per_side**2
+        return self.image_size if self.kind.reads_pictures else None
 
     @property
     def cells_per_side(self) -> int:
@@ -175,14 +170,6 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return side
 
 
-def require_pixels(preset: Preset) -> None:
-    """Raise ConfigError for a preset that does not read pictures."""
-    if preset.objects != "pixels":
-        raise ConfigError(
-            f"expected a preset that reads pixels, found '{preset.name}' ({preset.objects}). Use original-fp."
-        )
-
-
 # The fields that a parameter of a training replaces. Name and objects make another preset: give a file for those.
 PRESET_FIELDS = fields_of(Preset, leave_out=("name", "objects"))
 
@@ -191,6 +178,11 @@ def shipped_presets() -> dict[str, Preset]:
     """The presets that ship with rnlib, by name."""
     entries: dict[str, dict[str, Any]] = read_json(PRESETS_FILE)
     return {name: _preset({"name": name, **fields}, PRESETS_FILE) for name, fields in entries.items()}
+
+
+def preset_names() -> list[str]:
+    """Their names alone, without the time that it takes to import torch."""
+    return list(read_json(PRESETS_FILE))
 
 
 def load_preset(which: str | Path, fields: Mapping[str, object] | None = None) -> Preset:

@@ -43,7 +43,7 @@ class RelationSum(nn.Module):
         )
         self.aggregation_layer = preset.aggregation_layer
         if preset.aggregation_layer is not None:
-            self.pair_weights = nn.Parameter(torch.ones(preset.cells**2))  # begins as the plain sum
+            self.pair_weights = nn.Parameter(torch.ones(preset.most_objects**2))  # begins as the plain sum
 
     @torch.no_grad()
     def draw_for_relu(self) -> None:

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from rnlib.clevr.constants import ATTRIBUTES
 from rnlib.errors import DataError
 from rnlib.model.checkpoint import ATTRIBUTES_FORMAT, fill, read_weights, write_weights
-from rnlib.model.objects import PixelObjects, one_hot
-from rnlib.model.preset import Preset, require_pixels
+from rnlib.model.objects.pixels import PixelObjects, require_pixels
+from rnlib.model.objects.states import one_hot
+from rnlib.model.preset import Preset
 
 VALUES = tuple(value for values in ATTRIBUTES.values() for value in values)
 

@@ -17,7 +17,7 @@ from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError
 from rnlib.model.checkpoint import Weights
 from rnlib.model.inputs import pictures_of, require_pictures
-from rnlib.model.objects import PixelObjects, state_rows
+from rnlib.model.objects.pixels import PixelObjects
 from rnlib.model.relation import RelationSum
 from rnlib.retrieval.attributes import AttributeWeights
 
@@ -35,7 +35,7 @@ def all_features(
     for layer in layers:
         check_layer(weights, layer)
     made: dict[str, Features] = {}
-    if weights.preset.objects == "pixels":
+    if isinstance(weights.network.objects, PixelObjects):
         conv = conv_features(weights, split, pictures, device)
         made |= {f"conv {name}": values for name, values in conv.items()}
     for layer in layers:
@@ -131,7 +131,7 @@ def check_layer(weights: Weights, layer: int) -> None:
     last, why = preset.question_layer, "where the question joins it"
     if preset.aggregation_layer is not None and preset.aggregation_layer < last:
         last, why = preset.aggregation_layer, "behind which its pairs are aggregated"
-    if preset.objects == "none":
+    if not preset.most_objects:
         raise ConfigError(f"expected weights that read a scene, found the preset '{preset.name}' (question alone).")
     if not preset.relations:
         raise ConfigError(f"expected weights with pairs of objects, found the preset '{preset.name}' (no relations).")
@@ -149,38 +149,28 @@ def _relations(weights: Weights) -> RelationSum:
     return relations
 
 
-def _by_count(
-    places: Integer[np.ndarray, " chunk"], objects: Float[Tensor, "chunk rows size"]
-) -> Iterator[tuple[Integer[np.ndarray, " some"], Float[Tensor, "some objects size"]]]:
-    """Scenes of the same number of objects together, without the padding rows behind them (but one of no object)."""
-    counts = objects[:, :, 3:].any(2).sum(1).clamp(min=1).cpu().numpy()
-    for count in np.unique(counts):
-        chosen = np.flatnonzero(counts == count)
-        yield places[chosen], objects[chosen, :count]
-
-
 def _objects(
     weights: Weights, split: Split, pictures: Pictures, device: torch.device | str, chunk: int
-) -> Iterator[tuple[Integer[np.ndarray, " chunk"], Float[Tensor, "chunk objects size"]]]:
-    """Objects of `chunk` pictures at a time, with their places among `pictures`; of state descriptions only as many
-    objects as the scenes have, so that a chunk's scenes have equally many."""
-    preset = weights.preset
+) -> Iterator[tuple[Integer[np.ndarray, " some"], Float[Tensor, "some objects size"]]]:
+    """Objects of at most `chunk` pictures at a time, with their places among `pictures`.
+
+    Where scenes are padded: scenes of the same number of objects, without the padding rows behind them (but one of a
+    scene of no object).
+    """
+    preset, encoder = weights.preset, weights.network.objects
     weights.network.to(device).eval()
-    if preset.objects == "pixels":
-        require_pictures(split, preset)
-        for start in range(0, len(pictures), chunk):
-            places = np.arange(start, min(start + chunk, len(pictures)))
-            objects = weights.network.objects(pictures_of(split, pictures[places], device))
-            if preset.pads:
-                yield from _by_count(places, objects)
-            else:
-                yield places, objects
-        return
-    scenes = split.require_scenes(f"preset '{preset.name}' reads state descriptions")
-    counts = scenes.n_objects[pictures]
-    for count in np.unique(counts):
-        of_count = np.flatnonzero(counts == count)
-        for start in range(0, len(of_count), chunk):
-            places = of_count[start : start + chunk]
-            rows = pictures[places]
-            yield places, state_rows(preset, scenes.coordinates[rows], scenes.codes[rows])[:, :count].to(device)
+    read = preset.kind.source(preset, split, torch.device(device))
+    order = np.arange(len(pictures))
+    if encoder.pads and split.has_scenes:  # scenes of the same number of objects share a chunk
+        order = np.argsort(split.n_objects[pictures], kind="stable")
+    for start in range(0, len(order), chunk):
+        places = order[start : start + chunk]
+        objects = encoder(read(pictures[places]))
+        present = encoder.present(objects)
+        if present is None:
+            yield places, objects
+            continue
+        counts = present.sum(1).clamp(min=1).cpu().numpy()
+        for count in np.unique(counts):
+            chosen = np.flatnonzero(counts == count)
+            yield places[chosen], objects[chosen, :count]

@@ -6,9 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
-from rnlib.clevr.plots import picture_size
 from rnlib.clevr.split import Split
-from rnlib.model.objects import SIZES
+from rnlib.model.objects.pixels import SIZES
 from rnlib.model.preset import Preset
 
 # A cell and those around it.
@@ -27,7 +26,7 @@ def what_cells_hold(
     for pictures as they are. All pictures of a split are taken to be of the size of its first.
     """
     codes, size, side = split.codes[pictures], preset.image_size, preset.cells_per_side
-    points = split.pixel_coords[pictures, :, :2] * (size / np.array(picture_size(split, 0), np.float32))
+    points = split.pixel_coords[pictures, :, :2] * (size / np.array(split.picture_size(0), np.float32))
     if move is not None:
         points = move(points)
     points = points * side / size  # in cells

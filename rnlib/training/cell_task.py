@@ -23,8 +23,8 @@ from rnlib.clevr.subsets import hold_out
 from rnlib.errors import DataError
 from rnlib.model.checkpoint import CELLS_FORMAT, write_weights
 from rnlib.model.inputs import pictures_of, require_pictures
-from rnlib.model.objects import SIZES, DescribedObjects, PixelObjects, object_encoder
-from rnlib.model.preset import Preset, require_pixels
+from rnlib.model.objects.pixels import SIZES, DescribedObjects, PixelObjects, require_pixels
+from rnlib.model.preset import Preset
 from rnlib.provenance import provenance
 from rnlib.training.augment import augment, draw_augmentations, draw_recoloring, moved_points, recolor
 from rnlib.training.cell_recipe import CellRecipe
@@ -49,7 +49,7 @@ class CellClassifier(nn.Module):
         super().__init__()
         require_pixels(preset)
         self.preset = preset
-        self.objects = cast(PixelObjects, object_encoder(preset))
+        self.objects = cast(PixelObjects, preset.kind(preset))
         self.layer = None if preset.describes else nn.Linear(preset.object_size, 1 + sum(SIZES))
 
     def forward(self, images: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch cells outputs"]:

@@ -15,8 +15,6 @@ from rnlib.style import MARKERS, PALETTE, label
 from rnlib.training.recipe import Recipe
 
 REFERENCE_FILE = Path(__file__).with_name("reference_curves.csv")
-# How the name of a curve begins, by what the preset's objects are.
-KINDS = {"state": "state descriptions", "pixels": "pixels", "none": "question alone"}
 
 
 def reference_curves() -> pd.DataFrame:

@@ -18,12 +18,7 @@ def step_memory(network: RelationNetwork, recipe: Recipe, device: torch.device) 
     preset, batch = network.preset, max(recipe.batch_at(epoch) for epoch in (1, recipe.epochs))
     pictures = -(-batch // QUESTIONS_A_PICTURE) if recipe.group_questions else batch
     numbers = 4 * network.parameter_count()  # weights, gradients, two moments
-    if preset.objects == "pixels":
-        side, maps = preset.image_size, 6 * preset.image_size**2
-        for channels in preset.conv_channels:
-            side = (side + 1) // 2
-            maps += 4 * channels * side**2  # convolved, normalised, cut at 0, and a gradient
-        numbers += pictures * maps
+    numbers += pictures * network.objects.activations()
     total = 4 * numbers
     if network.relations is not None:
         rows = preset.most_objects

@@ -7,7 +7,7 @@ from jaxtyping import Float, UInt8
 from matplotlib.figure import Figure
 
 from rnlib.model.network import RelationNetwork
-from rnlib.model.objects import PixelObjects
+from rnlib.model.objects.pixels import PixelObjects
 from rnlib.training.augment import augment, draw_augmentations
 
 

@@ -14,7 +14,7 @@ from rnlib.evaluation.predict import predict
 from rnlib.model.checkpoint import Weights, save_weights
 from rnlib.model.inputs import NetworkInputs, upload
 from rnlib.model.network import RelationNetwork
-from rnlib.model.objects import DescribedObjects
+from rnlib.model.objects.pixels import DescribedObjects
 from rnlib.provenance import provenance
 from rnlib.training.augment import augment, draw_augmentations, draw_dropout, draw_recoloring, recolor
 from rnlib.training.cell_targets import cell_loss, what_cells_hold

@@ -16,7 +16,6 @@ from rnlib.errors import DataError
 from rnlib.evaluation.statistics import wilson
 from rnlib.files import atomic_write, make_folder, read_json
 from rnlib.model.checkpoint import load_weights, save_weights
-from rnlib.training.curves import KINDS
 from rnlib.training.run_folder import TrainingFolder
 
 
@@ -42,7 +41,7 @@ def release(training: Path, name: str, out: Path, trained_on: str, evaluations: 
         metrics=metrics,
         provenance=weights.info["provenance"],
     )
-    curve = learning_curve(f"{KINDS[weights.preset.objects]}, released {name}", trained_on, folder.history(), start)
+    curve = learning_curve(f"{weights.preset.kind.label}, released {name}", trained_on, folder.history(), start)
     with atomic_write(out / f"{name}.csv", "w") as file:
         curve.to_csv(file, index=False)
     with atomic_write(out / f"{name}.md", "w") as file:

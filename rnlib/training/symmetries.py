@@ -18,7 +18,6 @@ from rnlib.clevr.constants import ATTRIBUTES, DIRECTIONS, RADII, SIZES, SYNONYMS
 from rnlib.clevr.vocabulary import Vocabulary, number_type
 from rnlib.errors import ConfigError
 from rnlib.model.inputs import NetworkInputs
-from rnlib.model.objects import state_rows
 
 _STARTS = np.cumsum([0, *map(len, ATTRIBUTES.values())])  # where each attribute's values begin in a row of all 15
 VALUES = tuple(value for values in ATTRIBUTES.values() for value in values)
@@ -59,7 +58,7 @@ def draw_symmetries(seed: int, epoch: int, step: int, rows: int, longest: int) -
 def move_scenes(
     coordinates: Float[np.ndarray, "rows most 3"], codes: UInt8[np.ndarray, "rows most 4"], drawn: Drawn
 ) -> tuple[Float[np.ndarray, "rows most 3"], UInt8[np.ndarray, "rows most 4"]]:
-    """Scenes under their symmetries, as `rnlib.model.objects.state_rows` reads them. Padding stays 0."""
+    """Scenes under their symmetries, as `rnlib.model.objects.states.state_rows` reads them. Padding stays 0."""
     moved = np.zeros_like(codes)
     for column, begin in enumerate(_STARTS[:-1]):
         positions = begin + np.maximum(codes[:, :, column], 1).astype(np.intp) - 1
@@ -142,10 +141,8 @@ def moved_inputs(
     of the `questions` is about.
     """
     split, device = inputs.split, inputs.device
-    if inputs.preset.objects == "none":  # the question alone
-        rows = inputs.visual(pictures)
-    else:
-        rows = state_rows(inputs.preset, *move_scenes(split.coordinates[pictures], split.codes[pictures], drawn))
+    preset = inputs.preset
+    rows = preset.kind.of_scenes(preset, *move_scenes(split.coordinates[pictures], split.codes[pictures], drawn))
     longest = int(split.lengths[questions].max(initial=1))
     of_question = drawn.of(which)
     asked = wording.questions(inputs.tokens[questions, :longest], of_question)

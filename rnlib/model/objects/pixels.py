@@ -1,14 +1,17 @@
-"""What a network takes for objects: cells of a convolutional map, some of them described, or a state description."""
+"""Objects that convolutions make of pictures: all cells of their map, or descriptions of those that hold an object."""
 
 from itertools import pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Integer, UInt8
+from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from rnlib.clevr.constants import ATTRIBUTES
-from rnlib.errors import DataError
+from rnlib.clevr.split import Split
+from rnlib.errors import ConfigError
+from rnlib.model.objects.encoder import ObjectEncoder
+from rnlib.model.objects.pictures import PictureEncoder, grid_places
 from rnlib.model.preset import Preset
 from rnlib.workers import BatchNorm2d
 
@@ -16,7 +19,7 @@ SAME_OBJECT = 0.5  # world units; centres of two objects of a CLEVR scene are at
 SIZES = [len(values) for values in ATTRIBUTES.values()]  # colours, materials, shapes, sizes
 
 
-class PixelObjects(nn.Module):
+class PixelObjects(PictureEncoder):
     """Pictures -> objects: convolutions, then each cell's features with its coordinates.
 
     Each layer: 3x3, stride 2, padding 1, batch-norm, ReLU. A 128-pixel picture becomes 8 x 8
@@ -27,14 +30,43 @@ class PixelObjects(nn.Module):
     speed. The statistics of batch-norm are computed in float32 in both.
     """
 
+    label = "pixels"
+    fixed = True
+
     def __init__(self, preset: Preset) -> None:
-        super().__init__()
-        self.precision = "fp32"
+        super().__init__(preset)
         channels = (3, *preset.conv_channels)
         self.convolutions = nn.ModuleList(
             nn.Conv2d(before, after, 3, stride=2, padding=1) for before, after in pairwise(channels)
         )
         self.norms = nn.ModuleList(BatchNorm2d(after) for after in channels[1:])
+
+    @classmethod
+    def variant(cls, preset: Preset) -> type[ObjectEncoder]:
+        """With `describing_channels`, DescribedObjects."""
+        return DescribedObjects if preset.describing_channels else cls
+
+    @classmethod
+    def size(cls, preset: Preset) -> int:
+        return preset.conv_channels[-1] + 2
+
+    @classmethod
+    def most(cls, preset: Preset) -> int:
+        return preset.cells_per_side**2
+
+    def places(
+        self, split: Split, row: int, visual: Float[Tensor, "one 3 height width"], count: int
+    ) -> tuple[Float[np.ndarray, "objects 2"], tuple[int, int] | None]:
+        side = self.preset.cells_per_side
+        return grid_places(side, np.arange(count)), (side, side)
+
+    def activations(self) -> int:
+        side = self.preset.image_size
+        numbers = 6 * side**2
+        for channels in self.preset.conv_channels:
+            side = (side + 1) // 2
+            numbers += 4 * channels * side**2  # convolved, normalised, cut at 0, and a gradient
+        return numbers
 
     def features(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels rows columns"]:
         """The convolutional map of pictures with values in [0, 1], in the pictures' precision."""
@@ -70,13 +102,31 @@ class DescribedObjects(PixelObjects):
     first: x, y, z and probabilities of attribute values. Rows of objects that are less likely than not are zero.
     """
 
+    pads = True
+    describes = True
+    fixed = False
+
     def __init__(self, preset: Preset) -> None:
         super().__init__(preset)
-        self.most = preset.state_rows
         channels = (preset.conv_channels[-1], *preset.describing_channels)
         self.head = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise(channels))
         self.head_norms = nn.ModuleList(BatchNorm2d(after) for after in channels[1:])
         self.describe = nn.Linear(channels[-1] + 2, 1 + sum(SIZES) + 3)
+
+    @classmethod
+    def size(cls, preset: Preset) -> int:
+        return 3 + sum(SIZES)
+
+    @classmethod
+    def most(cls, preset: Preset) -> int:
+        return preset.state_rows
+
+    @torch.inference_mode()
+    def places(
+        self, split: Split, row: int, visual: Float[Tensor, "one 3 height width"], count: int
+    ) -> tuple[Float[np.ndarray, "objects 2"], None]:
+        cells = self.rows(self.described(visual))[1][0, :count].cpu().numpy()
+        return grid_places(self.preset.cells_per_side, cells), None
 
     def features(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels rows columns"]:
         """The map that the last convolution of the head makes, in the pictures' precision."""
@@ -105,51 +155,19 @@ class DescribedObjects(PixelObjects):
         self, described: Float[Tensor, "batch cells 19"]
     ) -> tuple[Integer[Tensor, "batch objects"], Float[Tensor, "batch objects"]]:
         """The likeliest objects: of each the cell that describes it, and how likely it is that there is one."""
-        candidates = min(4 * self.most, described.shape[1])
+        candidates = min(4 * self.preset.state_rows, described.shape[1])
         likely, cells = described[:, :, 0].sigmoid().topk(candidates, dim=1)
         places = described[:, :, -3:-1].gather(1, cells[:, :, None].expand(-1, -1, 2))
         same = torch.cdist(places, places, compute_mode="donot_use_mm_for_euclid_dist") < SAME_OBJECT
         total = (same * likely[:, None, :]).sum(2)
         told = same.tril(-1).any(2)  # a likelier cell tells of it
-        probabilities, best = torch.where(told, 0.0, total).topk(min(self.most, candidates), dim=1)
+        probabilities, best = torch.where(told, 0.0, total).topk(min(self.preset.state_rows, candidates), dim=1)
         return cells.gather(1, best), probabilities
 
 
-def object_encoder(preset: Preset) -> PixelObjects | nn.Identity:
-    """What makes a preset's objects of its inputs; rows of state descriptions stay as they are."""
-    if preset.objects != "pixels":
-        return nn.Identity()
-    return DescribedObjects(preset) if preset.describes else PixelObjects(preset)
-
-
-def one_hot(codes: UInt8[np.ndarray, "scenes most 4"]) -> Bool[np.ndarray, "scenes most 15"]:
-    """Of each object which of the 15 attribute values it has: of colour, material, shape, size. Padding has none."""
-    flags = [codes[:, :, column, None] == np.arange(1, len(of) + 1) for column, of in enumerate(ATTRIBUTES.values())]
-    return np.concatenate(flags, axis=2)
-
-
-def state_rows(
-    preset: Preset, coordinates: Float[np.ndarray, "scenes most 3"], codes: UInt8[np.ndarray, "scenes most 4"]
-) -> Float[Tensor, "scenes rows size"]:
-    """State descriptions: a row an object, zero-padded to `preset.state_rows` rows.
-
-    With `mask_padding`, where padding takes no part in the sum over pairs, there are only as many rows
-    as the scenes need.
-    `codes` are colour, material, shape, size from 1; 0 says there is no object. "codes" rows
-    are x, y, z and the four codes; "one-hot" rows are x, y, z and 15 flags. Raises DataError
-    where a scene has more objects than there are rows.
-    """
-    most = int((codes[:, :, 0] != 0).sum(1).max(initial=0))
-    if most > preset.state_rows:
-        raise DataError(
-            f"expected scenes of at most {preset.state_rows} objects (the preset's state_rows), found one of {most}. "
-            "Use a preset with more rows."
+def require_pixels(preset: Preset) -> None:
+    """Raise ConfigError for a preset whose objects are not made by these convolutions."""
+    if not issubclass(preset.kind, PixelObjects):
+        raise ConfigError(
+            f"expected a preset that reads pixels, found '{preset.name}' ({preset.objects}). Use original-fp."
         )
-    present = (codes[:, :most, :1] != 0).astype(np.float32)
-    attributes = codes[:, :most].astype(np.float32)
-    if preset.state_attributes == "one-hot":
-        attributes = one_hot(codes[:, :most]).astype(np.float32)
-    count = max(most, 1) if preset.mask_padding and preset.relations else preset.state_rows
-    rows = np.zeros((len(codes), count, preset.object_size), np.float32)
-    rows[:, :most] = np.concatenate([coordinates[:, :most] * present, attributes], axis=2)
-    return torch.from_numpy(rows)
