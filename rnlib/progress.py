@@ -5,31 +5,61 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
+EVERY = 15.0  # seconds between two lines
 _Item = TypeVar("_Item")
+
+
+class Progress:
+    """How much is done of a total (None: not known).
+
+    On a terminal this is a bar. Elsewhere (papermill, log files) it is a line every 15 seconds. Both are followed by
+    one line when the work is done, unless it failed. done: how much was done before. lines: whether to print lines.
+    """
+
+    def __init__(
+        self, what: str, total: int | None, verbose: bool = True, unit: str = "it", done: int = 0, lines: bool = True
+    ) -> None:
+        self.what, self.total, self.unit, self.done, self.lines = what, total, unit, done, verbose and lines
+        self.begun = self.told = time.monotonic()
+        hidden = not verbose or not sys.stderr.isatty()
+        self.bar = tqdm(
+            desc=what, total=total, initial=done, unit=unit, unit_scale=unit == "B", leave=False, disable=hidden
+        )
+
+    def add(self, n: int = 1) -> None:
+        """Count `n` more."""
+        self.done += n
+        self.bar.update(n)
+        now = time.monotonic()
+        if self.lines and self.bar.disable and now - self.told > EVERY:
+            self.told = now
+            of = "" if self.total is None else f" of {self._amount(self.total)}"
+            print(f"{self.what}: {self._amount(self.done)}{of} after {now - self.begun:.0f} s", flush=True)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(finished=kind is None)
+
+    def close(self, finished: bool = True) -> None:
+        """Take the bar away; the last line tells of work that is finished."""
+        self.bar.close()
+        if self.lines and finished:
+            seconds = time.monotonic() - self.begun
+            print(f"{self.what}: {self._amount(self.done)} in {seconds:.1f} s", flush=True)
+
+    def _amount(self, n: int) -> str:
+        return f"{n / 1e9:.2f} GB" if self.unit == "B" else f"{n:,} {self.unit}"
 
 
 def progress(
     items: Iterable[_Item], total: int | None, what: str, verbose: bool = True, unit: str = "it"
 ) -> Iterator[_Item]:
-    """Pass `items` through, showing how far they are of `total` (None: not known).
-
-    On a terminal this is a bar. Elsewhere (papermill, log files) it is one line when the
-    work is done, and one every 15 seconds before that.
-    """
-    if not verbose:
-        yield from items
-    elif sys.stderr.isatty():
-        yield from tqdm(items, total=total, desc=what, unit=unit)
-    else:
-        begin = last = time.monotonic()
-        done = 0
-        of = "" if total is None else f" of {total:,}"
-        for done, item in enumerate(items, 1):
+    """Pass `items` through, showing how far they are of `total`."""
+    with Progress(what, total, verbose, unit) as shown:
+        for item in items:
             yield item
-            now = time.monotonic()
-            if now - last > 15:
-                last = now
-                print(f"{what}: {done:,}{of} {unit} after {now - begin:.0f} s", flush=True)
-        print(f"{what}: {done:,} {unit} in {time.monotonic() - begin:.1f} s", flush=True)
+            shown.add()

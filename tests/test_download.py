@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+import rnlib.progress
 from rnlib.clevr import download
 from rnlib.clevr.download import ARCHIVES, Archive, download_clevr, missing_files
 from rnlib.errors import DataError
@@ -336,13 +337,18 @@ def test_folder_that_cannot_be_made(server, tmp_path):
         fetch(server, tmp_path / "file" / "data")
 
 
-def test_progress_lines_where_there_is_no_terminal(server, tmp_path, capsys):
-    fetch(server, tmp_path, verbose=True)
-    lines = capsys.readouterr().err.splitlines()
-    percents = [int(re.fullmatch(r"download: (\d+) % of 0.00 GB", line)[1]) for line in lines if "download" in line]
-    assert percents == list(range(percents[0], 101, 5)), "each twentieth once, in order"
-    assert percents[0] in (0, 5)
-    assert "unpack: 100 % of 0.00 GB" in lines
+def test_progress_lines_where_there_is_no_terminal(server, tmp_path, monkeypatch, capsys):
+    fetch(server, tmp_path / "once", verbose=True)
+    once = capsys.readouterr().out.splitlines()
+    monkeypatch.setattr(rnlib.progress, "EVERY", -1.0)
+    fetch(server, tmp_path / "always", verbose=True)
+    always = capsys.readouterr().out.splitlines()
+    for work in ("download", "checksum", "unpack"):
+        (end,) = (line for line in once if line.startswith(work))
+        assert re.fullmatch(rf"{work}: 0\.00 GB in \d\.\d s", end)
+        *lines, end = (line for line in always if line.startswith(work))
+        assert lines and all(re.fullmatch(rf"{work}: 0\.00 GB of 0\.00 GB after \d s", line) for line in lines)
+        assert " in " in end
 
 
 def test_no_output_without_progress(server, tmp_path, capsys):

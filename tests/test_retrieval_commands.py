@@ -28,7 +28,7 @@ def test_features_of_weights_and_of_the_baseline_are_ranked(
     data = ["--clevr", str(tiny_clevr)]
     small = ["--set", "image_size=32", "conv_channels=[4,4,4]", "epochs=1", "share=1"]
     assert main(["train-attributes", *data, "--out", str(tmp_path / "cnn"), *small, "--device", "cpu"]) == 0
-    assert "best mean average precision" in capsys.readouterr().out
+    assert "best: mean average precision" in capsys.readouterr().out
     files = []
     for name, weights in (
         ("rn", weights_file(tmp_path, "ir-fp")),

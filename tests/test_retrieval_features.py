@@ -237,7 +237,7 @@ def test_the_easiest_pictures_are_those_with_the_fewest_values(split: Split) -> 
         codes = split.codes[row, : split.n_objects[row]]
         expected = {(column, int(code)) for one in codes for column, code in enumerate(one)}
         assert values[row].sum() == len(expected)
-    chosen = easiest_pictures(split, load_preset("ir-fp", SMALL), 0.5)
+    chosen = easiest_pictures(split, 0.5)
     rest = np.setdiff1d(np.arange(split.n_images), chosen)
     assert len(chosen) == 6
     assert values[chosen].sum(1).max() <= values[rest].sum(1).min()

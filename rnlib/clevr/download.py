@@ -21,15 +21,13 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from types import TracebackType
-
-from tqdm import tqdm
 
 from rnlib.clevr.constants import OFFICIAL_COUNTS
 from rnlib.clevr.layout import images_folder, questions_file, scenes_file
 from rnlib.clevr.schema import count_entries
 from rnlib.errors import DataError
 from rnlib.files import make_folder
+from rnlib.progress import Progress
 
 _BASE = "https://dl.fbaipublicfiles.com/clevr/"
 _COGENT = {
@@ -79,7 +77,7 @@ def download_clevr(
 ) -> Path:
     """Bring an archive to `out` and unpack it; returns the folder `out`/NAME.
 
-    keep_zip: leave the zip beside the folder (it is deleted otherwise); verbose: show a bar, or a line every 5 % where
+    keep_zip: leave the zip beside the folder (it is deleted otherwise); verbose: show a bar, or a line every 15 s where
     stderr is no terminal.
 
     May be interrupted at any time: the same call resumes with what is there, and returns at once when all is in place.
@@ -155,36 +153,6 @@ def _top_folder(unpacking: Path) -> Path:
     return next((path.parent for path in sorted(unpacking.glob("*/questions"))), unpacking)
 
 
-class _Progress:
-    """Bytes done of a total: a bar on a terminal, else a plain line every 5 %."""
-
-    def __init__(self, what: str, total: int, done: int, verbose: bool) -> None:
-        """what: the verb that leads the line; total and done: bytes; verbose: say anything at all."""
-        self.what, self.total, self.done = what, total, done
-        self.lines = verbose and not sys.stderr.isatty()
-        self.told = -1  # the last twentieth a line was printed for
-        self.bar = tqdm(
-            total=total, initial=done, desc=what, unit="B", unit_scale=True, disable=not verbose or self.lines
-        )
-
-    def add(self, n: int) -> None:
-        """Count `n` more bytes."""
-        self.done += n
-        self.bar.update(n)
-        twentieth = 20 * self.done // max(self.total, 1)
-        if self.lines and twentieth > self.told:
-            self.told = twentieth
-            print(f"{self.what}: {5 * twentieth} % of {self.total / 1e9:.2f} GB", file=sys.stderr, flush=True)
-
-    def __enter__(self) -> "_Progress":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bar.close()
-
-
 def fetch(url: str, part: Path, verbose: bool, unpacked: float = 0.0) -> None:
     """Download `url` to `part`, going on from the bytes already there, until it is whole. DataError where it cannot.
 
@@ -243,7 +211,7 @@ def _fetch_once(url: str, part: Path, verbose: bool, unpacked: float) -> None:
         else:  # the whole file: a first request, or a server that ignores Range
             have, total = 0, int(answer.headers.get("Content-Length") or 0)
         _check_space(part.parent, total - have + int(unpacked * total), "to download and unpack CLEVR")
-        with open(part, "ab" if have else "wb") as file, _Progress("download", total, have, verbose) as bar:
+        with open(part, "ab" if have else "wb") as file, Progress("download", total, verbose, "B", have) as bar:
             while chunk := _read(answer):
                 file.write(chunk)
                 bar.add(len(chunk))
@@ -279,7 +247,7 @@ def _check_md5(path: Path, expected: str | None, verbose: bool) -> None:
     if expected is None:
         return
     digest = hashlib.md5(usedforsecurity=False)
-    with open(path, "rb") as file, _Progress("checksum", path.stat().st_size, 0, verbose) as bar:
+    with open(path, "rb") as file, Progress("checksum", path.stat().st_size, verbose, "B") as bar:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
             bar.add(len(chunk))
@@ -310,7 +278,7 @@ def _unpack(archive: Path, folder: Path, verbose: bool) -> None:
             _check_space(archive.parent, sum(member.file_size for member in todo), f"to unpack {archive.name}")
             total = sum(member.file_size for member in members)
             left = sum(member.file_size for member in todo)
-            with _Progress("unpack", total, total - left, verbose) as bar:
+            with Progress("unpack", total, verbose, "B", total - left) as bar:
                 for member in todo:
                     source.extract(member, folder)
                     bar.add(member.file_size)

@@ -4,6 +4,7 @@ Each `add_COMMAND` fills the parser of one command and names what runs it as "mo
 """
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from rnlib.commands.options import (
     add_training_splits,
     add_unknown_words,
 )
-from rnlib.fields import fields_of
+from rnlib.fields import Field, fields_of
 from rnlib.model.preset import PRESET_FIELDS, preset_names
 from rnlib.model.pretrained import released, shipped_folder
 from rnlib.training.cell_recipe import CELL_FIELDS
@@ -258,13 +259,8 @@ def add_train_attributes(parser: argparse.ArgumentParser) -> None:
         "Train a convolutional classifier of the 15 attribute values. The same command continues a "
         "training that was interrupted. Its weights go to 'features', and to 'train --init-conv'."
     )
-    parser.add_argument("--preset", default="original-fp", help="whose convolutions (default original-fp)")
-    add_clevr(parser)
-    add_training_splits(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the training")
-    add_device(parser)
-    add_set(parser, {"fields of the recipe": ATTRIBUTE_FIELDS, PRESET_HEADING: PRESET_FIELDS})
-    parser.set_defaults(run="retrieval.run_train_attributes")
+    _add_classifier(parser, "original-fp", ATTRIBUTE_FIELDS)
+    parser.set_defaults(run="classifiers.run_train_attributes")
 
 
 def add_train_cells(parser: argparse.ArgumentParser) -> None:
@@ -273,14 +269,18 @@ def add_train_cells(parser: argparse.ArgumentParser) -> None:
         "Teach the convolutions of a preset which object each cell of a picture holds, from the scenes of the train "
         "split. The same command continues a training that was interrupted. Its weights go to 'train --init-conv'."
     )
-    parser.add_argument("--preset", default="medium-fp", help="whose convolutions (default medium-fp)")
+    _add_classifier(parser, "medium-fp", CELL_FIELDS)
+    parser.set_defaults(run="classifiers.run_train_cells")
+
+
+def _add_classifier(parser: argparse.ArgumentParser, preset: str, fields: Mapping[str, Field]) -> None:
+    parser.add_argument("--preset", default=preset, help=f"whose convolutions (default {preset})")
     add_clevr(parser)
     add_training_splits(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the training")
     parser.add_argument("--time-limit", type=float, default=0.0, metavar="M", help="stop after M minutes (0: never)")
     add_device(parser)
-    add_set(parser, {"fields of the recipe": CELL_FIELDS, PRESET_HEADING: PRESET_FIELDS})
-    parser.set_defaults(run="cells.run_train_cells")
+    add_set(parser, {"fields of the recipe": fields, PRESET_HEADING: PRESET_FIELDS})
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""`rnlib features`, `retrieve` and `train-attributes`."""
+"""`rnlib features` and `retrieve`."""
 
 import argparse
 from pathlib import Path
@@ -6,24 +6,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rnlib.clevr.opening import open_training_splits
 from rnlib.clevr.split import Split, open_split
-from rnlib.commands.options import set_fields, split_of
+from rnlib.commands.options import split_of
 from rnlib.errors import ConfigError
 from rnlib.files import atomic_write, make_folder, read_json, write_json
 from rnlib.model.checkpoint import ATTRIBUTES_FORMAT, Weights, load_weights
 from rnlib.model.inputs import choose_device
-from rnlib.model.preset import PRESET_FIELDS, preset_of
 from rnlib.provenance import provenance
-from rnlib.retrieval.attribute_recipe import ATTRIBUTE_FIELDS, AttributeRecipe
-from rnlib.retrieval.attribute_training import train_attributes
 from rnlib.retrieval.attributes import AttributeWeights, load_attribute_weights
 from rnlib.retrieval.feature_file import FeatureSet, load_features, save_features
 from rnlib.retrieval.features import all_features, conv_features, random_features
 from rnlib.retrieval.ground_truth import ground_truth
 from rnlib.retrieval.neighbours import distances_from, require_neighbours
 from rnlib.retrieval.rankings import better_vectors, rank_features, readable, recall_curve, summarise
-from rnlib.training.fit import Options
 
 CURVE = 30  # points of a recall curve
 
@@ -129,19 +124,3 @@ def _read_features(paths: list[Path], split: Split, database: int) -> dict[str, 
             label = name if names.count(name) == 1 else f"{path.stem}: {name}"
             features[label] = values[:count]
     return features
-
-
-def run_train_attributes(options: argparse.Namespace) -> None:
-    """`train-attributes`."""
-    fields = set_fields(
-        options.set, {**ATTRIBUTE_FIELDS, **PRESET_FIELDS}, "a field of the classifier's recipe or of the preset"
-    )
-    preset = preset_of({"preset": options.preset, **fields})
-    recipe = AttributeRecipe(**{name: value for name, value in fields.items() if name in ATTRIBUTE_FIELDS})
-    splits = open_training_splits(
-        options.clevr, (options.train_split, options.val_split), images=preset.image_size, cache=options.cache
-    )
-    how = Options(device=choose_device(options.device))
-    folder = train_attributes(preset, recipe, splits, options.out, how)
-    best = folder.history()["val_average_precision"].max()
-    print(f"best mean average precision {best:.3f}; weights in {folder.weights('best')}")

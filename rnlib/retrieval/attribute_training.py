@@ -1,8 +1,8 @@
 """Training the classifier of attributes, by the same trainer as the relation networks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -10,71 +10,51 @@ from jaxtyping import Integer
 from torch import Tensor, nn
 
 from rnlib.clevr.split import Split
-from rnlib.model.inputs import pictures_of, require_pictures
+from rnlib.model.checkpoint import ATTRIBUTES_FORMAT
+from rnlib.model.inputs import pictures_of
 from rnlib.model.preset import Preset
-from rnlib.provenance import provenance
 from rnlib.retrieval.attribute_recipe import AttributeRecipe
 from rnlib.retrieval.attributes import (
+    VALUES,
     AttributeClassifier,
     AttributeWeights,
     attribute_values,
     average_precision,
-    save_attribute_weights,
 )
-from rnlib.training.augment import augment, draw_augmentations
-from rnlib.training.fit import Options, fit
+from rnlib.training.augment import augment
+from rnlib.training.fit import Options
+from rnlib.training.picture_task import PictureTask, train_task
 from rnlib.training.run_folder import TrainingFolder, config_digest, pictures_config
 from rnlib.training.state import Position, Row
-from rnlib.training.trainer import Batches, Trainer
-
-LOG_EVERY = 100  # steps between two rows of steps.csv
 
 
-class AttributeTask:
+class AttributeTask(PictureTask):
     """Which attribute values occur in a picture, as a task of the trainer; judged by mean average precision."""
 
+    format = ATTRIBUTES_FORMAT
+    about: ClassVar[Mapping[str, Any]] = {"attributes": list(VALUES)}
+
     def __init__(
-        self,
-        preset: Preset,
-        recipe: AttributeRecipe,
-        splits: Sequence[Split],
-        config: dict[str, Any],
-        device: torch.device,
+        self, preset: Preset, recipe: AttributeRecipe, splits: Sequence[Split], device: torch.device | str
     ) -> None:
-        """Raises DataError for splits without scenes or without pictures of the preset's size."""
-        self.recipe, self.splits, self.config, self.device = recipe, splits, config, device
-        self.rows = [easiest_pictures(split, preset, recipe.share) for split in splits]
+        super().__init__(AttributeClassifier, preset, recipe, splits, device)
         truth = attribute_values(splits[1].codes[self.rows[1]])
         average_precision(truth, truth)  # pictures that cannot be judged must show before an epoch, not after it
-        torch.manual_seed(recipe.seed)
-        self.network = AttributeClassifier(preset).to(device)
         self.values = torch.from_numpy(attribute_values(splits[0].codes[self.rows[0]])).to(device)
-        self.epochs = recipe.epochs
 
-    def epochs_done(self, position: Position) -> int:
-        """Finished epochs."""
-        return position.epoch - 1
-
-    def batches(self, position: Position) -> Batches:
-        """The training pictures in an order of the epoch's own, and their augmentation."""
-        recipe, pictures = self.recipe, len(self.rows[0])
-        size = self.network.preset.image_size
-        self.draws = torch.from_numpy(draw_augmentations(recipe.seed, position.epoch, pictures, size))
-        return Batches(np.random.default_rng([recipe.seed, position.epoch]).permutation(pictures), recipe.batch_size)
-
-    def lr_at(self, position: Position, done: float) -> float:
-        """A constant."""
-        return self.recipe.lr
+    def chosen(self, split: Split) -> Integer[np.ndarray, " pictures"]:
+        """The share of the pictures with the fewest different attribute values."""
+        return easiest_pictures(split, self.recipe.share)
 
     def loss(self, batch: np.ndarray, position: Position) -> Tensor:
         """Multi-label soft margin loss of a batch of pictures."""
         images = pictures_of(self.splits[0], self.rows[0][batch], self.device)
-        images = augment(images, self.draws[batch].to(self.device))
+        images = augment(images, torch.from_numpy(self.draws[batch]).to(self.device))
         return nn.functional.multilabel_soft_margin_loss(self.network(images), self.values[batch])
 
     def validate(self, network: nn.Module, position: Position, train_loss: float) -> tuple[Row, dict[str, Any]]:
         """Average precision on the validation pictures."""
-        weights = AttributeWeights(cast(AttributeClassifier, network), self.network.preset)
+        weights = AttributeWeights(cast(AttributeClassifier, network), self.preset)
         found = evaluate_attributes(weights, self.splits[1], self.rows[1], self.device)
         row: Row = {"epoch": position.epoch, "train_loss": train_loss, "val_average_precision": found["mean"]}
         return {**row, "seconds": position.seconds}, {"average precision": found}
@@ -82,15 +62,6 @@ class AttributeTask:
     def score(self, row: Row) -> float:
         """Mean average precision."""
         return row["val_average_precision"]
-
-    def save_weights(self, path: Path, network: nn.Module, metrics: dict[str, Any], epoch: int) -> None:
-        """Write the weights with what they come from."""
-        origin = provenance({"training": self.recipe.seed}, **self.config, epoch=epoch)
-        save_attribute_weights(path, cast(AttributeClassifier, network), metrics, origin)
-
-    def next_epoch(self, position: Position, row: Row) -> None:
-        """Go to the next epoch."""
-        position.next_epoch()
 
 
 def train_attributes(
@@ -108,16 +79,9 @@ def train_attributes(
     pictures of the preset's size.
     """
     options = options or Options()
-    device, folder = torch.device(options.device), TrainingFolder(out)
-    config = pictures_config(preset, recipe, *splits)
-    task = AttributeTask(preset, recipe, splits, config, device)
+    task = AttributeTask(preset, recipe, splits, options.device)
     optimizer = torch.optim.Adam(task.network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
-    trainer = Trainer(task, optimizer, folder, config, keeps=options.saving.keeps, device=device)
-    resumed = trainer.resume()
-    if resumed and options.verbose and trainer.position.epoch <= recipe.epochs:
-        print(f"continuing at epoch {trainer.position.epoch}, step {trainer.position.step}, from {resumed}", flush=True)
-    fit(trainer, options, LOG_EVERY, lambda row: _epoch_line(row, recipe.epochs))
-    return folder
+    return train_task(task, optimizer, out, options, lambda row: _epoch_line(row, recipe.epochs))
 
 
 def _epoch_line(row: Row, epochs: int) -> str:
@@ -146,12 +110,7 @@ def evaluate_attributes(
     return average_precision(attribute_values(split.codes[pictures]), torch.cat(scores).numpy())
 
 
-def easiest_pictures(split: Split, preset: Preset, share: float) -> Integer[np.ndarray, " pictures"]:
-    """The rows of the share of a split's pictures with the fewest different attribute values (at least one picture).
-
-    Raises DataError for a split without scenes or without pictures of the preset's size.
-    """
-    values = attribute_values(split.codes)
-    require_pictures(split, preset)
-    order = np.argsort(values.sum(1), kind="stable")
+def easiest_pictures(split: Split, share: float) -> Integer[np.ndarray, " pictures"]:
+    """The rows of the share of a split's pictures with the fewest different attribute values (at least one picture)."""
+    order = np.argsort(attribute_values(split.codes).sum(1), kind="stable")
     return order[: max(1, int(len(order) * share))]

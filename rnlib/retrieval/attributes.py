@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from rnlib.clevr.constants import ATTRIBUTES
 from rnlib.errors import DataError
-from rnlib.model.checkpoint import ATTRIBUTES_FORMAT, fill, read_weights, write_weights
+from rnlib.model.checkpoint import ATTRIBUTES_FORMAT, fill, read_weights
 from rnlib.model.objects.pixels import PixelObjects, require_pixels
 from rnlib.model.objects.states import one_hot
 from rnlib.model.preset import Preset
@@ -52,20 +51,6 @@ class AttributeWeights:
     preset: Preset
     info: dict[str, Any] = field(default_factory=dict)
     name: str = ""
-
-
-def save_attribute_weights(
-    path: Path | str, network: AttributeClassifier, metrics: dict[str, Any], provenance: dict[str, Any]
-) -> Path:
-    """Write `path` (.safetensors) and its JSON; returns `path`."""
-    info = {
-        "format": ATTRIBUTES_FORMAT,
-        "preset": msgspec.to_builtins(network.preset),
-        "attributes": list(VALUES),
-        "metrics": metrics,
-        "provenance": provenance,
-    }
-    return write_weights(path, network.state_dict(), info)
 
 
 def load_attribute_weights(path: Path | str) -> AttributeWeights:

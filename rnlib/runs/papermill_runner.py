@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from rnlib.errors import ConfigError, RnlibError
 from rnlib.files import atomic_write, make_folder

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import msgspec
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -20,22 +19,19 @@ from torch import Tensor, nn
 from rnlib.clevr.constants import ATTRIBUTES
 from rnlib.clevr.split import Split
 from rnlib.clevr.subsets import hold_out
-from rnlib.errors import DataError
-from rnlib.model.checkpoint import CELLS_FORMAT, write_weights
-from rnlib.model.inputs import pictures_of, require_pictures
+from rnlib.model.checkpoint import CELLS_FORMAT
+from rnlib.model.inputs import pictures_of
 from rnlib.model.objects.pixels import SIZES, DescribedObjects, PixelObjects, require_pixels
 from rnlib.model.preset import Preset
-from rnlib.provenance import provenance
-from rnlib.training.augment import augment, draw_augmentations, draw_recoloring, moved_points, recolor
+from rnlib.training.augment import augment, draw_recoloring, moved_points, recolor
 from rnlib.training.cell_recipe import CellRecipe
 from rnlib.training.cell_targets import cell_loss, mirror_points, what_cells_hold
-from rnlib.training.fit import Options, fit
+from rnlib.training.fit import Options
+from rnlib.training.picture_task import PictureTask, train_task
 from rnlib.training.recipe import Recipe
-from rnlib.training.run_folder import TrainingFolder, pictures_config
+from rnlib.training.run_folder import TrainingFolder
 from rnlib.training.state import Position, Row
-from rnlib.training.trainer import Batches, Trainer, moving_average
-
-LOG_EVERY = 100  # steps between two rows of steps.csv
+from rnlib.training.trainer import moving_average
 
 
 class CellClassifier(nn.Module):
@@ -59,41 +55,21 @@ class CellClassifier(nn.Module):
         return self.layer(self.objects(images))
 
 
-class CellTask:
+class CellTask(PictureTask):
     """What each cell holds, as a task of the trainer; judged by the objects of which all attributes are right."""
 
-    def __init__(
-        self,
-        preset: Preset,
-        recipe: CellRecipe,
-        splits: Sequence[Split],
-        config: dict[str, Any],
-        device: torch.device,
-    ) -> None:
-        """splits: for training and for validation. DataError where one has no scenes or no fitting pictures."""
-        torch.manual_seed(recipe.seed)
-        self.network = CellClassifier(preset).to(device)
-        for split in splits:
-            require_pictures(split, preset)
-            if not split.has_scenes:
-                raise DataError(f"expected scenes in {split.directory.scenes(split.name)}, found no such file.")
-        self.recipe, self.splits, self.config, self.device = recipe, splits, config, device
-        self.network.objects.precision = recipe.precision
-        self.epochs = recipe.epochs
+    format = CELLS_FORMAT
+
+    def __init__(self, preset: Preset, recipe: CellRecipe, splits: Sequence[Split], device: torch.device | str) -> None:
+        super().__init__(CellClassifier, preset, recipe, splits, device)
+        cast(CellClassifier, self.network).objects.precision = recipe.precision
         self.schedule = Recipe(lr=recipe.lr, lr_schedule="cosine", lr_warmup=recipe.lr_warmup, epochs=recipe.epochs)
 
-    def epochs_done(self, position: Position) -> int:
-        """Finished epochs."""
-        return position.epoch - 1
-
-    def batches(self, position: Position) -> Batches:
-        """The training pictures in an order of the epoch's own, and their augmentation."""
-        recipe, pictures = self.recipe, self.splits[0].n_images
-        if self.network.preset.describes:
-            self.draws = draw_recoloring(recipe.seed, position.epoch, pictures)
-        else:
-            self.draws = draw_augmentations(recipe.seed, position.epoch, pictures, self.network.preset.image_size)
-        return Batches(np.random.default_rng([recipe.seed, position.epoch]).permutation(pictures), recipe.batch_size)
+    def draw(self, epoch: int, pictures: int) -> np.ndarray:
+        """The augmentation of each picture; for those whose cells tell x, y, z: mirroring and colours (`recolor`)."""
+        if self.preset.describes:
+            return draw_recoloring(self.recipe.seed, epoch, pictures)
+        return super().draw(epoch, pictures)
 
     def lr_at(self, position: Position, done: float) -> float:
         """Half a cosine after the warm-up."""
@@ -101,7 +77,7 @@ class CellTask:
 
     def loss(self, batch: np.ndarray, position: Position) -> Tensor:
         """The loss of `cell_loss` on a batch of pictures."""
-        split, preset = self.splits[0], self.network.preset
+        split, preset = self.splits[0], self.preset
         images, draws, size = pictures_of(split, batch, self.device), self.draws[batch], preset.image_size
         placed = None
         if preset.describes:
@@ -125,20 +101,6 @@ class CellTask:
         """The share of objects of which all attributes are right."""
         return row["val_object"]
 
-    def save_weights(self, path: Path, network: nn.Module, metrics: dict[str, Any], epoch: int) -> None:
-        """Write the weights with what they come from."""
-        info = {
-            "format": CELLS_FORMAT,
-            "preset": msgspec.to_builtins(self.network.preset),
-            "metrics": metrics,
-            "provenance": provenance({"training": self.recipe.seed}, **self.config, epoch=epoch),
-        }
-        write_weights(path, network.state_dict(), info)
-
-    def next_epoch(self, position: Position, row: Row) -> None:
-        """Go to the next epoch."""
-        position.next_epoch()
-
 
 def train_cells(
     preset: Preset, recipe: CellRecipe, splits: Sequence[Split], out: Path | str, options: Options | None = None
@@ -150,18 +112,10 @@ def train_cells(
     or without pictures of the preset's size.
     """
     options = options or Options()
-    splits = hold_out(recipe.held_out, *splits)
-    device, folder = torch.device(options.device), TrainingFolder(out)
-    config = pictures_config(preset, recipe, *splits)
-    task = CellTask(preset, recipe, splits, config, device)
+    task = CellTask(preset, recipe, hold_out(recipe.held_out, *splits), options.device)
     optimizer = torch.optim.Adam(task.network.parameters(), lr=recipe.lr, fused=True)
     average = moving_average(task.network, recipe.ema) if recipe.ema else None
-    trainer = Trainer(task, optimizer, folder, config, average=average, keeps=options.saving.keeps, device=device)
-    resumed = trainer.resume()
-    if resumed and options.verbose and trainer.position.epoch <= recipe.epochs:
-        print(f"continuing at epoch {trainer.position.epoch}, step {trainer.position.step}, from {resumed}", flush=True)
-    fit(trainer, options, LOG_EVERY, lambda row: _epoch_line(row, recipe.epochs))
-    return folder
+    return train_task(task, optimizer, out, options, lambda row: _epoch_line(row, recipe.epochs), average)
 
 
 @torch.inference_mode()

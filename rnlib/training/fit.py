@@ -41,11 +41,15 @@ class Options:
 
 
 def fit(trainer: Trainer, options: Options, log_every: int, line: Callable[[Row], str]) -> None:
-    """Run a trainer to its end, to the time limit (which is printed), or to an interrupt (KeyboardInterrupt).
+    """Resume a trainer and run it to its end, its time limit (which is printed), or an interrupt (KeyboardInterrupt).
 
     log_every: steps between two rows of steps.csv. line: what is printed of a row of the history; nothing if empty.
+    Raises ConfigError as `Trainer.resume`.
     """
     main = trainer.workers.is_main
+    resumed, position = trainer.resume(options.resume_from), trainer.position
+    if resumed and options.verbose and main and trainer.task.epochs_done(position) < trainer.task.epochs:
+        print(f"continuing at epoch {position.epoch}, step {position.step}, from {resumed}", flush=True)
     callbacks: list[Callback] = [StepLog(log_every)]
     if options.verbose and main:
         callbacks += [ProgressBar(), EpochLines(line)]

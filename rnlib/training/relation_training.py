@@ -92,9 +92,8 @@ def train(
         workers=workers,
         device=device,
     )
-    resumed = trainer.resume(options.resume_from)
     if verbose:
-        _say_start(trainer, task, resumed)
+        _say_start(task, device)
     fit(trainer, options, recipe.log_every, lambda row: epoch_line(row, recipe, trainer.position.stage))
     return folder
 
@@ -161,11 +160,9 @@ def _new_network(preset: Preset, recipe: Recipe, vocabulary: Vocabulary, options
     return network
 
 
-def _say_start(trainer: Trainer, task: QuestionTask, resumed: Path | None) -> None:
-    recipe, position = task.recipe, trainer.position
-    if resumed:
-        print(f"continuing at epoch {position.epoch}, step {position.step}, from {resumed}", flush=True)
+def _say_start(task: QuestionTask, device: torch.device) -> None:
+    recipe = task.recipe
     if recipe.held_out:
         print(f"validating on the {recipe.held_out:,} training scenes held out, not on val", flush=True)
-    memory = step_memory(task.network, recipe, trainer.device) / 1e9
+    memory = step_memory(task.network, recipe, device) / 1e9
     print(f"computing in {recipe.precision}; a step needs up to about {memory:.1f} GB beside the data", flush=True)

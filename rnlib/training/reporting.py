@@ -1,11 +1,9 @@
 """What a training shows while it runs: a progress bar, lines of steps.csv, a line an epoch, TensorBoard."""
 
-import sys
 from collections.abc import Callable
 
-from tqdm.auto import tqdm
-
 from rnlib.errors import ConfigError
+from rnlib.progress import Progress
 from rnlib.training.run_folder import TrainingFolder
 from rnlib.training.state import Row
 from rnlib.training.trainer import Batches, Callback, Trainer
@@ -16,17 +14,10 @@ class ProgressBar(Callback):
 
     def before_epoch(self, trainer: Trainer, batches: Batches) -> None:
         position = trainer.position
-        self.bar = tqdm(
-            desc=f"epoch {position.epoch}",
-            total=len(batches),
-            initial=position.step,
-            disable=not sys.stderr.isatty(),
-            unit="step",
-            leave=False,
-        )
+        self.bar = Progress(f"epoch {position.epoch}", len(batches), unit="step", done=position.step, lines=False)
 
     def after_step(self, trainer: Trainer, batches: Batches) -> None:
-        self.bar.update()
+        self.bar.add()
         if trainer.position.step == len(batches):
             self.bar.close()
 

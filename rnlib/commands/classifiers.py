@@ -1,0 +1,64 @@
+"""`rnlib train-cells` and `rnlib train-attributes`: trainings on pictures and scenes alone."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rnlib.clevr.opening import open_training_splits
+from rnlib.commands.options import set_fields
+from rnlib.fields import Field
+from rnlib.model.inputs import choose_device
+from rnlib.model.preset import PRESET_FIELDS, preset_of
+from rnlib.retrieval.attribute_recipe import ATTRIBUTE_FIELDS, AttributeRecipe
+from rnlib.retrieval.attribute_training import train_attributes
+from rnlib.training.cell_recipe import CELL_FIELDS, CellRecipe
+from rnlib.training.cell_task import train_cells
+from rnlib.training.fit import Options
+from rnlib.training.run_folder import TrainingFolder
+from rnlib.training.saving import Saving
+
+
+def run_train_cells(options: argparse.Namespace) -> None:
+    """Teach convolutions what cells hold, or continue."""
+    _run(
+        options,
+        CELL_FIELDS,
+        CellRecipe,
+        train_cells,
+        lambda history: f"all attributes of {100 * history['val_object'].max():.1f} % of the objects",
+    )
+
+
+def run_train_attributes(options: argparse.Namespace) -> None:
+    """Train the classifier of attributes, or continue."""
+    _run(
+        options,
+        ATTRIBUTE_FIELDS,
+        AttributeRecipe,
+        train_attributes,
+        lambda history: f"mean average precision {history['val_average_precision'].max():.3f}",
+    )
+
+
+def _run(
+    options: argparse.Namespace,
+    fields: Mapping[str, Field],
+    kind: Callable[..., Any],
+    train: Callable[..., TrainingFolder],
+    best: Callable[[Any], str],
+) -> None:
+    """Train with the fields of a recipe and of a preset that --set gives; says what `best` makes of the history."""
+    given = set_fields(options.set, {**fields, **PRESET_FIELDS}, "a field of the recipe or of the preset")
+    preset = preset_of({"preset": options.preset, **given})
+    recipe = kind(**{name: value for name, value in given.items() if name in fields})
+    splits = open_training_splits(
+        options.clevr,
+        (options.train_split, options.val_split),
+        images=preset.image_size,
+        cache=options.cache,
+        held_out=getattr(recipe, "held_out", 0),
+    )
+    how = Options(device=choose_device(options.device), saving=Saving(time_limit=options.time_limit))
+    folder = train(preset, recipe, splits, options.out, how)
+    if folder.weights("best").is_file():  # else the time limit came before the end of the first epoch
+        print(f"best: {best(folder.history())}; weights in {folder.weights('best')}")
