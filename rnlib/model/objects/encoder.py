@@ -1,6 +1,7 @@
 """The seam between what a network reads and what it relates: what each kind of objects has to say of itself."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,11 +10,21 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
+from rnlib.clevr.arrays import scene_arrays
+from rnlib.clevr.images import read_image, squeeze
+from rnlib.clevr.schema import one_scene
 from rnlib.clevr.split import Split
+from rnlib.errors import ConfigError
+from rnlib.model.inputs import pictures_of, require_pictures, upload
 from rnlib.model.preset import Preset
 
 # Of a split: rows of its pictures -> what a network reads of them, on its device.
 Source = Callable[[np.ndarray], Tensor]
+Picture = Path | str | UInt8[np.ndarray, "height width 3"] | None  # a file, or RGB values
+GivenScene = Path | str | Mapping[str, Any] | None  # a file, or a scene as in CLEVR's scene files
+Coordinates = Float[np.ndarray, "scenes most 3"]  # of split.coordinates
+Codes = UInt8[np.ndarray, "scenes most 4"]  # of split.codes
+Places = tuple[Float[np.ndarray, "objects 2"], tuple[int, int] | None]
 
 
 class ObjectEncoder(nn.Module):
@@ -21,7 +32,7 @@ class ObjectEncoder(nn.Module):
 
     label            how the names of learning curves begin
     reads            what a network reads, for tables
-    reads_pictures   whether that is pictures, of the preset's `image_size`
+    reads_pictures   whether that is pictures, of the preset's `image_size`; else it is scenes
     pads             whether scenes of fewer objects are padded with rows of zeros
     describes        whether it has the head that `describing_channels` asks for
     fixed            whether each object has the same place in all pictures, which aggregation inside g needs
@@ -57,29 +68,31 @@ class ObjectEncoder(nn.Module):
         raise NotImplementedError
 
     @classmethod
+    def of_scenes(cls, preset: Preset, coordinates: Coordinates, codes: Codes) -> Float[Tensor, "scenes ..."]:
+        """What the network reads of scenes. Not of kinds that read pictures."""
+        raise NotImplementedError
+
+    @classmethod
     def source(cls, preset: Preset, split: Split, device: torch.device, resident: bool = False) -> Source:
-        """How to read a split's pictures or scenes. resident: all of them in the memory of a GPU that has room.
+        """How to read a split. resident: all pictures in the memory of a GPU that has room.
 
         Raises DataError where the split lacks them.
         """
-        raise NotImplementedError
+        scenes = split.require_scenes(f"preset '{preset.name}' reads {cls.label}")
+        return partial(rows_of, cls.of_scenes(preset, scenes.coordinates, scenes.codes).to(device))
 
     @classmethod
-    def of_scenes(
-        cls, preset: Preset, coordinates: Float[np.ndarray, "scenes most 3"], codes: UInt8[np.ndarray, "scenes most 4"]
-    ) -> Float[Tensor, "scenes ..."]:
-        """What the network reads of scenes that are in no file. Not of kinds that read pictures."""
-        raise NotImplementedError
-
-    @classmethod
-    def example(
-        cls,
-        preset: Preset,
-        picture: Path | str | UInt8[np.ndarray, "height width 3"] | None,
-        scene: Path | str | Mapping[str, Any] | None,
-    ) -> Float[Tensor, "one ..."]:
+    def example(cls, preset: Preset, picture: Picture, scene: GivenScene) -> Float[Tensor, "one ..."]:
         """What the network reads of one picture or scene, a batch of one; ConfigError where it is not given."""
-        raise NotImplementedError
+        if scene is None:
+            raise ConfigError(
+                f"preset '{preset.name}' reads {cls.label}: expected a scene, found none. Give one (--scene FILE), or "
+                "take weights that read pictures."
+            )
+        name = Path(picture).name if isinstance(picture, str | Path) else ""
+        path = Path("scene") if isinstance(scene, Mapping) else Path(scene)
+        arrays, _ = scene_arrays([one_scene(scene if isinstance(scene, Mapping) else path, name)], path)
+        return cls.of_scenes(preset, arrays["coordinates"], arrays["codes"])
 
     def present(self, objects: Float[Tensor, "batch objects size"]) -> Bool[Tensor, "batch objects"] | None:
         """Which rows are objects; None where all are. They come first.
@@ -88,9 +101,7 @@ class ObjectEncoder(nn.Module):
         """
         return objects[:, :, 3:].any(2) if self.pads else None
 
-    def places(
-        self, split: Split, row: int, visual: Float[Tensor, "one ..."], count: int
-    ) -> tuple[Float[np.ndarray, "objects 2"], tuple[int, int] | None] | None:
+    def places(self, split: Split, row: int, visual: Float[Tensor, "one ..."], count: int) -> Places | None:
         """Where the first `count` objects are in the picture of a row: x and y as parts of its width and height.
 
         And the rows and columns of the grid whose cells they are, None for others. `visual`: what the network reads of
@@ -101,3 +112,40 @@ class ObjectEncoder(nn.Module):
     def activations(self) -> int:
         """Numbers that a training step keeps of one picture, about."""
         return 0
+
+
+class PictureEncoder(ObjectEncoder):
+    """Pictures (batch, 3, size, size) in [0, 1] -> objects."""
+
+    reads = "picture"
+    reads_pictures = True
+
+    @classmethod
+    def source(cls, preset: Preset, split: Split, device: torch.device, resident: bool = False) -> Source:
+        require_pictures(split, preset)
+        images: np.ndarray = split.images  # type: ignore[assignment]  # required above
+        if resident and _fits(images.nbytes, device):
+            return partial(_scaled_rows, torch.from_numpy(np.array(images)).to(device))
+        return partial(pictures_of, split, device=device)
+
+    @classmethod
+    def example(cls, preset: Preset, picture: Picture, scene: GivenScene) -> Float[Tensor, "one 3 size size"]:
+        if picture is None:
+            raise ConfigError(f"preset '{preset.name}' reads pictures: expected a picture, found none.")
+        size = preset.image_size
+        pixels = squeeze(picture, size) if isinstance(picture, np.ndarray) else read_image(Path(picture), size)
+        return torch.from_numpy(pixels)[None].float() / 255
+
+
+def rows_of(tensor: Tensor, rows: np.ndarray) -> Tensor:
+    """Rows of a tensor, on its device."""
+    return tensor[upload(rows.astype(np.int64), tensor.device)]
+
+
+def _scaled_rows(pictures: Tensor, rows: np.ndarray) -> Tensor:
+    return rows_of(pictures, rows).float() / 255
+
+
+def _fits(size: int, device: torch.device) -> bool:
+    """Whether so many bytes leave two thirds of a GPU's memory free. The CPU has its memory maps."""
+    return device.type == "cuda" and size < torch.cuda.get_device_properties(device).total_memory // 3

@@ -1,57 +1,34 @@
 """No objects: the question alone, as the question-only baseline reads it."""
 
-from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from rnlib.clevr.split import Split
-from rnlib.model.objects.encoder import ObjectEncoder, Source
+from rnlib.model.objects.encoder import Codes, Coordinates, GivenScene, ObjectEncoder, Picture, Source, rows_of
 from rnlib.model.preset import Preset
 
 
 class NoObjects(ObjectEncoder):
     """Whatever is given -> no objects."""
 
-    label = "question alone"
-    reads = "question alone"
+    label = reads = "question alone"
+    size = most = classmethod(lambda cls, preset: 0)
 
     @classmethod
-    def size(cls, preset: Preset) -> int:
-        return 0
-
-    @classmethod
-    def most(cls, preset: Preset) -> int:
-        return 0
-
-    @classmethod
-    def source(cls, preset: Preset, split: Split, device: torch.device, resident: bool = False) -> Source:
-        return partial(_nothing, device)
-
-    @classmethod
-    def of_scenes(
-        cls, preset: Preset, coordinates: Float[np.ndarray, "scenes most 3"], codes: UInt8[np.ndarray, "scenes most 4"]
-    ) -> Float[Tensor, "scenes none"]:
+    def of_scenes(cls, preset: Preset, coordinates: Coordinates, codes: Codes) -> Float[Tensor, "scenes 0"]:
         return torch.zeros(len(codes), 0)
 
     @classmethod
-    def example(
-        cls,
-        preset: Preset,
-        picture: Path | str | UInt8[np.ndarray, "height width 3"] | None,
-        scene: Path | str | Mapping[str, Any] | None,
-    ) -> Float[Tensor, "one none"]:
+    def source(cls, preset: Preset, split: Split, device: torch.device, resident: bool = False) -> Source:
+        return partial(rows_of, torch.zeros(split.n_images, 0, device=device))
+
+    @classmethod
+    def example(cls, preset: Preset, picture: Picture, scene: GivenScene) -> Float[Tensor, "1 0"]:
         return torch.zeros(1, 0)
 
-    def forward(self, visual: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch objects size"]:
+    def forward(self, visual: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch 0 0"]:
         """No objects."""
         return visual.new_zeros(len(visual), 0, 0)
-
-
-def _nothing(device: torch.device, rows: np.ndarray) -> Float[Tensor, "batch none"]:
-    return torch.zeros(len(rows), 0, device=device)

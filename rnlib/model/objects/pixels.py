@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from rnlib.clevr.constants import ATTRIBUTES
 from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError
-from rnlib.model.objects.encoder import ObjectEncoder
-from rnlib.model.objects.pictures import PictureEncoder, grid_places
+from rnlib.model.objects.encoder import ObjectEncoder, PictureEncoder, Places
 from rnlib.model.preset import Preset
 from rnlib.workers import BatchNorm2d
 
@@ -54,11 +53,13 @@ class PixelObjects(PictureEncoder):
     def most(cls, preset: Preset) -> int:
         return preset.cells_per_side**2
 
-    def places(
-        self, split: Split, row: int, visual: Float[Tensor, "one 3 height width"], count: int
-    ) -> tuple[Float[np.ndarray, "objects 2"], tuple[int, int] | None]:
+    def places(self, split: Split, row: int, visual: Tensor, count: int) -> Places:
         side = self.preset.cells_per_side
-        return grid_places(side, np.arange(count)), (side, side)
+        return self._centres(np.arange(count)), (side, side)
+
+    def _centres(self, cells: np.ndarray) -> Float[np.ndarray, "cells 2"]:
+        side = self.preset.cells_per_side
+        return (np.stack([cells % side, cells // side], 1) + 0.5) / side
 
     def activations(self) -> int:
         side = self.preset.image_size
@@ -122,11 +123,8 @@ class DescribedObjects(PixelObjects):
         return preset.state_rows
 
     @torch.inference_mode()
-    def places(
-        self, split: Split, row: int, visual: Float[Tensor, "one 3 height width"], count: int
-    ) -> tuple[Float[np.ndarray, "objects 2"], None]:
-        cells = self.rows(self.described(visual))[1][0, :count].cpu().numpy()
-        return grid_places(self.preset.cells_per_side, cells), None
+    def places(self, split: Split, row: int, visual: Tensor, count: int) -> Places:
+        return self._centres(self.rows(self.described(visual))[1][0, :count].cpu().numpy()), None
 
     def features(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels rows columns"]:
         """The map that the last convolution of the head makes, in the pictures' precision."""

@@ -1,22 +1,14 @@
 """Objects of state descriptions: a row for each object of a scene, as the ground truth has it."""
 
-from collections.abc import Mapping
-from functools import partial
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from rnlib.clevr.arrays import scene_arrays
 from rnlib.clevr.constants import ATTRIBUTES
-from rnlib.clevr.schema import one_scene
 from rnlib.clevr.split import Split
-from rnlib.errors import ConfigError, DataError
-from rnlib.model.inputs import upload
-from rnlib.model.objects.encoder import ObjectEncoder, Source
+from rnlib.errors import DataError
+from rnlib.model.objects.encoder import Codes, Coordinates, ObjectEncoder, Places, Source
 from rnlib.model.preset import Preset
 
 
@@ -36,54 +28,26 @@ class StateObjects(ObjectEncoder):
         return preset.state_rows
 
     @classmethod
+    def of_scenes(cls, preset: Preset, coordinates: Coordinates, codes: Codes) -> Float[Tensor, "scenes rows size"]:
+        return state_rows(preset, coordinates, codes)
+
+    @classmethod
     def source(cls, preset: Preset, split: Split, device: torch.device, resident: bool = False) -> Source:
-        scenes = split.require_scenes(f"preset '{preset.name}' reads state descriptions")
-        most = int(scenes.n_objects.max(initial=0))
-        if most > preset.state_rows:
-            name = split.image_filenames[int(scenes.n_objects.argmax())]
+        if split.has_scenes and (most := int(split.n_objects.max(initial=0))) > preset.state_rows:
+            name = split.image_filenames[int(split.n_objects.argmax())]
             raise DataError(
                 f"{split.directory.scenes(split.name)}: the scene of {name} has {most} objects; expected at most "
                 f"{preset.state_rows}, the preset's state_rows. Leave such scenes out, or train with --set "
                 f"state_rows={most}."
             )
-        return partial(_of, state_rows(preset, scenes.coordinates, scenes.codes).to(device))
-
-    @classmethod
-    def of_scenes(
-        cls, preset: Preset, coordinates: Float[np.ndarray, "scenes most 3"], codes: UInt8[np.ndarray, "scenes most 4"]
-    ) -> Float[Tensor, "scenes rows size"]:
-        return state_rows(preset, coordinates, codes)
-
-    @classmethod
-    def example(
-        cls,
-        preset: Preset,
-        picture: Path | str | UInt8[np.ndarray, "height width 3"] | None,
-        scene: Path | str | Mapping[str, Any] | None,
-    ) -> Float[Tensor, "one rows size"]:
-        if scene is None:
-            raise ConfigError(
-                f"preset '{preset.name}' reads state descriptions: expected a scene, found none. Give one (--scene "
-                "FILE), or take weights that read pictures."
-            )
-        name = Path(picture).name if isinstance(picture, str | Path) else ""
-        path = Path("scene") if isinstance(scene, Mapping) else Path(scene)
-        record = one_scene(scene if isinstance(scene, Mapping) else path, name)
-        arrays, _ = scene_arrays([record], path)
-        return state_rows(preset, arrays["coordinates"], arrays["codes"])
+        return super().source(preset, split, device)
 
     def forward(self, rows: Float[Tensor, "batch objects size"]) -> Float[Tensor, "batch objects size"]:
         """The rows as they are."""
         return rows
 
-    def places(
-        self, split: Split, row: int, visual: Float[Tensor, "one ..."], count: int
-    ) -> tuple[Float[np.ndarray, "objects 2"], None]:
+    def places(self, split: Split, row: int, visual: Tensor, count: int) -> Places:
         return split.pixel_coords[row, :count, :2] / np.array(split.picture_size(row)), None
-
-
-def _of(rows: Float[Tensor, "scenes rows size"], which: np.ndarray) -> Float[Tensor, "batch rows size"]:
-    return rows[upload(which.astype(np.int64), rows.device)]
 
 
 def one_hot(codes: UInt8[np.ndarray, "scenes most 4"]) -> Bool[np.ndarray, "scenes most 15"]:
