@@ -169,7 +169,7 @@ def test_other_arguments_give_a_run_another_synthetic_set(tmp_path: Path, monkey
     folder = RunFolder("trial", "01_data_exploration")
 
     def made(val: int) -> Path:
-        return synthetic_set(folder, train=0, val=val, test=0, seed=1, families=[], objects=(3, 4), image_size=(48, 32))
+        return synthetic_set(folder, train=0, val=val, test=0, seed=1, families=[], objects=(3, 4), images=(48, 32))
 
     first = made(1)
     assert first == made(1)
@@ -183,5 +183,5 @@ def test_a_synthetic_set_of_unknown_families_is_refused(tmp_path: Path, monkeypa
     with pytest.raises(ConfigError, match="zero_hops"):
         synthetic_set(
             RunFolder("trial", "01_data_exploration"),
-            train=0, val=1, test=0, seed=1, families=["zero_hops"], objects=(3, 4), image_size=(48, 32),
+            train=0, val=1, test=0, seed=1, families=["zero_hops"], objects=(3, 4), images=(48, 32),
         )  # fmt: skip

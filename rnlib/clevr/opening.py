@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Required, TypedDict, Unpack
 
 import numpy as np
 from jaxtyping import Bool
@@ -16,15 +17,21 @@ from rnlib.errors import ConfigError
 UNKNOWN_WORDS = ("refuse", "skip")
 
 
+class How(TypedDict, total=False):
+    """What is passed on to `open_split`."""
+
+    images: Required[int | None]
+    cache: Path | str | None
+    verbose: bool
+
+
 def open_known(
     directory: Path | str,
     name: str,
     vocabularies: Sequence[Vocabulary],
     *,
-    images: int | None,
-    cache: Path | str | None = None,
     unknown_words: str = "refuse",
-    verbose: bool = True,
+    **how: Unpack[How],
 ) -> Split:
     """A split as `open_split` opens it, whose questions have only words that all `vocabularies` have.
 
@@ -33,20 +40,21 @@ def open_known(
     """
     if unknown_words not in UNKNOWN_WORDS:
         raise ConfigError(f"expected unknown_words to be {' or '.join(UNKNOWN_WORDS)}, found '{unknown_words}'.")
-    split = open_split(directory, name, images=None, cache=cache, verbose=verbose)
+    tables: How = {**how, "images": None}
+    split = open_split(directory, name, **tables)
     known = np.ones(split.n_questions, bool)
     for vocabulary in vocabularies:
         if unknown_words == "refuse":
             require_known_words(split, vocabulary)
         known &= ~_unknown(split, vocabulary).any(1)
-    if images is not None:
-        split = open_split(directory, name, images=images, cache=cache, verbose=verbose)
+    if how["images"] is not None:
+        split = open_split(directory, name, **how)
     if known.all():
         return split
     if not known.any():
         require_known_words(split, vocabularies[0])
     left_out = replace(with_questions(split, np.flatnonzero(known)), left_out=int((~known).sum()))
-    if verbose:
+    if how.get("verbose", True):
         print(f"{left_out.label}: {left_out.n_questions:,} questions remain", flush=True)
     return left_out
 
@@ -55,12 +63,10 @@ def open_training_splits(
     directory: Path | str,
     names: Sequence[str] = (),
     *,
-    images: int | None,
-    cache: Path | str | None = None,
     vocabulary: str = "train",
     unknown_words: str = "refuse",
     held_out: int = 0,
-    verbose: bool = True,
+    **how: Unpack[How],
 ) -> tuple[Split, Split]:
     """The splits to train and to validate on, as `open_known` opens them.
 
@@ -76,12 +82,9 @@ def open_training_splits(
             f"expected two splits, to train and to validate on, found '{train}' alone. Name both (--train-split NAME "
             f"--val-split NAME), or hold out the last scenes of '{train}' to validate on (--set held_out=N)."
         )
-    tables = open_split(directory, train, images=None, cache=cache, verbose=verbose)
-    words = [choose_vocabulary(vocabulary, tables.vocabulary)]
-    first, second = (
-        open_known(directory, name, words, images=images, cache=cache, unknown_words=unknown_words, verbose=verbose)
-        for name in (train, val)
-    )
+    tables: How = {**how, "images": None}
+    words = [choose_vocabulary(vocabulary, open_split(directory, train, **tables).vocabulary)]
+    first, second = (open_known(directory, name, words, unknown_words=unknown_words, **how) for name in (train, val))
     return first, second
 
 

@@ -29,6 +29,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import numpy as np
 from jaxtyping import Float, Int, Integer, UInt8
@@ -71,16 +72,15 @@ class Scenes:
         _check(variant, VARIANTS, "variant of the ground truth")
         _check(cost, COSTS, "cost of an exchange")
         quarters, turned = np.zeros((2, len(self.codes)), np.int64)
-        distances_to_scenes(
-            query, self.codes, self.counts, self.sides, cost == "hard", VARIANTS.index(variant), quarters, turned
-        )
+        scenes = self.codes, self.counts, self.sides
+        distances_to_scenes(query, scenes, cost == "hard", VARIANTS.index(variant), quarters, turned)
         return (quarters / 2 + turned).astype(np.float32)
 
     def counterparts(self, first: int, second: int, cost: str = "soft") -> list[tuple[int, int]]:
         """What the canonical distance rests on: (object of `first`, object of `second`) of each exchange."""
         _check(cost, COSTS, "cost of an exchange")
         small, large = sorted((first, second), key=lambda scene: int(self.counts[scene]))
-        column_of_row = cheapest_assignment(small, large, self.codes, self.counts, self.sides, cost == "hard")
+        column_of_row = cheapest_assignment(small, large, (self.codes, self.counts, self.sides), cost == "hard")
         pairs = list(enumerate(column_of_row.tolist()))
         return pairs if small == first else sorted((y, x) for x, y in pairs)
 
@@ -111,22 +111,26 @@ class Scenes:
         )
 
 
+class How(TypedDict, total=False):
+    """How distances are computed. threads: default, as many as this process may use cores."""
+
+    cache: Path | str | None
+    threads: int | None
+    verbose: bool
+
+
 def ground_truth(
     split: Split,
     pictures: Integer[np.ndarray, " pictures"],
     queries: Integer[np.ndarray, " queries"],
     variant: str = "canonical",
     cost: str = "soft",
-    *,
-    cache: Path | str | None = None,
-    threads: int | None = None,
-    verbose: bool = True,
+    **how: Unpack[How],
 ) -> Float[np.ndarray, "queries pictures"]:
     """Distances from the scene of each query to that of every picture; queries count within `pictures`.
 
     Computed once and kept in the cache (see `rnlib.clevr.cache`) under a fingerprint of scenes, pictures, queries,
-    variant and cost. `threads`: default, as many as this process may use cores. Raises DataError for a split without
-    scenes, ConfigError for an unknown variant or cost.
+    variant and cost. Raises DataError for a split without scenes, ConfigError for an unknown variant or cost.
     """
     source = {
         "version": VERSION,
@@ -140,13 +144,13 @@ def ground_truth(
     _check(variant, VARIANTS, "variant of the ground truth")
     _check(cost, COSTS, "cost of an exchange")
     name = f"truth-{variant}-{cost}-{hashlib.blake2b(repr(source).encode(), digest_size=6).hexdigest()}"
-    folder = cache_folder(split.directory, split.name, cache) / name
+    folder = cache_folder(split.directory, split.name, how.get("cache")) / name
     found = open_arrays(folder, source)
     if found is None:
         with locked(folder.parent):
             found = open_arrays(folder, source)
             if found is None:
-                rows = _all_distances(scenes, queries, variant, cost, threads, verbose)
+                rows = _all_distances(scenes, queries, variant, cost, how)
                 _keep(folder, rows, source)
                 return rows
     return found[0]["distances"]
@@ -157,15 +161,14 @@ def _all_distances(
     queries: Integer[np.ndarray, " queries"],
     variant: str,
     cost: str,
-    threads: int | None,
-    verbose: bool,
+    how: How,
 ) -> Float[np.ndarray, "queries pictures"]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     rows = np.zeros((len(queries), len(scenes.codes)), np.float32)
-    with ThreadPoolExecutor(threads or cores) as pool:  # the compiled function leaves Python's lock alone
+    with ThreadPoolExecutor(how.get("threads") or cores) as pool:  # the compiled function leaves Python's lock alone
         found = pool.map(lambda query: scenes.distances(query, variant, cost), queries.tolist())
         what = f"ground truth ({variant}, {cost}) over {len(scenes.codes):,} scenes"
-        for row, values in enumerate(progress(found, len(queries), what, verbose, "queries")):
+        for row, values in enumerate(progress(found, len(queries), what, how.get("verbose", True), "queries")):
             rows[row] = values
     return rows
 

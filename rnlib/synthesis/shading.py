@@ -87,12 +87,13 @@ def shaders_of(shaders, body):
 
 @compiled
 @no_type_check
-def metal(scene, own, point, normal, view, spread, shaders):
+def metal(scene, own, surface, view, spread, shaders):
     """A point on the metal object `own`.
 
-    view: from the camera to the point, any length. spread: two numbers in -1..1, where in its blur the ray is
-    mirrored. shaders: of points on each body, int64 (bodies, 4).
+    surface: the point, and the normal there. view: from the camera to the point, any length. spread: two numbers in
+    -1..1, where in its blur the ray is mirrored. shaders: of points on each body, int64 (bodies, 4).
     """
+    point, normal = surface
     view = unit(view)
     ray = ahead(view, -2 * dot(view, normal), normal)
     side = unit((-ray[1], ray[0], 0.0))

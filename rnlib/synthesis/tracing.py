@@ -149,7 +149,7 @@ def _light_bodies(scene, owner, depth, canvas):
                     # Neighbouring rays are mirrored to different places of a square: together they blur.
                     right, down = column % 2 * 2 + row // 2 % 2, row % 2 * 2 + column // 2 % 2
                     place = (right / 1.5 - 1, down / 1.5 - 1)
-                    light = metal(scene, i, point, normal, ray, place, shaders)
+                    light = metal(scene, i, (point, normal), ray, place, shaders)
                 else:
                     light = rubber(scene, i, point, normal, shaders_of(shaders, i))
                 put(canvas, row, column, light)
@@ -200,7 +200,7 @@ def _lay_ground(scene, owner, coarse):
         for left in range(0, columns, TILE):
             bottom, right = min(top + TILE, rows), min(left + TILE, columns)
             if needed[top:bottom, left:right].any():
-                centre, radius = _ball(scene.eye, top, bottom - 1, left, right - 1, rows, columns)
+                centre, radius = _ball(scene.eye, (top, bottom - 1), (left, right - 1), (rows, columns))
                 shaders = find_shaders(scene, centre, radius, -1)
                 for row in range(top, bottom):
                     for column in range(left, right):
@@ -238,13 +238,14 @@ def _on_ground(eye, row, column, rows, columns):
 
 @compiled
 @no_type_check
-def _ball(eye, top, bottom, left, right, rows, columns):
-    """Centre and radius of a ball that holds a tile of the ground, from its first to its last cells."""
+def _ball(eye, ends, sides, shape):
+    """Centre and radius of a ball that holds a tile of the ground. ends, sides: its first and last row and column."""
+    rows, columns = shape
     places = (
-        _on_ground(eye, top, left, rows, columns),
-        _on_ground(eye, top, right, rows, columns),
-        _on_ground(eye, bottom, left, rows, columns),
-        _on_ground(eye, bottom, right, rows, columns),
+        _on_ground(eye, ends[0], sides[0], rows, columns),
+        _on_ground(eye, ends[0], sides[1], rows, columns),
+        _on_ground(eye, ends[1], sides[0], rows, columns),
+        _on_ground(eye, ends[1], sides[1], rows, columns),
     )
     x = (places[0][0] + places[1][0] + places[2][0] + places[3][0]) / 4
     y = (places[0][1] + places[1][1] + places[2][1] + places[3][1]) / 4
