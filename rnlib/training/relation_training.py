@@ -34,11 +34,7 @@ from rnlib.workers import Workers
 
 
 def train(
-    preset: Preset,
-    recipe: Recipe,
-    splits: Sequence[Split],
-    out: Path | str,
-    options: Options | None = None,
+    preset: Preset, recipe: Recipe, splits: Sequence[Split], out: Path | str, options: Options | None = None
 ) -> TrainingFolder:
     """Train a network, or continue the training in the folder `out`. splits: for training and for validation.
 
@@ -70,16 +66,8 @@ def train(
 
     network = _new_network(preset, recipe, vocabulary, options).to(device)
     network.set_precision(recipe.precision)
-    task = QuestionTask(
-        network,
-        recipe,
-        inputs,
-        _chosen(recipe, pools, questions.image_of_question),
-        vocabulary,
-        config,
-        workers,
-        wording,
-    )
+    pools = _chosen(recipe, pools, questions.image_of_question)
+    task = QuestionTask(network, recipe, inputs, pools, vocabulary, config, workers, wording)
     kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
     trainer = Trainer(
         task,
