@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import fisher_exact, norm
+import scipy
 
 from rnlib.clevr.constants import QUESTION_TYPES
 from rnlib.evaluation.confusion import frequent_confusions
@@ -78,7 +78,7 @@ def _compared(has: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
         low, high = wilson_bounds(np.array([hits]), np.array([n])) if n else (np.array([np.nan]),) * 2
         row |= {name: 100 * hits / n if n else np.nan, f"{name} low": 100 * low[0], f"{name} high": 100 * high[0]}
     if counts.all():
-        row["p"] = float(fisher_exact([errors, counts - errors]).pvalue)
+        row["p"] = float(scipy.stats.fisher_exact([errors, counts - errors]).pvalue)
     return row
 
 
@@ -88,7 +88,7 @@ def _ratio(has: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
     if not (a and b):
         return dict.fromkeys(RATIO, float("nan"))
     ratio = (a / n) / (b / m)
-    spread = float(norm.ppf(0.975)) * np.sqrt(1 / a - 1 / n + 1 / b - 1 / m)
+    spread = float(scipy.stats.norm.ppf(0.975)) * np.sqrt(1 / a - 1 / n + 1 / b - 1 / m)
     return {"ratio": ratio, "ratio low": ratio * np.exp(-spread), "ratio high": ratio * np.exp(spread)}
 
 

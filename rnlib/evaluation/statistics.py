@@ -26,9 +26,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pandas as pd
+import scipy
 from jaxtyping import Bool, Float, Integer
-from scipy import stats
-from scipy.stats import binomtest, norm, rankdata
 
 from rnlib.clevr.constants import QUESTION_TYPES
 from rnlib.errors import DataError
@@ -51,7 +50,7 @@ def wilson_bounds(
     """`wilson` for many shares at once. Raises ValueError as it does."""
     if not (0 < confidence < 1 and (n >= 1).all() and (hits >= 0).all() and (hits <= n).all()):
         raise ValueError(f"expected 0 <= hits <= n, n >= 1, 0 < confidence < 1, found {hits}, {n}, {confidence}")
-    z = float(stats.norm.ppf((1 + confidence) / 2))
+    z = float(scipy.stats.norm.ppf((1 + confidence) / 2))
     share = hits / n
     middle = share + z * z / (2 * n)
     reach = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
@@ -87,7 +86,7 @@ def paired_difference(
     """
     if not (only_first >= 0 and only_second >= 0 and max(1, only_first + only_second) <= n and 0 < confidence < 1):
         raise ValueError(f"expected counts of 0 or more among n questions, found {only_first}, {only_second}, {n}")
-    z = float(stats.norm.ppf((1 + confidence) / 2))
+    z = float(scipy.stats.norm.ppf((1 + confidence) / 2))
     first, second = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
     reach = z * math.sqrt((first + second - (first - second) ** 2) / (n + 2))
     low, high = max(first - second - reach, -1.0), min(first - second + reach, 1.0)
@@ -102,7 +101,7 @@ def mean_and_sd(values: Sequence[float], confidence: float = 0.95) -> tuple[floa
     if len(values) < 2:
         raise ValueError(f"expected the figures of at least two runs, found {len(values)}")
     mean, sd = float(np.mean(values)), float(np.std(values, ddof=1))
-    reach = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * sd / math.sqrt(len(values))
+    reach = float(scipy.stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * sd / math.sqrt(len(values))
     return mean, sd, mean - reach, mean + reach
 
 
@@ -129,7 +128,7 @@ def mcnemar(first: Bool[np.ndarray, " questions"], second: Bool[np.ndarray, " qu
     differ nowhere).
     """
     b, c = int((first & ~second).sum()), int((second & ~first).sum())
-    p = float(binomtest(b, b + c).pvalue) if b + c else 1.0
+    p = float(scipy.stats.binomtest(b, b + c).pvalue) if b + c else 1.0
     bounds = (100 * value for value in paired_difference(b, c, len(first)))
     return dict(zip(COLUMNS, (len(first), b, c, *bounds, p), strict=True))
 
@@ -206,7 +205,7 @@ def effect_within_types(predictions: pd.DataFrame, values: Float[np.ndarray, " q
     above = pairs = variance = 0.0
     for kind in np.unique(types):
         here = types == kind
-        ranks, lost = rankdata(values[here]), wrong[here]
+        ranks, lost = scipy.stats.rankdata(values[here]), wrong[here]
         n, n_wrong = len(ranks), int(lost.sum())
         n_right = n - n_wrong
         if n_wrong and n_right:
@@ -215,7 +214,7 @@ def effect_within_types(predictions: pd.DataFrame, values: Float[np.ndarray, " q
             variance += n_wrong * n_right * float(ranks.var(ddof=1)) / n
     if not pairs:
         return Effect(int(known.sum()), int(wrong.sum()), float("nan"), float("nan"))
-    p = 2 * norm.sf(abs(above - pairs / 2) / np.sqrt(variance)) if variance else 1.0
+    p = 2 * scipy.stats.norm.sf(abs(above - pairs / 2) / np.sqrt(variance)) if variance else 1.0
     return Effect(int(known.sum()), int(wrong.sum()), above / pairs, float(p))
 
 

@@ -1,8 +1,8 @@
 """The pictures nearest to a query, by the L2 distance of their features. The query itself never counts."""
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Integer
-from scipy.spatial.distance import cdist
 
 from rnlib.errors import ConfigError
 
@@ -17,7 +17,7 @@ def distances_from(
     features: Float[np.ndarray, "pictures size"], queries: Integer[np.ndarray, " queries"]
 ) -> Float[np.ndarray, "queries pictures"]:
     """L2 distances from each query (a row of `features`) to every picture."""
-    return cdist(features[queries], features)
+    return scipy.spatial.distance.cdist(features[queries], features)
 
 
 def require_neighbours(pictures: int, k: int) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy
 from jaxtyping import Bool, Float, Integer
-from scipy.stats import kendalltau, rankdata, t, ttest_rel
 from sklearn.metrics import ndcg_score
 
 from rnlib.errors import ConfigError
@@ -92,7 +92,7 @@ def summarise(rankings: pd.DataFrame) -> pd.DataFrame:
     counts = groups.size()
     if counts.min() < 2:
         raise ConfigError(f"expected at least two queries to average over, found {counts.min()}. Ask for more.")
-    widths = groups[measures].std().mul(t.ppf(0.975, counts - 1) / np.sqrt(counts), axis=0)
+    widths = groups[measures].std().mul(scipy.stats.t.ppf(0.975, counts - 1) / np.sqrt(counts), axis=0)
     table = pd.concat({"mean": groups[measures].mean(), "half width": widths}, axis=1)
     table = table.swaplevel(axis=1)[[(name, part) for name in measures for part in ("mean", "half width")]]
     table[("queries", "")] = counts
@@ -140,8 +140,8 @@ def compare(rankings: pd.DataFrame, first: tuple[str, str], second: tuple[str, s
         return Comparison(" ".join(first), " ".join(second), by, 0.0, 0.0, 0.5)
     if np.ptp(difference) == 0:  # the same on every query: nothing to test
         return Comparison(" ".join(first), " ".join(second), by, float(difference[0]), 0.0, float(difference[0] < 0))
-    test = ttest_rel(*values, alternative="greater")
-    half = float(t.ppf(0.975, len(difference) - 1)) * difference.std(ddof=1) / np.sqrt(len(difference))
+    test = scipy.stats.ttest_rel(*values, alternative="greater")
+    half = float(scipy.stats.t.ppf(0.975, len(difference) - 1)) * difference.std(ddof=1) / np.sqrt(len(difference))
     return Comparison(" ".join(first), " ".join(second), by, float(difference.mean()), half, float(test.pvalue))
 
 
@@ -183,13 +183,13 @@ def _ranked(
 def _spearman(one: Float[np.ndarray, " others"], other: Float[np.ndarray, " others"]) -> float:
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return 0.0
-    return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
+    return float(np.corrcoef(scipy.stats.rankdata(one), scipy.stats.rankdata(other))[0, 1])
 
 
 def _kendall(one: Float[np.ndarray, " others"], other: Float[np.ndarray, " others"]) -> float:
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return 0.0
-    return float(kendalltau(one, other).statistic)
+    return float(scipy.stats.kendalltau(one, other).statistic)
 
 
 def _ndcg(distances: Float[np.ndarray, " others"], truth: Float[np.ndarray, " others"]) -> float:

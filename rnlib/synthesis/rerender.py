@@ -8,8 +8,8 @@ are at their unjittered places.
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from jaxtyping import UInt8
-from scipy.optimize import least_squares
 
 from rnlib.clevr.constants import VIEW
 from rnlib.clevr.schema import Scene
@@ -51,7 +51,9 @@ def _fit(scene: Scene, size: tuple[int, int], shape: tuple[int, int]) -> tuple[C
     def misses(position: np.ndarray) -> np.ndarray:
         return Camera(position, shape).project(places, size) - pixels
 
-    found = least_squares(lambda position: (misses(position) * [1, 1, DEPTH_WEIGHT]).ravel(), np.array(CAMERA))
+    found = scipy.optimize.least_squares(
+        lambda position: (misses(position) * [1, 1, DEPTH_WEIGHT]).ravel(), np.array(CAMERA)
+    )
     return Camera(found.x, shape), float(np.abs(misses(found.x)[:, :2]).max())
 
 
