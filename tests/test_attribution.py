@@ -1,6 +1,7 @@
 """Contributions of pairs: the sums they must give, and the objects that they must find where the answer is known."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,14 @@ from rnlib.clevr.split import Split
 from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.errors import ConfigError
 from rnlib.evaluation import predict
-from rnlib.evaluation.attribution import Attribution, PairMap, leave_one_out, pair_attribution, pair_map
+from rnlib.evaluation.attribution import (
+    COMPLETE,
+    Attribution,
+    PairMap,
+    leave_one_out,
+    pair_attribution,
+    pair_map,
+)
 from rnlib.evaluation.examples import answer_of
 from rnlib.evaluation.plots.examples import plot_explained, plot_pair_matrix
 from rnlib.model import NetworkInputs, RelationNetwork, Weights, load_preset, load_weights
@@ -69,36 +77,94 @@ def margin(network: RelationNetwork, total: Tensor, answer: int, against: int) -
     return float(values[answer] - values[against])
 
 
+def found_in(network: RelationNetwork, visual: Tensor, tokens: Tensor, **answers: int) -> Attribution:
+    with torch.no_grad():
+        objects = network.objects(visual)
+    return pair_attribution(network, objects, tokens, **answers)
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_the_contributions_are_the_derivatives_of_the_margin(case: str) -> None:
-    """Scaling one pair's output by 1 + h changes the margin by h times its contribution."""
+def test_a_share_is_the_pairs_part_of_the_way_from_no_scene_to_the_whole_sum(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By finite differences: the margin's slope along the pair's output, averaged over the way."""
+    monkeypatch.setattr("rnlib.evaluation.attribution.STEPS", 16)
     network, visual, tokens = a_network(case)
-    found = pair_attribution(network, visual, tokens)
+    found = found_in(network, visual, tokens)
     outputs, objects = summed_pairs(network, visual, tokens)
-    total, step = torch.stack(list(outputs.values())).sum(0), 1e-6
-    for (i, j), output in list(outputs.items())[:: max(len(outputs) // 20, 1)]:
-        above, below = (margin(network, total + h * output, found.answer, found.against) for h in (step, -step))
-        if i < objects and j < objects:
-            assert found.pairs[i, j] == pytest.approx((above - below) / (2 * step), rel=1e-5, abs=1e-8)
+    total, step, places = torch.stack(list(outputs.values())).sum(0), 1e-6, (np.arange(16) + 0.5) / 16
+    for (i, j), output in list(outputs.items())[:: max(len(outputs) // 4, 1)]:
+        if i >= objects or j >= objects:
+            continue
+        slopes = []
+        for place in places:
+            above, below = (
+                margin(network, place * total + h * output, found.answer, found.against) for h in (step, -step)
+            )
+            slopes.append((above - below) / (2 * step))
+        assert found.pairs[i, j] == pytest.approx(np.mean(slopes), rel=1e-4, abs=1e-8)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_contributions_add_up_to_the_first_order_change_of_the_whole(case: str) -> None:
+def test_the_margin_is_what_there_is_without_a_scene_and_the_shares(case: str) -> None:
     network, visual, tokens = a_network(case)
-    found = pair_attribution(network, visual, tokens)
-    total, step = torch.stack(list(summed_pairs(network, visual, tokens)[0].values())).sum(0), 1e-6
-    above, below = (margin(network, total * (1 + h), found.answer, found.against) for h in (step, -step))
-    whole = found.pairs.sum() + found.padding
-    assert whole == pytest.approx((above - below) / (2 * step), rel=1e-5, abs=1e-8)
-    assert found.by_object.sum() == pytest.approx(found.pairs.sum())
-    assert (found.padding == 0) == (case in ("original-fp", "ir-fp", "original-sd masked"))
+    for scale in (1, 300):  # nearly straight, and with bends on the way
+        with torch.no_grad():
+            network.answer.layers[0].weight *= scale
+        found = found_in(network, visual, tokens)
+        total = torch.stack(list(summed_pairs(network, visual, tokens)[0].values())).sum(0)
+        assert found.without_scene == pytest.approx(margin(network, 0 * total, found.answer, found.against))
+        assert found.margin == pytest.approx(margin(network, total, found.answer, found.against))
+        missed = found.margin - found.without_scene - found.pairs.sum() - found.padding
+        assert abs(missed) < COMPLETE
+        assert found.by_object.sum() == pytest.approx(found.pairs.sum())
+        assert (found.padding == 0) == (case in ("original-fp", "ir-fp", "original-sd masked"))
+
+
+def test_more_steps_are_taken_until_the_shares_are_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, visual, tokens = a_network("ir-sd")
+    with torch.no_grad():
+        network.answer.layers[0].weight *= 300
+        network.answer.layers[0].bias.uniform_(-99, 99)
+    missed = []
+    for most in (1, 2**14):
+        monkeypatch.setattr("rnlib.evaluation.attribution.STEPS", 1)
+        monkeypatch.setattr("rnlib.evaluation.attribution.MOST_STEPS", most)
+        found = found_in(network, visual, tokens)
+        missed.append(abs(found.margin - found.without_scene - found.pairs.sum() - found.padding))
+    assert missed[0] > COMPLETE > missed[1]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["detect-fp", "medium-sd", "medium-sd-long", "medium-ir-sd", "original_fp_epoch_493.pth", "ir_fp_epoch_312.pth"],
+)
+def test_the_shares_of_released_networks_are_complete_on_all_families(
+    name: str, clevr_official: Path, request: pytest.FixtureRequest
+) -> None:
+    """To a tenth of a nat, and the title's figures add up, on a question of each of the 90 families."""
+    weights = load_weights(request.getfixturevalue("seed_weights") / name if name.endswith(".pth") else name)
+    split = open_split(clevr_official, "val", images=weights.preset.picture_size, verbose=False)
+    inputs = NetworkInputs.of(split, weights.preset, weights.vocabulary)
+    families, firsts = np.unique(split.families, return_index=True)
+    assert len(families) == 90
+    for question in firsts:
+        words = inputs.tokens[question, : int(split.lengths[question])]
+        found = pair_map(weights, inputs, int(split.image_of_question[question]), words)
+        assert found is not None
+        shares = found.attribution
+        missed = shares.margin - shares.without_scene - shares.pairs.sum() - shares.padding
+        assert abs(missed) < 0.1
+        whole, *parts = map(float, re.findall(r"[+-]\d+\.\d", found.title))
+        assert whole == pytest.approx(sum(parts)) == pytest.approx(shares.margin, abs=0.051)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_leaving_a_pair_out_is_the_network_without_that_pair(case: str) -> None:
     network, visual, tokens = a_network(case)
-    found = pair_attribution(network, visual, tokens)
-    left_out = leave_one_out(network, visual, tokens, found.answer, found.against)
+    found = found_in(network, visual, tokens)
+    with torch.no_grad():
+        left_out = leave_one_out(network, network.objects(visual), tokens, found.answer, found.against)
     outputs, objects = summed_pairs(network, visual, tokens)
     assert left_out.shape == (objects, objects)
     whole = margin(network, sum(outputs.values(), torch.tensor(0.0)), found.answer, found.against)
@@ -114,18 +180,19 @@ def test_the_log_probabilities_and_the_answers_are_the_networks() -> None:
     network, visual, tokens = a_network("ir-sd")
     with torch.no_grad():
         expected = network(visual, tokens)[0].numpy()
-    found = pair_attribution(network, visual, tokens)
+    found = found_in(network, visual, tokens)
     np.testing.assert_allclose(found.log_probability, expected, rtol=1e-9)
     assert [found.answer, found.against] == np.argsort(-expected)[:2].tolist()
     assert found.margin > 0
-    other = pair_attribution(network, visual, tokens, answer=found.against, against=found.answer)
+    other = found_in(network, visual, tokens, answer=found.against, against=found.answer)
     np.testing.assert_allclose(other.pairs, -found.pairs)
-    assert pair_attribution(network, visual, tokens, against=found.answer).against == found.against
+    assert other.without_scene == -found.without_scene
+    assert found_in(network, visual, tokens, against=found.answer).against == found.against
 
 
 def test_both_orders_of_a_pair_count_as_one_when_the_strongest_are_sought() -> None:
     pairs = np.array([[1.0, -3.0, 0.5], [-4.0, 2.0, 0.0], [0.5, 0.0, 6.0]])
-    found = Attribution(0, 1, np.array([-0.1, -2.0]), pairs, 0.0)
+    found = Attribution(0, 1, np.array([-0.1, -2.0]), 0.0, pairs, 0.0)
     assert found.strongest(4) == [(0, 1, -7.0), (2, 2, 6.0), (1, 1, 2.0), (0, 0, 1.0)]
     assert len(found.strongest(99)) == 6
     assert found.by_object.tolist() == [-2.0, -1.5, 6.5]
@@ -135,7 +202,7 @@ def test_both_orders_of_a_pair_count_as_one_when_the_strongest_are_sought() -> N
 def test_a_network_without_pairs_has_no_contributions(tiny_clevr: Path) -> None:
     network = RelationNetwork(load_preset("question-only"), clevr_v1())
     with pytest.raises(ConfigError, match="reads the question alone"):
-        pair_attribution(network, torch.zeros(1, 1), torch.ones(1, 3, dtype=torch.long))
+        pair_attribution(network, torch.zeros(1, 1, 1), torch.ones(1, 3, dtype=torch.long))
     split = open_split(tiny_clevr, "val", images=None, verbose=False)
     weights = Weights(network, network.preset, clevr_v1())
     inputs = NetworkInputs.of(split, network.preset, clevr_v1())
@@ -184,7 +251,7 @@ def test_a_question_about_one_object_lights_up_its_pairs(color_questions: Path, 
 
 
 @pytest.mark.slow
-def test_leaving_out_agrees_with_the_gradient_on_a_trained_network(color_questions: Path, color_weights: Path) -> None:
+def test_leaving_out_agrees_with_the_shares_on_a_trained_network(color_questions: Path, color_weights: Path) -> None:
     split = open_split(color_questions, "val", images=None, verbose=False)
     weights = load_weights(color_weights)
     inputs = NetworkInputs.of(split, weights.preset, weights.vocabulary)
@@ -192,7 +259,7 @@ def test_leaving_out_agrees_with_the_gradient_on_a_trained_network(color_questio
     for question, found in explained(weights, split)[:40]:
         visual, tokens = inputs.visual(split.image_of_question[[question]]), inputs.question(np.array([question]))
         pairs = found.attribution
-        left_out = leave_one_out(weights.network, visual, tokens, pairs.answer, pairs.against)
+        left_out = leave_one_out(weights.network, visual, tokens, pairs.answer, pairs.against)  # rows are objects
         agreement.append(np.corrcoef(left_out.ravel(), pairs.pairs.ravel())[0, 1])
     assert np.median(agreement) > 0.95
 
@@ -249,7 +316,8 @@ def test_figures_of_an_explained_answer(tiny_clevr: Path) -> None:
         assert ((pairs.places > 0) & (pairs.places < 1)).all()
         lines = [line for line in figure.axes[1].lines if len(line.get_xdata()) == 2]
         assert len(lines) == sum(i != j for i, j, _ in pairs.attribution.strongest(6))
-        row = inputs.visual(np.array([0])), inputs.question(np.array([0]))
+        with torch.no_grad():
+            row = weights.network.objects(inputs.visual(np.array([0]))), inputs.question(np.array([0]))
         found = pairs.attribution
         left_out = leave_one_out(weights.network, *row, found.answer, found.against)
         shown = [

@@ -5,21 +5,20 @@ over answer b is the margin
 
     D(s) = log p_a(s) - log p_b(s)
 
-(the difference of f's two outputs: the softmax cancels). To first order in s, D is a sum over pairs, so each has a
-share:
+(the difference of two outputs of f: the softmax cancels). Without a scene, at s = 0, it is D(0): what f would say if
+no pair had said anything. The rest is divided among the pairs by integrated gradients along the sum:
 
-    D(s) ~ D_0 + sum_{i,j} c_ij        c_ij = grad D(s) . g(o_i, o_j, q)
+    D(s) = D(0) + sum_{i,j} c_ij        c_ij = g(o_i, o_j, q) . integral of grad D(t s) dt, t from 0 to 1
 
-("gradient times output"). f is piecewise linear up to the softmax, so within the linear piece around s this holds
-exactly, with a D_0 that no pair can claim (f's biases there). What removing a pair does in truth, however far that
-leads, is
+The shares add up, whatever f is; "gradient times output", which takes the gradient at s alone, does not. What removing
+a single pair changes is another question,
 
     D(s) - D(s - g(o_i, o_j, q))       (leave one pair out)
 
 and both are computed. A question that names one object gives many pairs the same say, whatever they show; so pairs
 are best compared with one another.
 
-Sources: Santoro et al. 2017, equation 1; gradient times input: Shrikumar et al. 2016 (arXiv 1605.01713).
+Sources: Santoro et al. 2017, equation 1; integrated gradients: Sundararajan et al. 2017 (arXiv 1703.01365).
 """
 
 from dataclasses import dataclass
@@ -35,6 +34,9 @@ from rnlib.model.inputs import NetworkInputs
 from rnlib.model.network import RelationNetwork
 from rnlib.model.reference import pair_outputs
 
+COMPLETE = 0.05  # nats that the shares may miss of the margin
+STEPS, MOST_STEPS = 64, 2**14  # along the sum
+
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
@@ -42,8 +44,11 @@ class Attribution:
 
     answer, against  output units (from 0)
     log_probability  of all answers
-    pairs            entry [i, j]: gradient times output of the pair (o_i, o_j), in nats; positive speaks for `answer`
+    without_scene    the margin at a sum of 0, in nats: of f alone, which no pair has told anything
+    pairs            entry [i, j]: the share of the pair (o_i, o_j), in nats; positive is evidence for `answer`
     padding          the share of all pairs with empty rows of a state description (0 where they do not count)
+
+    margin = without_scene + sum of pairs + padding, to within COMPLETE.
 
     Objects are the rows of a state description, or the cells of a convolutional map row by row.
     """
@@ -51,6 +56,7 @@ class Attribution:
     answer: int
     against: int
     log_probability: Float[np.ndarray, " answers"]
+    without_scene: float
     pairs: Float[np.ndarray, "objects objects"]
     padding: float
 
@@ -74,48 +80,75 @@ class Attribution:
 
 def pair_attribution(
     network: RelationNetwork,
-    inputs: Float[Tensor, "one ..."],
+    objects: Float[Tensor, "one objects size"],
     tokens: Integer[Tensor, "one longest"],
     answer: int | None = None,
     against: int | None = None,
 ) -> Attribution:
-    """The contributions of all pairs to one answer; inputs and tokens as `network` takes them, a batch of one.
+    """The shares of all pairs in one answer. `objects`: what `network.objects` makes of one picture or scene.
 
     `answer`, `against`: output units. Without them, or where they are the same: the network's answer, and the best
     other one. Raises ConfigError for a network that has no pairs (question alone). 4,096 pairs of 256 numbers take
     some 20 MB. The network is put into evaluation mode.
     """
-    outputs, n = _outputs(network, inputs, tokens)
-    total = outputs.sum((0, 1))[None].requires_grad_()
-    log_probability = network.answer(total)[0]
+    outputs, n = _outputs(network, objects, tokens)
+    total = outputs.sum((0, 1))
+    with torch.no_grad():
+        log_probability = network.answer(total[None])[0]
     order = log_probability.argsort(descending=True).tolist()
     answer = order[0] if answer is None else answer
     if against is None or against == answer:
         against = next(unit for unit in order if unit != answer)
-    (gradient,) = torch.autograd.grad(log_probability[answer] - log_probability[against], total)
-    pairs = outputs @ gradient[0]
+    gradient, without_scene = _mean_gradient(network, total, answer, against)
+    pairs = outputs @ gradient
     return Attribution(
         answer=answer,
         against=against,
-        log_probability=log_probability.detach().cpu().numpy(),
+        log_probability=log_probability.cpu().numpy(),
+        without_scene=without_scene,
         pairs=pairs[:n, :n].cpu().numpy(),
         padding=float(pairs.sum() - pairs[:n, :n].sum()),
     )
 
 
+def _mean_gradient(
+    network: RelationNetwork, total: Float[Tensor, " relation"], answer: int, against: int
+) -> tuple[Float[Tensor, " relation"], float]:
+    """The mean gradient of the margin on the way from 0 to `total`, and the margin at 0.
+
+    The margin is piecewise linear along the way. Midpoint rule, with twice as many steps until it is complete.
+    """
+
+    def margin(sums: Tensor) -> Tensor:
+        values = network.answer(sums)
+        return values[:, answer] - values[:, against]
+
+    with torch.no_grad():
+        without_scene, whole = margin(torch.stack([torch.zeros_like(total), total])).tolist()
+    steps = STEPS
+    while True:
+        places = (torch.arange(steps, device=total.device, dtype=total.dtype) + 0.5) / steps
+        sums = (places[:, None] * total).requires_grad_()
+        (gradients,) = torch.autograd.grad(margin(sums).sum(), sums)
+        gradient = gradients.mean(0)
+        if abs(float(gradient @ total) - (whole - without_scene)) < COMPLETE or steps >= MOST_STEPS:
+            return gradient, without_scene
+        steps *= 2
+
+
 @torch.no_grad()
 def leave_one_out(
     network: RelationNetwork,
-    inputs: Float[Tensor, "one ..."],
+    objects: Float[Tensor, "one objects size"],
     tokens: Integer[Tensor, "one longest"],
     answer: int,
     against: int,
-) -> Float[np.ndarray, "objects objects"]:
+) -> Float[np.ndarray, "counted counted"]:
     """By how much the margin falls without each pair, in nats: what `pair_attribution` is to be checked against.
 
     Arguments and errors as there.
     """
-    outputs, n = _outputs(network, inputs, tokens)
+    outputs, n = _outputs(network, objects, tokens)
     total = outputs.sum((0, 1))
     sums = torch.cat([total[None], total - outputs[:n, :n].reshape(-1, len(total))])
     values = network.answer(sums)
@@ -125,7 +158,7 @@ def leave_one_out(
 
 @torch.no_grad()
 def _outputs(
-    network: RelationNetwork, inputs: Float[Tensor, "one ..."], tokens: Integer[Tensor, "one longest"]
+    network: RelationNetwork, objects: Float[Tensor, "one objects size"], tokens: Integer[Tensor, "one longest"]
 ) -> tuple[Float[Tensor, "rows rows relation"], int]:
     """g of all pairs that the network sums, entry [i, j] for (o_i, o_j), and how many of the rows are objects."""
     if network.relations is None or network.preset.aggregation_layer is not None:
@@ -134,7 +167,6 @@ def _outputs(
             "alone, or aggregates inside g. Choose weights of another preset."
         )
     network.eval()
-    objects = network.objects(inputs)
     n = objects.shape[1]
     present = network.objects.present(objects)
     if present is not None:
@@ -161,8 +193,15 @@ class PairMap:
 
     @property
     def title(self) -> str:
-        """What is mapped, in words."""
-        return f"evidence for “{self.answer}” over “{self.against}”: {self.attribution.margin:+.2g} nats"
+        """What is mapped, in words: the margin and what it is the sum of, in nats."""
+        found = self.attribution
+        margin, without, padding = (round(part, 1) for part in (found.margin, found.without_scene, found.padding))
+        pairs = margin - without - padding  # of the rounded ones, so that they add up as printed
+        rest = f" {padding:+.1f} (empty rows)" if padding else ""
+        return (
+            f"evidence for “{self.answer}” over “{self.against}”: {margin:+.1f} nats = {without:+.1f} (no scene) "
+            f"{pairs:+.1f} (pairs){rest}"
+        )
 
 
 def pair_map(
@@ -184,9 +223,11 @@ def pair_map(
     names = weights.vocabulary.answers
     question = torch.from_numpy(np.asarray(tokens, np.int64))[None].to(inputs.device)
     visual = inputs.visual(np.array([row]))
-    found = pair_attribution(network, visual, question, against=names.index(against) if against in names else None)
-    where = network.objects.places(inputs.split, row, visual, len(found.pairs))
+    with torch.no_grad():
+        objects, where = network.eval().objects.located(inputs.split, row, visual)
     if where is None:
         return None
     places, cells = where
-    return PairMap(found, names[found.answer], names[found.against], places.astype(np.float32), cells)
+    found = pair_attribution(network, objects, question, against=names.index(against) if against in names else None)
+    places = places[: len(found.pairs)].astype(np.float32)
+    return PairMap(found, names[found.answer], names[found.against], places, cells)

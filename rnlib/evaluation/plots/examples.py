@@ -139,7 +139,7 @@ def draw_pair_map(axes: Axes, picture: UInt8[np.ndarray, "height width 3"], pair
 
 def plot_pair_matrix(pairs: PairMap, left_out: Float[np.ndarray, "objects objects"]) -> Figure:
     """Every ordered pair's contribution, and beside it by how much the margin falls without the pair: the check."""
-    titled = {"gradient times output": pairs.attribution.pairs, "leaving the pair out": left_out}
+    titled = {"share of the pair": pairs.attribution.pairs, "leaving the pair out": left_out}
     most = max(float(np.abs(matrix).max(initial=0)) for matrix in titled.values()) or 1.0
     figure, grid = plt.subplots(1, 2, figsize=(9, 4), layout="constrained", sharey=True)
     for axes, (title, matrix) in zip(grid, titled.items(), strict=True):
@@ -148,6 +148,6 @@ def plot_pair_matrix(pairs: PairMap, left_out: Float[np.ndarray, "objects object
         axes.tick_params("y", rotation=0)
         axes.set(title=title, xlabel="second object")
     grid[0].set_ylabel("first object")
-    figure.colorbar(grid[0].collections[0], ax=grid, shrink=0.85, label="contribution (nats)")
+    figure.colorbar(grid[0].collections[0], ax=grid, shrink=0.85, label="nats")
     figure.suptitle(pairs.title.capitalize())
     return figure

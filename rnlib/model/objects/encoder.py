@@ -101,13 +101,15 @@ class ObjectEncoder(nn.Module):
         """
         return objects[:, :, 3:].any(2) if self.pads else None
 
-    def places(self, split: Split, row: int, visual: Float[Tensor, "one ..."], count: int) -> Places | None:
-        """Where the first `count` objects are in the picture of a row: x and y as parts of its width and height.
+    def located(
+        self, split: Split, row: int, visual: Float[Tensor, "one ..."]
+    ) -> tuple[Float[Tensor, "one ..."], Places | None]:
+        """The objects of the picture of a row, of which `visual` is what the network reads, and where they are.
 
-        And the rows and columns of the grid whose cells they are, None for others. `visual`: what the network reads of
-        the picture. None for objects that have no places.
+        Places are x and y as parts of the picture's width and height, and the rows and columns of the grid whose cells
+        the objects are, None for others. None for objects that have no places.
         """
-        return None
+        return self(visual), None
 
     def activations(self) -> int:
         """Numbers that a training step keeps of one picture, about."""

@@ -53,9 +53,9 @@ class PixelObjects(PictureEncoder):
     def most(cls, preset: Preset) -> int:
         return preset.cells_per_side**2
 
-    def places(self, split: Split, row: int, visual: Tensor, count: int) -> Places:
+    def located(self, split: Split, row: int, visual: Tensor) -> tuple[Tensor, Places | None]:
         side = self.preset.cells_per_side
-        return self._centres(np.arange(count)), (side, side)
+        return self(visual), (self._centres(np.arange(side**2)), (side, side))
 
     def _centres(self, cells: np.ndarray) -> Float[np.ndarray, "cells 2"]:
         side = self.preset.cells_per_side
@@ -123,8 +123,9 @@ class DescribedObjects(PixelObjects):
         return preset.state_rows
 
     @torch.inference_mode()
-    def places(self, split: Split, row: int, visual: Tensor, count: int) -> Places:
-        return self._centres(self.rows(self.described(visual))[1][0, :count].cpu().numpy()), None
+    def located(self, split: Split, row: int, visual: Tensor) -> tuple[Tensor, Places | None]:
+        objects, cells = self.rows(self.described(visual))
+        return objects, (self._centres(cells[0].cpu().numpy()), None)
 
     def features(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels rows columns"]:
         """The map that the last convolution of the head makes, in the pictures' precision."""

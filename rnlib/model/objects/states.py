@@ -46,8 +46,8 @@ class StateObjects(ObjectEncoder):
         """The rows as they are."""
         return rows
 
-    def places(self, split: Split, row: int, visual: Tensor, count: int) -> Places:
-        return split.pixel_coords[row, :count, :2] / np.array(split.picture_size(row)), None
+    def located(self, split: Split, row: int, visual: Tensor) -> tuple[Tensor, Places | None]:
+        return self(visual), (split.pixel_coords[row, :, :2] / np.array(split.picture_size(row)), None)
 
 
 def one_hot(codes: UInt8[np.ndarray, "scenes most 4"]) -> Bool[np.ndarray, "scenes most 15"]:

@@ -181,8 +181,10 @@ class Inspection:
             raise ConfigError("expected a question and a network with pairs of objects, found none: choose others.")
         inputs, found, number = self._inputs_of_model(), pairs.attribution, self.question
         tokens = inputs.question(np.array([number]))
-        visual = inputs.visual(np.array([self.split.image_of_question[number]]))
-        return leave_one_out(self.models[self.model].network, visual, tokens, found.answer, found.against)
+        network = self.models[self.model].network
+        with torch.inference_mode():
+            objects = network.objects(inputs.visual(self.split.image_of_question[[number]]))
+        return leave_one_out(network, objects, tokens, found.answer, found.against)
 
     def chains(self) -> list[str]:
         """The program of the question looked at, as readable chains."""
