@@ -67,7 +67,7 @@ def main() -> None:
     split, weights = part_of(val, 0, options.scenes), load_weights(options.state)
     objects = split.codes[:, :, 0] != 0
     print(f"all objects: {100 * predict(weights, split, verbose=False)['correct'].mean():.1f} % right")
-    for side in (4, 5, 6, 8):
+    for side in (4, 5, 6, 8, 16):
         seen, keep = without_hidden(split, side)
         print(
             f"{side**2} cells: {100 * (1 - keep.sum() / objects.sum()):.1f} % of the objects left out, "

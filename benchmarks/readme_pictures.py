@@ -1,0 +1,147 @@
+"""The pictures of the README, made anew with the released weights.
+
+    python benchmarks/readme_pictures.py                        turning.png, learning.png
+    python benchmarks/readme_pictures.py --clevr DIR            and answer.png, of a question of the val split
+
+turning.png: one object is moved past another in small steps, and two networks are asked the same question at each.
+learning.png: held-out accuracy of the released networks against the time of their training. answer.png: a three-hop
+question about a colour, among at most six objects: the first that the network answers with the truth.
+"""
+
+import argparse
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import msgspec
+import numpy as np
+import pandas as pd
+
+from rnlib.clevr.constants import DIRECTIONS, FAMILY_GROUPS
+from rnlib.clevr.schema import Scene, SceneObject
+from rnlib.clevr.split import open_split
+from rnlib.clevr.subsets import with_questions
+from rnlib.evaluation import predict
+from rnlib.evaluation.attribution import pair_map
+from rnlib.evaluation.examples import answer_of
+from rnlib.evaluation.plots.examples import plot_explained
+from rnlib.model import NetworkInputs, answer, load_weights
+from rnlib.model.checkpoint import Weights
+from rnlib.model.pretrained import shipped_folder
+from rnlib.style import MARKERS, PALETTE, label
+from rnlib.synthesis.camera import CAMERA, Camera, View
+from rnlib.synthesis.editing import with_objects
+from rnlib.synthesis.light import LAMPS
+from rnlib.synthesis.pictures import draw
+from rnlib.synthesis.truth import truth_of
+
+OUT = Path(__file__).resolve().parents[1] / "docs" / "pictures"
+NETWORKS = {"detect-fp": "detect-fp, sees the picture", "medium-sd-long": "medium-sd-long, given the scene"}
+QUESTION = "Is there a tiny yellow ball right of the big red cube?"
+REACH = 2.4  # how far the ball moves to each side, in world units
+PAPER = {95.5: "paper, pixels, on the real CLEVR", 96.4: "paper, state descriptions, on the real CLEVR"}
+STEPS = 49  # odd: one of them is in the middle
+FRAMES = (0, 16, 24, 32, 48)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clevr", type=Path, help="a synthetic set with a picture array, for answer.png")
+    parser.add_argument("--out", type=Path, default=OUT)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    turning(options.out / "turning.png")
+    learning(options.out / "learning.png")
+    if options.clevr:
+        explained(options.clevr, options.out / "answer.png")
+
+
+def moved_scene(camera: Camera, across: float) -> Scene:
+    """Four objects; the ball is `across` world units right of the red cube, and in front of it."""
+    right, front = (np.array(DIRECTIONS[name][:2]) for name in ("right", "front"))
+    x, y = across * right + 1.5 * front
+    objects = [
+        ((0.0, 0.0), "large", "red", "rubber", "cube", 20.0),
+        ((float(x), float(y)), "small", "yellow", "metal", "sphere", 0.0),
+        tuple_at(2.2 * right - 2.0 * front, "large", "cyan", "metal", "cylinder"),
+        tuple_at(-2.0 * right - 1.2 * front, "small", "gray", "rubber", "cylinder"),
+    ]
+    made = [
+        SceneObject((*place, 0.0), (0.0, 0.0, 0.0), rotation, size, color, material, shape)
+        for place, size, color, material, shape, rotation in objects
+    ]
+    empty = Scene(image_index=0, image_filename="", split="", objects=[], relationships={}, directions=DIRECTIONS)
+    return with_objects(empty, camera, made)
+
+
+def tuple_at(place: np.ndarray, *look: str) -> tuple[tuple[float, float], str, str, str, str, float]:
+    """An object at a place, with its size, colour, material and shape, not turned."""
+    size, color, material, shape = look
+    return (float(place[0]), float(place[1])), size, color, material, shape, 0.0
+
+
+def turning(out: Path) -> None:
+    """Five pictures of the moving ball, and how likely "yes" is to two networks at each place."""
+    view = View(Camera(np.array(CAMERA)), np.array(LAMPS))
+    places = np.linspace(-REACH, REACH, STEPS)
+    scenes = [moved_scene(view.camera, across) for across in places]
+    pictures = draw(scenes, [view] * STEPS, (480, 320))
+    truths = [truth_of(QUESTION, scene).answer for scene in scenes]
+    figure = plt.figure(figsize=(11, 5.2), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=[1, 1.35])
+    above.suptitle(f"“{QUESTION}”", fontsize=13)
+    for axes, number in zip(above.subplots(1, len(FRAMES)), FRAMES, strict=True):
+        axes.imshow(pictures[number])
+        axes.set_title(f"{places[number]:+.1f}: {truths[number]}", fontsize=11)
+        axes.set_axis_off()
+    axes = below.subplots()
+    axes.axvspan(-0.4, 0.4, color="0.92", label="no training scene has two objects so nearly level")
+    axes.axvline(0.2, color="0.4", ls="--", lw=1.2, label="CLEVR's rule: right of, from 0.2 on")
+    for name, color, marker in zip(NETWORKS, PALETTE, MARKERS, strict=False):
+        weights = load_weights(name)
+        said = [probability_of(weights, picture, scene) for picture, scene in zip(pictures, scenes, strict=True)]
+        axes.plot(places, said, color=color, marker=marker, ms=4, lw=1.5, label=NETWORKS[name])
+    axes.set_ylim(-3, 103)
+    label(axes, "", "how far the ball is right of the cube (world units)", "probability of “yes” (%)")
+    axes.legend(loc="upper left", fontsize=10, frameon=False)
+    figure.savefig(out, dpi=90)
+
+
+def probability_of(weights: Weights, picture: np.ndarray, scene: Scene, wanted: str = "yes") -> float:
+    """How likely `wanted` is to the network as an answer to QUESTION, in percent."""
+    reply = answer(weights, picture, QUESTION, scene=msgspec.to_builtins(scene))
+    return 100 * dict(reply.top).get(wanted, 0.0)
+
+
+def learning(out: Path) -> None:
+    """Accuracy of the released networks on synthetic held-out questions against the minutes of one core."""
+    figure, axes = plt.subplots(figsize=(7.5, 3.6), layout="constrained")
+    names = ("medium-sd", "medium-sd-long", "medium-ir-sd", "detect-fp")
+    for name, color, marker in zip(names, PALETTE, MARKERS, strict=False):
+        curve, size = pd.read_csv(shipped_folder() / f"{name}.csv"), 9 if name == "detect-fp" else 4
+        axes.plot(curve["minutes"], curve["accuracy"], color=color, marker=marker, ms=size, lw=1.5, label=name)
+    for accuracy, what in PAPER.items():
+        axes.axhline(accuracy, color="0.4", ls="--" if "pixels" in what else ":", lw=1.2, label=what)
+    label(axes, "", "minutes of training on questions, one CPU core", "synthetic held-out questions right (%)")
+    axes.legend(frameon=False, fontsize=9)
+    figure.savefig(out, dpi=90)
+
+
+def explained(clevr: Path, out: Path) -> None:
+    """A three-hop question about at most six objects with its answer and the pairs that are evidence for it."""
+    weights = load_weights("detect-fp")
+    split = open_split(clevr, "val", images=weights.preset.image_size, verbose=False)
+    split = with_questions(split, np.flatnonzero(split.image_of_question < 600))
+    table = predict(weights, split, verbose=False)
+    few = split.n_objects[split.image_of_question] <= 6
+    colors = np.char.startswith(table["type"].to_numpy(str), "query_color")
+    hops = np.isin(split.families, FAMILY_GROUPS["three_hop"])
+    chosen = table["correct"].to_numpy(bool) & few & hops & colors
+    question = int(np.flatnonzero(chosen)[0])
+    inputs = NetworkInputs.of(split, weights.preset, weights.vocabulary)
+    tokens = inputs.tokens[question, : int(split.lengths[question])]
+    pairs = pair_map(weights, inputs, int(split.image_of_question[question]), tokens)
+    plot_explained(answer_of(table, split, question), pairs).savefig(out, dpi=90)
+
+
+if __name__ == "__main__":
+    main()
