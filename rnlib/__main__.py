@@ -14,7 +14,7 @@ from rnlib.errors import RnlibError
 
 # Each command with what the list of commands says of it. Its options are in rnlib.commands.parsers.
 COMMANDS = {
-    "data": "download, synthesize, check or prepare a CLEVR set",
+    "data": "download, synthesize, check, prepare or draw a CLEVR set",
     "train": "train a network; run again with the same options to continue",
     "evaluate": "accuracy by type, group and answer class; RUN/metrics.json",
     "predict": "write one answer a line, also for a split without answers",

@@ -15,9 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import msgspec
+
+from rnlib.clevr.constants import VIEW
 from rnlib.errors import DataError
 
 PICTURES = (".png", ".jpg", ".jpeg")
+REDRAWN = "redrawn.json"  # splits whose pictures rnlib.synthesis.redraw drew: {"val": [480, 320]}
 _HEAD = 1 << 16  # bytes of a file that tell its split and whether its questions have answers
 _ORDER = ("train", "val", "test")  # how splits are listed; CoGenT's have a letter behind these
 
@@ -58,6 +62,8 @@ class ClevrDirectory:
 
     root: Path
     files: dict[str, SplitFiles] = field(repr=False)  # by split, in the order train, val, test, others
+    # Splits whose pictures are not the set's own (rnlib.synthesis.redraw), with the size that pixel_coords speak of.
+    redrawn: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @classmethod
     def find(cls, path: Path | str) -> "ClevrDirectory":
@@ -75,7 +81,7 @@ class ClevrDirectory:
                 "(or CLEVR_questions.json, as the public generator writes it), found none. "
                 "Give the folder that holds images/, questions/ and scenes/."
             )
-        return cls(root.resolve(), files)
+        return cls(root.resolve(), files, _redrawn(root / REDRAWN))
 
     def splits(self) -> list[str]:
         """The names of the splits: train, val and test first."""
@@ -127,6 +133,10 @@ class ClevrDirectory:
     def picture_arrays(self, split: str) -> dict[int, Path]:
         """The picture arrays, by side in pixels; none for a set with picture files, which come first."""
         return {} if self.files[split].images else self.files[split].arrays
+
+    def array_view(self, split: str) -> tuple[int, int]:
+        """Width and height of the picture that pixel_coords speak of and a picture array shows, squeezed to squares."""
+        return self.redrawn.get(split, VIEW)
 
     def signature(self, split: str) -> dict[str, object]:
         """Name, size and change time of the JSON files: tells whether a cache made from them is stale."""
@@ -191,6 +201,18 @@ def _find_files(root: Path) -> dict[str, SplitFiles]:
         return (known or [len(_ORDER)])[0], split
 
     return {split: found[split] for split in sorted(found, key=place)}
+
+
+def _redrawn(marker: Path) -> dict[str, tuple[int, int]]:
+    if not marker.is_file():
+        return {}
+    try:
+        return msgspec.json.decode(marker.read_bytes(), type=dict[str, tuple[int, int]])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{marker}: expected the splits with redrawn pictures, found something else ({error}). Run 'rnlib data "
+            "draw' again."
+        ) from None
 
 
 def _find_pictures(images: Path, found: dict[str, SplitFiles]) -> None:

@@ -23,7 +23,6 @@ from rnlib.clevr.constants import (
     HALF_WIDTH,
     RADII,
     TYPE_GROUPS,
-    VIEW,
 )
 from rnlib.clevr.schema import Scene
 from rnlib.clevr.split import Split
@@ -36,12 +35,12 @@ _MARKERS = {"sphere": "o", "cube": "s", "cylinder": "h"}
 def picture(split: Split, row: int) -> UInt8[np.ndarray, "height width 3"]:
     """The picture of row `row` in its full size. Raises DataError if it cannot be read.
 
-    A picture out of an array is stretched to the 480x320 pixels that its pixel_coords speak of.
+    A picture out of an array is stretched to the pixels that its pixel_coords speak of (CLEVR's: 480x320).
     """
     stored = split.picture(row)
     if split.image_path(row).exists():
         return stored
-    return np.asarray(Image.fromarray(stored).resize(VIEW, Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(stored).resize(split.directory.array_view(split.name), Image.Resampling.BILINEAR))
 
 
 def plot_pictures(pictures: Sequence[np.ndarray], captions: Sequence[str], columns: int = 4) -> Figure:
@@ -119,7 +118,7 @@ def plot_objects(split: Split) -> Figure:
         colors = [np.array(COLORS_RGB[value]) / 255 for value in values] if name == "color" else BLUE
         _bars(grid[column + 1], values, numbers, name, "objects", colors)
         grid[column + 1].tick_params(axis="x", rotation=60)
-    figure.suptitle(f"what there is in {split.n_images:,} scenes of {split.name}")
+    figure.suptitle(f"what there is in {split.n_images:,} scenes of {split.label}")
     return figure
 
 

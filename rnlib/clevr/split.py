@@ -13,7 +13,7 @@ from PIL import Image
 
 from rnlib.clevr.arrays import UNKNOWN, write_tables
 from rnlib.clevr.cache import cache_folder, digest, locked, open_arrays, replace_folder
-from rnlib.clevr.constants import ATTRIBUTES, QUESTION_TYPES, RELATIONS, VIEW
+from rnlib.clevr.constants import ATTRIBUTES, QUESTION_TYPES, RELATIONS
 from rnlib.clevr.images import open_picture, prepare_images
 from rnlib.clevr.layout import ClevrDirectory
 from rnlib.clevr.picture_array import JoinedPictures, open_picture_array
@@ -63,8 +63,9 @@ class Split:
     @property
     def label(self) -> str:
         """The name for titles and tables, with what a reader of figures must know of this split."""
+        redrawn = "redrawn" if self.name in self.directory.redrawn else ""
         left_out = f"{self.left_out:,} questions with unknown words left out" if self.left_out else ""
-        return ", ".join(filter(None, (self.name, left_out)))
+        return ", ".join(filter(None, (self.name, redrawn, left_out)))
 
     @property
     def codes(self) -> UInt8[np.ndarray, "pictures most 4"]:
@@ -195,7 +196,7 @@ class Split:
         """Width and height that a row's pixel_coords speak of: the picture file's, or CLEVR's where there is none."""
         path = self.image_path(row)
         if not path.exists():
-            return VIEW
+            return self.directory.array_view(self.name)
         with Image.open(path) as image:
             return image.size
 

@@ -9,6 +9,7 @@ from rnlib.clevr.layout import ClevrDirectory
 from rnlib.clevr.split import open_split
 from rnlib.errors import ConfigError
 from rnlib.synthesis import synthesize
+from rnlib.synthesis.redraw import draw_set
 from rnlib.synthesis.settings import parse_images
 
 
@@ -39,9 +40,22 @@ def run_synthesize(options: argparse.Namespace) -> None:
 def run_check(options: argparse.Namespace) -> None:
     """`data check`."""
     print(f"{'split':<8}{'images':>9}{'scenes':>9}{'questions':>11}  {'pictures':<17}CLEVR v1.0")
-    for row in check_directory(options.clevr):
+    for row in check_directory(options.clevr, colors=True):
         counts = f"{row['split']:<8}{row['images']:>9,}{row['scenes']:>9,}{row['questions']:>11,}"
         print(f"{counts}  {row['pictures']:<17}{row['official']}")
+
+
+def run_draw(options: argparse.Namespace) -> None:
+    """`data draw`."""
+    folder = draw_set(
+        options.clevr,
+        options.size,
+        out=options.out,
+        splits=options.splits or (),
+        view=_pair(options.view, "x", "--view", "480x320") if options.view else None,
+        workers=options.workers,
+    )
+    print(f"redrawn pictures of {options.size} x {options.size} pixels are in {folder / 'images'}")
 
 
 def run_prepare(options: argparse.Namespace) -> None:

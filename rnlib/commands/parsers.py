@@ -37,6 +37,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     check.add_argument("--clevr", type=Path, required=True, metavar="DIR")
     check.set_defaults(run="data.run_check")
     _add_data_prepare(actions)
+    _add_data_draw(actions)
 
 
 def _add_data_download(actions: Any) -> None:
@@ -91,6 +92,21 @@ def _add_data_prepare(actions: Any) -> None:
     prepare.add_argument("--no-images", action="store_true", help="questions and scenes only")
     prepare.add_argument("--workers", type=int, metavar="N", help="processes that decode (default: one a CPU)")
     prepare.set_defaults(run="data.run_prepare")
+
+
+def _add_data_draw(actions: Any) -> None:
+    draw = actions.add_parser(
+        "draw", help="draw the pictures of a set's scenes, for experiments from pixels without its own"
+    )
+    draw.add_argument("--clevr", type=Path, required=True, metavar="DIR", help="CLEVR set with scenes")
+    draw.add_argument("--out", type=Path, metavar="DIR", help="a new folder, for a set that has pictures of its own")
+    draw.add_argument("--size", type=int, default=128, metavar="PIXELS", help="side of the pictures (default 128)")
+    draw.add_argument("--splits", nargs="+", metavar="SPLIT", help="default: all that have scenes")
+    draw.add_argument(
+        "--view", metavar="WxH", help="picture size that pixel_coords speak of (default: of its pictures, or 480x320)"
+    )
+    draw.add_argument("--workers", type=int, metavar="N", help="processes (default: one a CPU)")
+    draw.set_defaults(run="data.run_draw")
 
 
 def add_train(parser: argparse.ArgumentParser) -> None:

@@ -98,7 +98,8 @@ def _origin(name: str, weights: Weights, split: Split) -> dict[str, Any]:
 
 def is_official(split: Split) -> bool:
     """Whether the split has as many pictures and questions as that of CLEVR v1.0."""
-    return (split.n_images, split.n_questions) == OFFICIAL_COUNTS.get(split.name)
+    counts = (split.n_images, split.n_questions)
+    return counts == OFFICIAL_COUNTS.get(split.name) and split.label == split.name
 
 
 def comparability(split: Split) -> str:
@@ -106,6 +107,8 @@ def comparability(split: Split) -> str:
     if split.name not in OFFICIAL_COUNTS:
         return f"NOT COMPARABLE with published figures: CLEVR v1.0 has no split '{split.name}'."
     pictures, questions = OFFICIAL_COUNTS[split.name]
+    if split.label != split.name:
+        return f"NOT COMPARABLE with published figures: {split.label}."
     if is_official(split):
         return f"The {questions:,} questions of CLEVR v1.0 {split.name}: comparable with its published figures."
     return (

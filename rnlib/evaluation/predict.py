@@ -68,7 +68,7 @@ def predict(
     inputs = NetworkInputs.of(split, weights.preset, weights.vocabulary, device)
     log_probability = np.zeros((split.n_questions, len(weights.vocabulary.answers)), np.float32)
     batches = (split.n_questions + batch_size - 1) // batch_size // workers.count
-    what = f"answering {split.n_questions:,} questions of {split.name}"
+    what = f"answering {split.n_questions:,} questions of {split.label}"
     answers = log_probabilities(network, inputs, batch_size, workers)
     for questions, values in progress(answers, batches, what, verbose, "batches"):
         log_probability[questions] = values

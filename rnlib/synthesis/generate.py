@@ -11,31 +11,24 @@ call completes it: splits that are whole stay, pictures that are there are not d
 scenes and questions are made again, which is quick.
 """
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread
 from typing import IO, Unpack
 
 import msgspec
 
 from rnlib.clevr.layout import questions_file, scenes_file
-from rnlib.errors import ConfigError, DataError
+from rnlib.errors import ConfigError
 from rnlib.files import atomic_write, make_folder
 from rnlib.progress import progress
 from rnlib.synthesis.chunks import Chunk, make_chunk
 from rnlib.synthesis.image_writer import Gallery, gallery_of
+from rnlib.synthesis.processes import MakeAll, processes
 from rnlib.synthesis.settings import CHUNK, DATE, Arguments, Options, is_marked_complete, is_test, write_marker
 
 LICENSE = "CC0 1.0 (made by rnlib.synthesis)"
-FEW_SCENES = 200  # below this, starting processes takes longer than they save
-AHEAD = 4  # chunks that each process may be ahead of the writing, which bounds the memory they wait in
 
 Piece = tuple[bytes, list[bytes]]  # a scene and its questions, as JSON
 
@@ -60,42 +53,14 @@ def synthesize(out: Path, *, workers: int | None = None, verbose: bool = True, *
     write_marker(out, arguments, complete=False)
     for leftover in out.rglob(".*.part"):  # of a run that was killed
         leftover.unlink()
-    if workers is None:
-        workers = 1 if sum(splits.values()) < FEW_SCENES else os.cpu_count() or 1
-    with ExitStack() as stack:
-        pool = None
-        if workers > 1:
-            if arguments.images is not None:
-                _load_renderer()
-            # spawn: a forked child of a process that uses threads, as torch does, can hang.
-            pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
-            stack.callback(pool.shutdown, cancel_futures=True)  # an error must not wait for the scenes still to come
+    with processes(workers, sum(splits.values()), drawing=arguments.images is not None) as make_all:
         for split in splits:
             if not _is_whole(out, arguments, split):
-                pieces = _pieces(out, arguments, split, pool, AHEAD * workers)
+                pieces = _pieces(out, arguments, split, make_all)
                 reported = progress(pieces, splits[split], f"synthesizing {split}", verbose, "scenes")
                 _write_split(out, split, reported, arguments)
     write_marker(out, arguments, complete=True)
     return out
-
-
-def _load_renderer() -> None:
-    """On a machine that never drew, make the machine code before the processes start, which would each make it."""
-    from rnlib.synthesis.pictures import load
-
-    load()
-
-
-def _end_with_parent() -> None:
-    """Let a process of the pool end when the one that started it is killed; else it would wait for work forever."""
-    parent = parent_process()
-    assert parent is not None
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    Thread(target=wait, daemon=True).start()
 
 
 def _json_paths(out: Path, split: str) -> dict[str, Path]:
@@ -110,15 +75,13 @@ def _is_whole(out: Path, arguments: Arguments, split: str) -> bool:
     return all(path.exists() for path in _json_paths(out, split).values()) and (gallery is None or gallery.whole())
 
 
-def _pieces(
-    out: Path, arguments: Arguments, split: str, pool: ProcessPoolExecutor | None, ahead: int
-) -> Iterator[Piece]:
+def _pieces(out: Path, arguments: Arguments, split: str, make_all: MakeAll) -> Iterator[Piece]:
     """The scenes of a split with their questions, in order; their pictures are in the gallery when the last is out."""
     gallery = gallery_of(out, arguments, split)
     starts = range(0, arguments.scenes(split), CHUNK)
     there = set(starts) if gallery is None else gallery.prepare()
     make = partial(_make, arguments, split, gallery, frozenset(there))
-    for chunk in map(make, starts) if pool is None else _in_order(pool, make, starts, ahead):
+    for chunk in make_all(make, starts):
         if gallery is not None and chunk.start not in there:
             gallery.note(chunk.start)
         yield from zip(chunk.scenes, chunk.questions, strict=True)
@@ -140,25 +103,6 @@ def _draw(arguments: Arguments, gallery: Gallery, chunk: Chunk) -> None:
     from rnlib.synthesis.pictures import draw  # loads numba, which a set without pictures can do without
 
     gallery.write(chunk.start, draw(chunk.contents, chunk.views, arguments.picture_size))
-
-
-def _in_order(
-    pool: ProcessPoolExecutor, make: Callable[[int], Chunk], starts: Iterable[int], ahead: int
-) -> Iterator[Chunk]:
-    """`make` of each start, made in the processes of `pool`, at most `ahead` of them waiting for their turn."""
-    waiting: deque[Future[Chunk]] = deque()
-    try:
-        for start in starts:
-            waiting.append(pool.submit(make, start))
-            if len(waiting) == ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool:
-        raise DataError(
-            "a process that makes scenes died, perhaps for lack of memory. Run again to go on where it stopped, "
-            "with fewer processes (--workers 1)."
-        ) from None
 
 
 def _write_split(out: Path, split: str, pieces: Iterable[Piece], arguments: Arguments) -> None:

@@ -59,7 +59,7 @@ def _places(bodies: np.ndarray, centres: np.ndarray, sides: np.ndarray, samples:
     grid = np.stack(np.meshgrid(steps, steps, indexing="ij")).reshape(2, -1)
     points = (centres[:, None] + np.einsum("lsx,sk->lkx", sides, grid)).reshape(-1, 3)
     origins = np.repeat([1.0, 1.0, 1.0, 0.0], samples**2)[:, None] * bodies["centre"][:, None]
-    return in_own_frames(bodies, points - origins).reshape(len(bodies), 4, -1, 3).transpose(0, 1, 3, 2)
+    return in_own_frames(bodies, points - origins).reshape(len(bodies), 4, samples**2, 3).transpose(0, 1, 3, 2)
 
 
 def _square(axis: np.ndarray) -> np.ndarray:

@@ -1,0 +1,129 @@
+"""The pictures of a CLEVR set's scenes, drawn by this renderer: experiments from pixels without the set's own pictures.
+
+    images/CLEVR_{split}_{side}.npy     one array a split (rnlib.synthesis.image_writer)
+    redrawn.json                        the splits whose pictures are not their set's own; titles say so from then on.
+                                        Beside each name: width and height of the picture that pixel_coords speak of
+
+Cameras are fitted to each scene, lamps stand at their mean places (rnlib.synthesis.rerender).
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from rnlib.clevr.layout import REDRAWN, ClevrDirectory, picture_array_file, questions_file, scenes_file
+from rnlib.clevr.split import Split, open_split
+from rnlib.errors import ConfigError, DataError
+from rnlib.files import make_folder, write_json
+from rnlib.progress import progress
+from rnlib.synthesis.camera import CAMERA, LAMPS, Camera, View
+from rnlib.synthesis.image_writer import ArrayGallery
+from rnlib.synthesis.processes import processes
+from rnlib.synthesis.rerender import fit_camera
+from rnlib.synthesis.settings import CHUNK, SIDES
+
+
+def draw_set(
+    clevr: Path | str,
+    side: int,
+    *,
+    out: Path | str | None = None,
+    splits: Sequence[str] = (),
+    view: tuple[int, int] | None = None,
+    workers: int | None = None,
+) -> Path:
+    """Draw the pictures of a CLEVR set as arrays of `side` x `side` pixels; returns the folder that has them.
+
+    out: another folder, which gets the JSON files too; None: the set itself, which then must have no pictures of its
+    own. splits: which (none: all that have scenes). view: width and height of the picture that pixel_coords speak of
+    (None: of the set's pictures, else 480x320). workers: processes, as `processes` takes it. After an interruption the
+    same call continues. Raises ConfigError or DataError for what cannot be drawn.
+    """
+    if not SIDES[0] <= side <= SIDES[1]:
+        raise ConfigError(f"expected pictures of {SIDES[0]} to {SIDES[1]} pixels a side, found {side}.")
+    source = ClevrDirectory.find(clevr)
+    for name in splits:
+        source.require(name)
+    chosen = [name for name in splits or source.splits() if source.files[name].scenes]
+    for name in [one for one in splits or source.splits() if one not in chosen]:
+        print(f"{name}: left out, for it has no scenes to draw ({source.scenes(name)})", flush=True)
+    if not chosen:
+        raise DataError(f"expected scenes in {source.root}, from which pictures are drawn, found none.")
+    target = source.root if out is None else Path(out)
+    _require_no_own_pictures(target, chosen)
+    make_folder(target, "the redrawn set")
+    views = dict(ClevrDirectory.find(target).redrawn) if (target / REDRAWN).is_file() else {}
+    for name in chosen:
+        split = open_split(source.root, name, images=None)
+        size = views[name] = view or views.get(name) or split.picture_size(0)
+        write_json(target / REDRAWN, views)
+        if target != source.root:
+            _take_over(source, name, target)
+        _draw_split(split, size, picture_array_file(target, name, side), side, workers)
+    return target
+
+
+def _draw_split(split: Split, view: tuple[int, int], path: Path, side: int, workers: int | None) -> None:
+    """Fill the array of a split: row i is the picture of image_index i, black where there is no such scene."""
+    pictures = split.image_indices[-1] + 1
+    gallery = ArrayGallery(path, pictures, side, CHUNK)
+    there = gallery.prepare()
+    starts = [start for start in range(0, pictures, CHUNK) if start not in there]
+    make = partial(_draw_chunk, split.directory.root, split.name, view, gallery)
+    with processes(workers, CHUNK * len(starts), drawing=True) as make_all:
+        what = f"drawing {pictures:,} pictures of {split.name} in chunks of {CHUNK}"
+        for start in progress(make_all(make, starts), len(starts), what, True, "chunks"):
+            gallery.note(start)
+    gallery.finish()
+
+
+def _draw_chunk(root: Path, name: str, view: tuple[int, int], gallery: ArrayGallery, start: int) -> int:
+    from rnlib.synthesis.pictures import draw  # loads numba, which commands that draw nothing can do without
+
+    split, row_of = _opened(root, name)
+    indices = range(start, min(start + CHUNK, gallery.pictures))
+    scenes = [split.scene(row_of[index]) for index in indices if index in row_of]
+    nowhere = Camera(np.array(CAMERA), view)  # an empty scene does not tell where its camera was
+    views = [View(fit_camera(scene, view) if scene.objects else nowhere, LAMPS) for scene in scenes]
+    pictures = np.zeros((len(indices), gallery.side, gallery.side, 3), np.uint8)
+    pictures[[index in row_of for index in indices]] = draw(scenes, views, (gallery.side, gallery.side))
+    gallery.write(start, pictures)
+    return start
+
+
+@cache
+def _opened(root: Path, name: str) -> tuple[Split, dict[int, int]]:
+    split = open_split(root, name, images=None, verbose=False)
+    return split, {index: row for row, index in enumerate(split.image_indices)}
+
+
+def _require_no_own_pictures(folder: Path, splits: Sequence[str]) -> None:
+    """Raise ConfigError where redrawn pictures would stand beside others of the same split."""
+    if not any((folder / part).is_dir() for part in ("images", "questions", "scenes")):
+        return
+    found = ClevrDirectory.find(folder)
+    for name in set(splits) & set(found.files) - set(found.redrawn):
+        files = found.files[name]
+        if files.images or files.arrays:
+            raise ConfigError(
+                f"expected no pictures of '{name}' in {folder}, found some of its own. Draw into another folder "
+                "(--out DIR)."
+            )
+
+
+def _take_over(source: ClevrDirectory, name: str, target: Path) -> None:
+    """Link (or copy) the JSON files of a split to where CLEVR v1.0 has them."""
+    files = source.files[name]
+    for path, place in ((files.questions, questions_file(target, name)), (files.scenes, scenes_file(target, name))):
+        if path is None or place.exists():
+            continue
+        make_folder(place.parent, "the redrawn set")
+        place = place.with_suffix(path.suffix)
+        try:
+            os.link(path, place)
+        except OSError:
+            shutil.copyfile(path, place)
