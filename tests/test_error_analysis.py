@@ -28,10 +28,10 @@ from rnlib.evaluation.breakdowns import (
     simple_factors,
 )
 from rnlib.evaluation.counterfactual import asked_objects, counterfactual_margin
-from rnlib.evaluation.error_analysis import error_by_trait, in_common, weakest_types
+from rnlib.evaluation.error_analysis import error_by_trait, error_selections, in_common, weak_kinds, weakest_types
 from rnlib.evaluation.plots.accuracy import plot_binned_accuracy
 from rnlib.evaluation.plots.comparison import plot_weakest
-from rnlib.evaluation.report import Report, describe_mistakes, describe_weakest, weak_kinds
+from rnlib.evaluation.report import Report, describe_mistakes, describe_weakest
 from rnlib.evaluation.statistics import effect_within_types
 from rnlib.synthesis.programs import execute, node_values
 from rnlib.synthesis.rerender import fit_camera
@@ -368,6 +368,17 @@ def test_the_text_says_what_the_numbers_say(weak_at_counting: tuple[pd.DataFrame
     assert f"{wrong:,} wrong answers among 3,000" in text
     assert "more objects in its scene" in text and f"No relation is shown between mistakes and {CLOSEST}" in text
     assert "are off by one" in text and "*1* for *2*" in text and "Invalid answers: 0.0 %" in text
+
+
+def test_the_weakest_type_to_look_at_is_one_that_is_shown_to_be_weak() -> None:
+    """Not a type of one question, which happened to be answered wrongly."""
+    kinds = ["query_size"] + ["count"] * 400 + ["exist"] * 400
+    correct = [False] + [n % 4 > 0 for n in range(400)] + [n % 40 > 0 for n in range(400)]
+    predictions = pd.DataFrame({"type": kinds, "correct": correct, "truth": "1", "answer": "2", "invalid": False})
+    selections = error_selections(predictions.assign(probability=0.5))
+    assert [name for name in selections if name.startswith("weakest")] == ["weakest type, count: wrong (100)"]
+    untyped = error_selections(predictions.assign(probability=0.5, type=""))
+    assert not [name for name in untyped if name.startswith("weakest")] and "all wrong answers (111)" in untyped
 
 
 def test_where_nothing_is_wrong_or_weak_the_text_says_so() -> None:

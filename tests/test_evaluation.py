@@ -35,14 +35,13 @@ from rnlib.evaluation import (
     training_split,
 )
 from rnlib.evaluation.breakdowns import question_traits
-from rnlib.evaluation.error_analysis import in_common, weakest_types
+from rnlib.evaluation.error_analysis import in_common, weak_kinds, weakest_types
 from rnlib.evaluation.examples import answer_of, outcomes
 from rnlib.evaluation.metrics import ALL, BASELINE
 from rnlib.evaluation.model_set import comparability, image_size, load_named, models_table
 from rnlib.evaluation.plots.accuracy import plot_by_type, plot_classes
 from rnlib.evaluation.plots.comparison import plot_published
 from rnlib.evaluation.plots.examples import plot_gallery
-from rnlib.evaluation.report import weak_kinds
 from rnlib.evaluation.statistics import wilson
 from rnlib.evaluation.tables import accuracy_table
 from rnlib.model import RelationNetwork, Weights, load_preset, load_weights, save_weights

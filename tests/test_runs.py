@@ -18,7 +18,7 @@ from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.errors import ConfigError, DataError, RnlibError, TimeUp
 from rnlib.files import read_json
 from rnlib.model.preset import load_preset
-from rnlib.runs import RunFolder, require, run_profile, train_in, training_of, weights_files
+from rnlib.runs import RunFolder, paths, require, run_profile, train_in, training_of, weights_files
 from rnlib.runs.papermill_runner import execute
 from rnlib.runs.stored_outputs import store_outputs, strip_volatile
 from rnlib.training import Options, Saving
@@ -156,6 +156,26 @@ def test_done_depends_on_code_and_on_what_was_read_but_not_on_prose_and_outputs(
     RunFolder.open("demo", "01_first").finish(parameters)  # run again: what rests on it is not valid any more
     assert RunFolder("demo", "01_first").is_done_with(parameters)
     assert not RunFolder("demo", "02_second").is_done_with(parameters)
+
+
+def test_done_depends_on_rnlib_and_on_the_data(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    package = tmp_path_factory.mktemp("package")
+    (package / "model.py").write_text("x = 1\n")
+    monkeypatch.setattr(paths, "PACKAGE", package)
+    files = ClevrFiles(tmp_path_factory.mktemp("clevr"))
+    project.notebook("01_first", parameters=RUN_LINE + 'clevr: str = ""  # data\n')
+    parameters = {"run": "demo", "clevr": str(files.root)}
+    RunFolder.open("demo", "01_first").finish(parameters)
+    assert RunFolder("demo", "01_first").is_done_with(parameters)
+    (package / "model.py").write_text("x = 2\n")
+    assert not RunFolder("demo", "01_first").is_done_with(parameters)
+    (package / "model.py").write_text("x = 1\n")
+    assert RunFolder("demo", "01_first").is_done_with(parameters)
+    questions = next((files.root / "questions").iterdir())
+    questions.write_text(questions.read_text() + " ")
+    assert not RunFolder("demo", "01_first").is_done_with(parameters)
 
 
 def test_only_earlier_notebooks_can_be_required(project: Project) -> None:

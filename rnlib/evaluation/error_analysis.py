@@ -13,12 +13,12 @@ COMPARED = ["p", "with", "with low", "with high", "without", "without low", "wit
 RATIO = ["ratio", "ratio low", "ratio high"]
 
 
-def weakest_types(predictions: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:
+def weakest_types(predictions: pd.DataFrame, baseline: pd.DataFrame | None = None) -> pd.DataFrame:
     """Each question type against all other questions together, the weakest first.
 
     Index type. Columns: questions, accuracy, low, high (percent, 95 % Wilson interval), others (accuracy of all other
-    questions), baseline (accuracy of `question_type_baseline`), p (Fisher's exact test that type and others are
-    equal, Holm's correction for the types), weak (below the others, and p < 0.05).
+    questions), baseline (accuracy of `question_type_baseline`; NaN without it), p (Fisher's exact test that type and
+    others are equal, Holm's correction for the types), weak (below the others, and p < 0.05).
     """
     types, correct = predictions["type"].to_numpy(str), predictions["correct"].to_numpy(bool)
     rows = {}
@@ -29,11 +29,17 @@ def weakest_types(predictions: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataF
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("type")
     table = table.assign(accuracy=100 - table.pop("with"), others=100 - table.pop("without"))
     table = table.assign(low=100 - table.pop("with high"), high=100 - table.pop("with low"))
-    table["baseline"] = baseline["accuracy"]
+    table["baseline"] = np.nan if baseline is None else baseline["accuracy"]
     table["p"] = holm(table["p"].tolist())
     table["weak"] = (table["p"] < SIGNIFICANT) & (table["accuracy"] < table["others"])
     columns = ["questions", "accuracy", "low", "high", "others", "baseline", "p", "weak"]
     return table[columns].sort_values("accuracy", kind="stable")
+
+
+def weak_kinds(weakest: pd.DataFrame, most: int = 2) -> list[str]:
+    """The types shown to be weak (of `weakest_types`), the weakest first; where there is none, the `most` lowest."""
+    shown = weakest.index[weakest["weak"]].tolist()
+    return shown or weakest.index[weakest["accuracy"] < weakest["others"]][:most].tolist()
 
 
 def error_by_trait(predictions: pd.DataFrame, traits: pd.DataFrame) -> pd.DataFrame:
@@ -121,7 +127,7 @@ SURE = 50  # questions in a selection of the surest
 def error_selections(predictions: pd.DataFrame, most: int = 8) -> dict[str, list[int]]:
     """Name -> question numbers (from 0), surest answers first; empty selections are left out.
 
-    All wrong answers; the `most` most frequent confusions; the type with the lowest accuracy; invalid answers; counts
+    All wrong answers; the `most` most frequent confusions; the weakest type (`weak_kinds`); invalid answers; counts
     off by two or more; and right answers that were hardly believed.
     """
     correct = predictions["correct"].to_numpy(bool)
@@ -131,9 +137,9 @@ def error_selections(predictions: pd.DataFrame, most: int = 8) -> dict[str, list
     for truth, answer in zip(confusions["truth"], confusions["answer"], strict=True):
         mistaken = (predictions["truth"] == truth) & (predictions["answer"] == answer)
         selections[f"{truth} taken for {answer}"] = mistaken.to_numpy(bool)
-    if (~correct).any():
-        weakest = str(predictions.groupby("type")["correct"].mean().idxmin())
-        selections[f"weakest type, {weakest}: wrong"] = ~correct & (predictions["type"] == weakest).to_numpy(bool)
+    if (~correct).any() and predictions["type"].isin(QUESTION_TYPES).any():
+        for weakest in weak_kinds(weakest_types(predictions))[:1]:
+            selections[f"weakest type, {weakest}: wrong"] = ~correct & (predictions["type"] == weakest).to_numpy(bool)
     selections["invalid answers"] = predictions["invalid"].to_numpy(bool)
     numbers = [pd.to_numeric(predictions[column], errors="coerce") for column in ("answer", "truth")]
     selections["counts off by two or more"] = (numbers[0] - numbers[1]).abs().ge(2).to_numpy(bool)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from rnlib.evaluation.breakdowns import CLOSEST, MARGIN, OBJECTS, VISIBLE
 from rnlib.evaluation.confusion import count_errors, frequent_confusions
-from rnlib.evaluation.error_analysis import SIGNIFICANT, error_by_trait, in_common, weakest_types
+from rnlib.evaluation.error_analysis import SIGNIFICANT, error_by_trait, in_common, weak_kinds, weakest_types
 from rnlib.evaluation.metrics import BASELINE
 from rnlib.evaluation.statistics import effect_within_types, holm, wilson
 from rnlib.style import p_value
@@ -26,12 +26,6 @@ class Report(str):
 
     def _repr_markdown_(self) -> str:
         return str(self)
-
-
-def weak_kinds(weakest: pd.DataFrame, most: int = 2) -> list[str]:
-    """The types shown to be weak (of `weakest_types`), the weakest first; where there is none, the `most` lowest."""
-    shown = weakest.index[weakest["weak"]].tolist()
-    return shown or weakest.index[weakest["accuracy"] < weakest["others"]][:most].tolist()
 
 
 def describe_weakest(label: str, predictions: pd.DataFrame, traits: pd.DataFrame, baseline: pd.DataFrame) -> Report:

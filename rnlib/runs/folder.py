@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from rnlib.clevr.layout import ClevrDirectory
 from rnlib.errors import ConfigError
 from rnlib.files import atomic_write, make_folder, read_json, write_json
 from rnlib.provenance import provenance
@@ -120,6 +121,7 @@ class RunFolder:
             "notebook": self.notebook,
             "parameters": dict(parameters),
             "code": self._code,
+            "data": _signatures(parameters),
             "read": self._read,
             "seconds": seconds,
             "finished": datetime.now(UTC).isoformat(),
@@ -131,18 +133,29 @@ class RunFolder:
         return _read_done(self.folder)
 
     def is_done_with(self, parameters: Mapping[str, Any]) -> bool:
-        """Whether the notebook as it is was completed with these parameters and still valid inputs.
+        """Whether the notebook was completed with these parameters, this rnlib, and inputs that are still valid.
 
-        Its inputs are valid while no earlier notebook that it read was run again since.
+        They are while the CLEVR set of its parameter `clevr` has not changed, and no earlier notebook that it read was
+        run again since.
         """
         done = self.done()
         if done is None or done["parameters"] != dict(parameters) or done["code"] != self._code:
+            return False
+        if done.get("data") != _signatures(parameters):
             return False
         for name, finished in done["read"].items():
             earlier = _read_done(self.root / name)
             if earlier is None or earlier["finished"] != finished:
                 return False
         return True
+
+
+def _signatures(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Names, sizes and change times of the files that a notebook's CLEVR set is made of, by split."""
+    if not parameters.get("clevr"):
+        return {}
+    directory = ClevrDirectory.find(parameters["clevr"])
+    return {split: directory.signature(split) for split in directory.files}
 
 
 def _read_done(folder: Path) -> dict[str, Any] | None:

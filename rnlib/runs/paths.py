@@ -14,6 +14,8 @@ from pathlib import Path
 import rnlib
 from rnlib.errors import ConfigError
 
+PACKAGE = Path(rnlib.__file__).parent
+
 
 def project_root() -> Path:
     """The folder that holds `notebooks/` and `params/`: two levels above this file, or $RNLIB_ROOT.
@@ -64,10 +66,14 @@ def notebook_name(notebook: str) -> str:
 
 
 def code_fingerprint(notebook: str) -> str:
-    """sha256 of a notebook's code cells. Outputs and prose do not count: they change no result."""
+    """sha256 of a notebook's code cells and of rnlib's files. Outputs and prose do not count: they change no result."""
     cells = read_notebook(notebook_path(notebook))["cells"]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    return hashlib.sha256(json.dumps(code).encode()).hexdigest()
+    found = hashlib.sha256(json.dumps(code).encode())
+    for path in sorted(PACKAGE.rglob("*")):
+        if path.suffix in (".py", ".json", ".csv"):  # the JSON files of weights hold the sha256 of their numbers
+            found.update(str(path.relative_to(PACKAGE)).encode() + path.read_bytes())
+    return found.hexdigest()
 
 
 def read_notebook(path: Path) -> dict:
