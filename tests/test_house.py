@@ -1,6 +1,7 @@
 """What the code promises of itself: short functions and modules, few parameters, one seam for the kinds of objects."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +59,13 @@ def test_functions_and_modules_are_short() -> None:
 )
 def test_what_is_too_large_is_seen(code: str, found: int) -> None:
     assert len(list(too_large(code))) == found
+
+
+def test_the_paths_in_contributing_name_at_most_seven_modules_each() -> None:
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text().partition("## Two paths")[2].partition("\n## ")[0]
+    paths = [re.findall(r"^\| `(\S+\.py)`", part, re.M) for part in text.split("\n**")[1:]]
+    assert len(paths) == 2 and all(3 < len(modules) <= 7 for modules in paths)
+    assert not [module for modules in paths for module in modules if not (PACKAGE / module).is_file()]
 
 
 def choices_by_kind(source: str) -> Iterator[int]:

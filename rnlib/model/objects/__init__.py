@@ -6,9 +6,9 @@ A new kind is a subclass of `ObjectEncoder` (of `PictureEncoder`, if it reads pi
 from typing import TYPE_CHECKING
 
 from rnlib.errors import ConfigError
-from rnlib.model.objects.encoder import ObjectEncoder, PictureEncoder
+from rnlib.model.objects.encoder import ObjectEncoder
 from rnlib.model.objects.nothing import NoObjects
-from rnlib.model.objects.pixels import PixelObjects
+from rnlib.model.objects.pixels import PictureEncoder, PixelObjects
 from rnlib.model.objects.states import StateObjects
 
 if TYPE_CHECKING:

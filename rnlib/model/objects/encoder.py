@@ -11,11 +11,10 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from rnlib.clevr.arrays import scene_arrays
-from rnlib.clevr.images import read_image, squeeze
 from rnlib.clevr.schema import one_scene
 from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError
-from rnlib.model.inputs import pictures_of, require_pictures, upload
+from rnlib.model.inputs import upload
 from rnlib.model.preset import Preset
 
 # Of a split: rows of its pictures -> what a network reads of them, on its device.
@@ -116,38 +115,6 @@ class ObjectEncoder(nn.Module):
         return 0
 
 
-class PictureEncoder(ObjectEncoder):
-    """Pictures (batch, 3, size, size) in [0, 1] -> objects."""
-
-    reads = "picture"
-    reads_pictures = True
-
-    @classmethod
-    def source(cls, preset: Preset, split: Split, device: torch.device, resident: bool = False) -> Source:
-        require_pictures(split, preset)
-        images: np.ndarray = split.images  # type: ignore[assignment]  # required above
-        if resident and _fits(images.nbytes, device):
-            return partial(_scaled_rows, torch.from_numpy(np.array(images)).to(device))
-        return partial(pictures_of, split, device=device)
-
-    @classmethod
-    def example(cls, preset: Preset, picture: Picture, scene: GivenScene) -> Float[Tensor, "one 3 size size"]:
-        if picture is None:
-            raise ConfigError(f"preset '{preset.name}' reads pictures: expected a picture, found none.")
-        size = preset.image_size
-        pixels = squeeze(picture, size) if isinstance(picture, np.ndarray) else read_image(Path(picture), size)
-        return torch.from_numpy(pixels)[None].float() / 255
-
-
 def rows_of(tensor: Tensor, rows: np.ndarray) -> Tensor:
     """Rows of a tensor, on its device."""
     return tensor[upload(rows.astype(np.int64), tensor.device)]
-
-
-def _scaled_rows(pictures: Tensor, rows: np.ndarray) -> Tensor:
-    return rows_of(pictures, rows).float() / 255
-
-
-def _fits(size: int, device: torch.device) -> bool:
-    """Whether so many bytes leave two thirds of a GPU's memory free. The CPU has its memory maps."""
-    return device.type == "cuda" and size < torch.cuda.get_device_properties(device).total_memory // 3

@@ -1,6 +1,8 @@
 """Objects that convolutions make of pictures: all cells of their map, or descriptions of those that hold an object."""
 
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -8,14 +10,39 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from rnlib.clevr.constants import ATTRIBUTES
+from rnlib.clevr.images import read_image, squeeze
 from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError
-from rnlib.model.objects.encoder import ObjectEncoder, PictureEncoder, Places
+from rnlib.model.inputs import pictures_of, require_pictures
+from rnlib.model.objects.encoder import GivenScene, ObjectEncoder, Picture, Places, Source, rows_of
 from rnlib.model.preset import Preset
 from rnlib.workers import BatchNorm2d
 
 SAME_OBJECT = 0.5  # world units; centres of two objects of a CLEVR scene are at least 0.95 apart
 SIZES = [len(values) for values in ATTRIBUTES.values()]  # colours, materials, shapes, sizes
+
+
+class PictureEncoder(ObjectEncoder):
+    """Pictures (batch, 3, size, size) in [0, 1] -> objects."""
+
+    reads = "picture"
+    reads_pictures = True
+
+    @classmethod
+    def source(cls, preset: Preset, split: Split, device: torch.device, resident: bool = False) -> Source:
+        require_pictures(split, preset)
+        images: np.ndarray = split.images  # type: ignore[assignment]  # required above
+        if resident and _fits(images.nbytes, device):
+            return partial(_scaled_rows, torch.from_numpy(np.array(images)).to(device))
+        return partial(pictures_of, split, device=device)
+
+    @classmethod
+    def example(cls, preset: Preset, picture: Picture, scene: GivenScene) -> Float[Tensor, "one 3 size size"]:
+        if picture is None:
+            raise ConfigError(f"preset '{preset.name}' reads pictures: expected a picture, found none.")
+        size = preset.image_size
+        pixels = squeeze(picture, size) if isinstance(picture, np.ndarray) else read_image(Path(picture), size)
+        return torch.from_numpy(pixels)[None].float() / 255
 
 
 class PixelObjects(PictureEncoder):
@@ -170,3 +197,12 @@ def require_pixels(preset: Preset) -> None:
         raise ConfigError(
             f"expected a preset that reads pixels, found '{preset.name}' ({preset.objects}). Use original-fp."
         )
+
+
+def _scaled_rows(pictures: Tensor, rows: np.ndarray) -> Tensor:
+    return rows_of(pictures, rows).float() / 255
+
+
+def _fits(size: int, device: torch.device) -> bool:
+    """Whether so many bytes leave two thirds of a GPU's memory free. The CPU has its memory maps."""
+    return device.type == "cuda" and size < torch.cuda.get_device_properties(device).total_memory // 3
