@@ -14,12 +14,12 @@ cell has a line for it or not.
 import ast
 import io
 import json
-import math
+import sys
 import tokenize
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pandas as pd
@@ -30,6 +30,8 @@ from rnlib.runs.paths import notebook_path, read_notebook
 from rnlib.training.recipe import FIELDS, recipe_of
 
 TYPES = ("int", "float", "str", "bool", "list[str]", "list[int]", "list[float]", "dict")
+_FINITE = Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
+_ANNOTATIONS: dict[str, Any] = {"int": int, "float": _FINITE, "str": str, "bool": bool, "dict": dict[str, Any]}
 FORM = "`name: type = literal  # help`"
 
 
@@ -190,10 +192,22 @@ def _converted(name: str, kind: str, value: Any) -> Any:
         if not isinstance(value, list):  # papermill -p weights FILE: a list of one
             return [_converted(name, plain[5:-1], value)]
         return [_converted(f"{name}[{index}]", plain[5:-1], item) for index, item in enumerate(value)]
+    if (plain == "bool" and isinstance(value, (int, float)) and not isinstance(value, bool)) or (
+        plain == "dict" and not _survives_json(value)
+    ):
+        raise _mistyped(name, kind, value)
     try:
-        return _CONVERTERS[plain](value)
-    except (ValueError, TypeError, OverflowError):
+        return msgspec.convert(value, _ANNOTATIONS[plain], strict=False)
+    except msgspec.ValidationError:
         raise _mistyped(name, kind, value) from None
+
+
+def _survives_json(value: Any) -> bool:
+    # done.json keeps the parameters and is compared with them.
+    try:
+        return bool(json.loads(json.dumps(value)) == value)
+    except TypeError:
+        return False
 
 
 def _mistyped(name: str, kind: str, value: Any) -> ConfigError:
@@ -201,41 +215,3 @@ def _mistyped(name: str, kind: str, value: Any) -> ConfigError:
         f"parameter {name!r}: expected {kind}, found {value!r} ({type(value).__name__}). "
         "Correct it in the YAML file, on the command line or in the parameters cell."
     )
-
-
-def _to_str(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-def _to_bool(value: Any) -> bool:
-    if isinstance(value, str):
-        value = {"true": True, "false": False}.get(value.strip().lower())
-    if not isinstance(value, bool):
-        raise TypeError
-    return value
-
-
-def _to_int(value: Any) -> int:
-    if isinstance(value, str):
-        value = float(value) if "e" in value.lower() or "." in value else int(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
-        raise TypeError
-    return int(value)
-
-
-def _to_float(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)) or not math.isfinite(float(value)):
-        raise TypeError
-    return float(value)
-
-
-def _to_dict(value: Any) -> dict[str, Any]:
-    # done.json keeps the parameters and is compared with them: they must survive JSON unchanged.
-    if not isinstance(value, dict) or json.loads(json.dumps(value)) != value:
-        raise TypeError
-    return value
-
-
-_CONVERTERS = {"str": _to_str, "bool": _to_bool, "int": _to_int, "float": _to_float, "dict": _to_dict}
