@@ -228,8 +228,8 @@ def test_sanitizing_leaves_results_alone(text):
 
 
 def modules_of(program: str) -> set[str]:
-    """The packages that a Python program has loaded at its end."""
-    program += "\nimport sys; print('LOADED', *{name.split('.')[0] for name in sys.modules})"
+    """The modules that a Python program has loaded at its end."""
+    program += "\nimport sys; print('LOADED', *sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return set(done.stdout.split("LOADED")[1].split())
 
@@ -241,6 +241,12 @@ def test_no_help_text_waits_for_a_heavy_package() -> None:
     assert not loaded & {"torch", "torchvision", "scipy", "pandas", "matplotlib", "sklearn", "numba", "papermill"}
     loaded = modules_of(HELP.format([[name, "--help"] for name in RETRIEVAL]))
     assert not loaded & {"torch", "torchvision", "pandas", "matplotlib", "sklearn", "papermill"}
+
+
+def test_training_and_evaluation_begin_without_what_figures_and_statistics_need() -> None:
+    loaded = modules_of("import rnlib.commands.training, rnlib.commands.weights")
+    assert "torch" in loaded and not loaded & {"matplotlib", "seaborn", "torchvision", "sklearn", "numba", "papermill"}
+    assert not loaded & {"scipy.stats", "scipy.spatial", "scipy.optimize"}
 
 
 RETRIEVAL = ("retrieve", "train-attributes")
