@@ -21,6 +21,28 @@ def weights_file(folder: Path, preset: str) -> Path:
     )
 
 
+def test_the_classifier_stops_at_its_time_limit_and_continues(
+    tiny_clevr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ["--set", "image_size=32", "conv_channels=[4,4,4]", "epochs=1", "share=1", "batch_size=8"]
+    command = [
+        "train-attributes",
+        "--clevr",
+        str(tiny_clevr),
+        "--out",
+        str(tmp_path / "run"),
+        "--device",
+        "cpu",
+        *small,
+    ]
+    assert main([*command, "--time-limit", "1e-9"]) == 0
+    said = capsys.readouterr().out
+    assert "the time limit of 1e-09 minutes is reached at epoch 1, step 1;" in said and "best" not in said
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "continuing at epoch 1, step 1" in said and "best: mean average precision" in said
+
+
 @pytest.mark.slow
 def test_features_of_weights_and_of_the_baseline_are_ranked(
     tiny_clevr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
