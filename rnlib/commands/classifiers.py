@@ -48,7 +48,7 @@ def _run(
     best: Callable[[Any], str],
 ) -> None:
     """Train with the fields of a recipe and of a preset that --set gives; says what `best` makes of the history."""
-    given = set_fields(options.set, {**fields, **PRESET_FIELDS}, "a field of the recipe or of the preset")
+    given = set_fields(options.set, {**fields, **PRESET_FIELDS}, "a field of the classifier's recipe or of the preset")
     preset = preset_of({"preset": options.preset, **given})
     recipe = kind(**{name: value for name, value in given.items() if name in fields})
     splits = open_training_splits(
