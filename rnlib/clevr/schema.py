@@ -38,7 +38,10 @@ Program = list[ProgramNode]
 
 
 class QuestionRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
-    """One question, in the release's order of keys. `answer` and `program` are absent in the test split."""
+    """One question, in the release's order of keys. `answer` and `program` are absent in the test split.
+
+    Of a minimal pair (`rnlib.synthesis.minimal_pairs`): `partner` is the other question's index, `change` what differs.
+    """
 
     question_index: int | None = None
     split: str = ""
@@ -49,6 +52,8 @@ class QuestionRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True)
     program: Program | None = None
     question_family_index: int | None = None
     template_filename: str | None = None
+    partner: int | None = None
+    change: str | None = None
 
     @property
     def answer_word(self) -> str | None:

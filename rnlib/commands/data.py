@@ -32,6 +32,7 @@ def run_synthesize(options: argparse.Namespace) -> None:
         objects=_pair(options.objects, "-", "--objects", "3-10"),
         images=parse_images(options.images),
         cogent=options.cogent,
+        minimal_pairs=options.minimal_pairs,
         workers=options.workers,
     )
     print(f"synthetic CLEVR is in {folder}")

@@ -70,6 +70,14 @@ def _add_data_synthesize(actions: Any) -> None:
         "in A, cubes are gray, blue, brown or yellow and cylinders red, green, purple or cyan; in B, the other way "
         "round; spheres have any color",
     )
+    make.add_argument(
+        "--minimal-pairs",
+        type=int,
+        default=0,
+        metavar="N",
+        help="so many pairs of scenes in a split of their own, 'pairs', that differ in one attribute or the place of "
+        "one object, with a question that has another answer on each; 'evaluate --split pairs' reports consistency",
+    )
     make.add_argument("--seed", type=int, default=0)
     make.add_argument("--families", nargs="+", metavar="GROUP", help=f"out of {', '.join(FAMILY_GROUPS)}")
     make.add_argument("--objects", default="3-10", metavar="A-B", help="objects a scene (default 3-10)")

@@ -7,6 +7,7 @@ from rnlib.clevr.split import Split
 from rnlib.commands.options import split_of
 from rnlib.errors import ConfigError
 from rnlib.evaluation import metrics_text, predict, save_answers
+from rnlib.evaluation.consistency import consistency_text
 from rnlib.evaluation.evaluate import evaluate_into
 from rnlib.evaluation.model_set import open_questions
 from rnlib.evaluation.predict import require_batch_size
@@ -38,6 +39,8 @@ def run_evaluate(options: argparse.Namespace) -> None:
         options.out, weights, split, device=choose_device(options.device), batch_size=options.batch_size
     )
     print(metrics_text(metrics))
+    if "consistency" in metrics:
+        print(f"minimal pairs, in percent:\n{consistency_text(metrics['consistency'])}")
     asked = f"{metrics['n']:,} questions of {split.label}"
     print(f"accuracy {100 * metrics['accuracy']:.2f} % of {asked}; details in {options.out}")
 

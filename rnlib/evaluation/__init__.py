@@ -9,6 +9,9 @@ confusion.py       which answers are confused; how far counts are off
 error_analysis.py  the weakest types, and which mistakes to look at
 counterfactual.py  what decides an answer, by running its program on a changed scene
 attribution.py     what each pair of objects contributed to an answer
+consistency.py     of minimal pairs: both answered correctly?
+what_if.py         networks asked about scenes in memory
+turning_point.py   where an object has to be for a network to say that it is left of another
 examples.py        one answer with its picture
 report.py          a text about mistakes, written from the numbers
 tables.py          results for readers, and the published ones

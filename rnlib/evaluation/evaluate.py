@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from rnlib.clevr.split import Split
+from rnlib.evaluation.consistency import consistency
 from rnlib.evaluation.metrics import compute_metrics
 from rnlib.evaluation.predict import predict, require_answers, save_predictions
 from rnlib.files import make_folder, write_json
@@ -19,6 +20,8 @@ def evaluate_into(
 ) -> dict[str, Any]:
     """Answer all questions of a split with weights and write the folder `out`; returns the metrics.
 
+    Of minimal pairs they have an entry "consistency" (`rnlib.evaluation.consistency`) for each change.
+
     Raises DataError for a split without answers, and as `predict`, before anything is written.
     """
     require_answers(split)
@@ -26,6 +29,8 @@ def evaluate_into(
     make_folder(out, "the evaluation")
     table = predict(weights, split, device=device, batch_size=batch_size)
     metrics = compute_metrics(table)
+    if (pairs := consistency(table, split)) is not None:
+        metrics["consistency"] = pairs.to_dict("index")
     save_predictions(table, out / "predictions.parquet")
     write_json(out / "metrics.json", metrics)
     origin = provenance(

@@ -4,17 +4,19 @@ Scene number i of a split, and its picture, depend on (seed, split, i) only: so 
 processes. A chunk is the unit of work and of resumption.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
 import msgspec
 import numpy as np
 
-from rnlib.clevr.schema import Scene
+from rnlib.clevr.schema import QuestionRecord, Scene
 from rnlib.synthesis.camera import View
+from rnlib.synthesis.minimal_pairs import sample_pair
 from rnlib.synthesis.questions import ask, select_families
 from rnlib.synthesis.scenes import ANY_COLOR, COGENT_COLORS, sample_scene
-from rnlib.synthesis.settings import ALL_SPLITS, CHUNK, Arguments, is_test
+from rnlib.synthesis.settings import ALL_SPLITS, CHUNK, PAIRS, Arguments, is_test
 
 
 @dataclass
@@ -31,21 +33,58 @@ class Chunk:
 def make_chunk(arguments: Arguments, split: str, start: int) -> Chunk:
     """Draw the scenes of the chunk that begins with scene `start`, and their questions."""
     chunk = Chunk(start, [], [], [], [])
+    numbers = range(start, min(start + CHUNK, arguments.scenes(split)))
+    make = _pair if split == PAIRS else _scene
+    for index in numbers[:: 2 if split == PAIRS else 1]:
+        make(chunk, arguments, split, index)
+    return chunk
+
+
+def _scene(chunk: Chunk, arguments: Arguments, split: str, index: int) -> None:
+    """Add scene number `index` of a split, and its questions."""
     families = select_families(arguments.families)
     colors_of = COGENT_COLORS[split[-1]] if arguments.cogent else ANY_COLOR
-    encode = msgspec.json.encode
-    for index in range(start, min(start + CHUNK, arguments.scenes(split))):
-        rng = np.random.default_rng([arguments.seed, ALL_SPLITS.index(split), index])
-        scene, view = sample_scene(rng, arguments.objects, arguments.coordinates_size, colors_of)
-        scene.split, scene.image_index = split, index
-        scene.image_filename = f"CLEVR_{split}_{index:06d}.png"
-        # Python's generator, seeded by numpy's: it draws single numbers several times faster.
-        found = ask(Random(int(rng.integers(2**63))), scene, families, arguments.questions_per_scene)
-        if is_test(split):
-            for one in found:
-                one.answer = one.program = one.question_family_index = None
-        chunk.scenes.append(encode(scene))
-        chunk.questions.append([encode(one) for one in found])
-        chunk.contents.append(scene)
-        chunk.views.append(view)
-    return chunk
+    rng = _random(arguments, split, index)
+    scene, view = sample_scene(rng, arguments.objects, arguments.coordinates_size, colors_of)
+    _name(scene, split, index)
+    # Python's generator, seeded by numpy's: it draws single numbers several times faster.
+    found = ask(Random(int(rng.integers(2**63))), scene, families, arguments.questions_per_scene)
+    if is_test(split):
+        for one in found:
+            one.answer = one.program = one.question_family_index = None
+    _add(chunk, scene, view, found)
+
+
+def _pair(chunk: Chunk, arguments: Arguments, split: str, index: int) -> None:
+    """Add scenes number `index` and `index` + 1, a minimal pair, and the question of each."""
+    rng = _random(arguments, split, index)
+    pair = sample_pair(rng, select_families(arguments.families), arguments.objects, arguments.coordinates_size)
+    for side, scene in enumerate(pair.scenes):
+        number = index + side
+        _name(scene, split, number)
+        question = msgspec.structs.replace(
+            pair.question,
+            split=split,
+            image_index=number,
+            image_filename=scene.image_filename,
+            answer=pair.answers[side],
+            partner=index + 1 - side,  # scenes have one question each, so their numbers are the questions' too
+            change=pair.change,
+        )
+        _add(chunk, scene, pair.view, [question])
+
+
+def _random(arguments: Arguments, split: str, index: int) -> np.random.Generator:
+    return np.random.default_rng([arguments.seed, ALL_SPLITS.index(split), index])
+
+
+def _name(scene: Scene, split: str, index: int) -> None:
+    scene.split, scene.image_index = split, index
+    scene.image_filename = f"CLEVR_{split}_{index:06d}.png"
+
+
+def _add(chunk: Chunk, scene: Scene, view: View, questions: Sequence[QuestionRecord]) -> None:
+    chunk.scenes.append(msgspec.json.encode(scene))
+    chunk.questions.append([msgspec.json.encode(one) for one in questions])
+    chunk.contents.append(scene)
+    chunk.views.append(view)

@@ -16,13 +16,15 @@ from rnlib.synthesis.visibility import Solids, visible_pixels
 Pair = tuple[int, int]  # the numbers of two objects, the smaller first
 
 
-def with_objects(scene: Scene, camera: Camera, objects: Sequence[SceneObject], size: tuple[int, int] = VIEW) -> Scene:
+def with_objects(
+    scene: Scene, camera: Camera, objects: Sequence[SceneObject], picture: tuple[int, int] = VIEW
+) -> Scene:
     """`scene` with these objects: heights, pixel_coords and relationships follow from their sizes and places.
 
-    camera: what the scene is seen from. size: (width, height) of the picture that pixel_coords speak of.
+    camera: what the scene is seen from. picture: (width, height) of the picture that pixel_coords speak of.
     """
     centres = np.array([(*item.coordinates[:2], RADII[item.size]) for item in objects]).reshape(-1, 3)
-    pixels = camera.project(centres, size).tolist()
+    pixels = camera.project(centres, picture).tolist()
     made = [
         msgspec.structs.replace(
             item, coordinates=(x, y, z), pixel_coords=(float(round(across)), float(round(down)), depth)
@@ -32,14 +34,14 @@ def with_objects(scene: Scene, camera: Camera, objects: Sequence[SceneObject], s
     return msgspec.structs.replace(scene, objects=made, relationships=relationships(centres))
 
 
-def change_object(scene: Scene, camera: Camera, number: int, **values: Any) -> Scene:
+def change_object(scene: Scene, camera: Camera, number: int, picture: tuple[int, int] = VIEW, **values: Any) -> Scene:
     """`scene` with some fields of object `number` (from 0) changed, such as color="red" or coordinates=(x, y, z).
 
-    The height z follows from the size, whatever is given.
+    The height z follows from the size, whatever is given. camera, picture: as `with_objects`.
     """
     objects = list(scene.objects)
     objects[number] = msgspec.structs.replace(objects[number], **values)
-    return with_objects(scene, camera, objects)
+    return with_objects(scene, camera, objects, picture)
 
 
 def remove_object(scene: Scene, camera: Camera, number: int) -> Scene:

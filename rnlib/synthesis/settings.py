@@ -17,7 +17,8 @@ VERSION, DATE = 4, "11/25/2026"
 MARKER = "synthesis.json"
 CHUNK = 16  # scenes that are made, drawn and noted as done together
 COGENT_SPLITS = ("trainA", "valA", "testA", "valB", "testB")
-ALL_SPLITS = SPLITS + COGENT_SPLITS  # the random numbers of a split depend on its place here
+PAIRS = "pairs"  # the split of minimal pairs
+ALL_SPLITS = (*SPLITS, *COGENT_SPLITS, PAIRS)  # the random numbers of a split depend on its place here
 SIDES = (16, 4096)  # least and most pixels of a picture's side
 
 
@@ -33,6 +34,7 @@ class Options(TypedDict, total=False):
     questions_per_scene: int
     images: tuple[int, int] | int | None
     cogent: bool
+    minimal_pairs: int
 
 
 class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -44,6 +46,7 @@ class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     images: (width, height) in pixels: PNG files; one side, such as 128: a uint8 array for each split, which a
     network reads as it is; None: no pictures.
     cogent: the splits of CLEVR-CoGenT: `train` scenes of trainA, `val` of valA and of valB, `test` of testA and testB.
+    minimal_pairs: so many pairs of scenes in a split of their own, "pairs", with one question each; not with cogent.
     """
 
     version: int = VERSION
@@ -56,21 +59,24 @@ class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     questions_per_scene: int = 10
     images: tuple[int, int] | int | None = VIEW
     cogent: bool = False
+    minimal_pairs: int = 0
 
     def splits(self) -> dict[str, int]:
         """The splits that have scenes, with their numbers."""
-        names = COGENT_SPLITS if self.cogent else SPLITS
+        names = COGENT_SPLITS if self.cogent else (*SPLITS, PAIRS)
         return {name: self.scenes(name) for name in names if self.scenes(name)}
 
     def scenes(self, split: str) -> int:
         """Number of scenes of a split."""
-        return {"train": self.train, "val": self.val, "test": self.test}[split.rstrip("AB")]
+        counts = {"train": self.train, "val": self.val, "test": self.test, PAIRS: 2 * self.minimal_pairs}
+        return counts[split.rstrip("AB")]
 
     def described(self) -> dict[str, Any]:
         """The arguments as they are kept in a set."""
         described: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
-        if not self.cogent:  # sets that were made before there was a choice do not mention it
-            del described["cogent"]
+        for name in ("cogent", "minimal_pairs"):  # sets that were made before there was a choice do not mention it
+            if not described[name]:
+                del described[name]
         return described
 
     @property
@@ -91,7 +97,14 @@ class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         fewest, most = self.objects
         sides = () if self.images is None else self.picture_size
         rules = (
-            (min(counts.values()) >= 0 and any(counts.values()), "train, val, test", "0 or more, not all 0", counts),
+            (min(counts.values()) >= 0, "train, val, test", "0 or more", counts),
+            (any(counts.values()) or self.minimal_pairs, "train, val, test", "0 or more, not all 0", counts),
+            (
+                0 <= self.minimal_pairs <= (0 if self.cogent else 10**6),
+                "minimal_pairs",
+                "0 to 1,000,000, and 0 with cogent",
+                self.minimal_pairs,
+            ),
             (max(counts.values()) <= 10**6, "train, val, test", "at most 1,000,000 each", counts),
             (self.seed >= 0, "seed", "0 or more", self.seed),
             (
