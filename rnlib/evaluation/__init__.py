@@ -12,6 +12,7 @@ attribution.py     what each pair of objects contributed to an answer
 consistency.py     of minimal pairs: both answered correctly?
 what_if.py         networks asked about scenes in memory
 turning_point.py   where an object has to be for a network to say that it is left of another
+deletion.py        objects removed: is the evidence where the attribution says?
 examples.py        one answer with its picture
 report.py          a text about mistakes, written from the numbers
 tables.py          results for readers, and the published ones

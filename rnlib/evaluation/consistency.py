@@ -20,11 +20,11 @@ COLUMNS = ["pairs", "both right", "low", "high", "one right", "none right", "sam
 
 
 def consistency(predictions: pd.DataFrame, split: Split) -> pd.DataFrame | None:
-    """How often both questions of a minimal pair are answered correctly, by what differs; None for other splits and parts of splits.
+    """How often both questions of a minimal pair are answered correctly, by what differs.
 
-    predictions: of all questions of the split, in its order. Index change (ANY_CHANGE first), columns as COLUMNS, in
-    percent but for pairs; low and high: the 95 % Wilson interval of "both right". Raises DataError where partners do
-    not name each other.
+    predictions: of all questions of the split, in its order; None comes back for a part of them, and for a split
+    without pairs. Index change (ANY_CHANGE first), columns as COLUMNS, in percent but for pairs; low and high: the 95 %
+    Wilson interval of "both right". Raises DataError where partners do not name each other.
     """
     path = split.directory.questions(split.name)
     records = read_questions(path)
