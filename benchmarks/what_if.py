@@ -1,20 +1,30 @@
 """What if: the measurements of docs/what_if.md, on scenes made for them.
 
-    python benchmarks/what_if.py turning-point --seed 2 --number 300 --out DIR
+    python benchmarks/what_if.py turning-point --seed 2 --number 240 --out DIR
+    python benchmarks/what_if.py deletion --seed 2 --number 400 --out DIR
+    python benchmarks/what_if.py minimal-pairs --seed 2 --number 1000 --out DIR
 
 Writes tables (parquet) to DIR and prints them; `--weights` names the networks.
 """
 
 import argparse
 from collections.abc import Callable
+from math import hypot
 from pathlib import Path
 
 import pandas as pd
 import torch
 
+from rnlib.clevr import open_split
+from rnlib.clevr.constants import ATTRIBUTES
+from rnlib.evaluation import predict
+from rnlib.evaluation.consistency import consistency
+from rnlib.evaluation.deletion import REMOVED, delete_objects, deletion_table, sample_questions
+from rnlib.evaluation.statistics import mcnemar, wilson
 from rnlib.evaluation.turning_point import CROWDS, errors_by_margin, measure, sample_trials, turning_points, width_ratio
 from rnlib.evaluation.what_if import yes_probability
 from rnlib.model import load_weights
+from rnlib.synthesis import synthesize
 
 WEIGHTS = ["detect-fp", "medium-sd-long", "medium-ir-sd"]
 
@@ -40,7 +50,55 @@ def turning_point(options: argparse.Namespace) -> None:
     print(errors[errors["margin"] == 0.45].round(2).to_string())
 
 
-MEASUREMENTS: dict[str, Callable[[argparse.Namespace], None]] = {"turning-point": turning_point}
+def deletion(options: argparse.Namespace) -> None:
+    """Hypothesis 5."""
+    asked = sample_questions(options.number, options.seed)
+    for name in options.weights:
+        table = delete_objects(load_weights(name), asked)
+        table.to_parquet(options.out / f"deletion_{name}_{options.seed}.parquet")
+        print(f"{name}\n{deletion_table(table).round(1).to_string()}")
+        changed = (table["answer"] != table["answer after"]).groupby(table["removed"])
+        most, least = (changed.get_group(REMOVED[i]).to_numpy(bool) for i in (0, -1))
+        found = mcnemar(most, least)
+        print("most - least, points: {difference:.1f} [{low:.1f}, {high:.1f}], p = {p:.2g}\n".format(**found))
+
+
+def minimal_pairs(options: argparse.Namespace) -> None:
+    """Hypothesis 6."""
+    made = synthesize(
+        options.out / f"pairs_{options.seed}",
+        train=0,
+        val=0,
+        minimal_pairs=options.number,
+        seed=options.seed,
+        images=128,
+        workers=1,
+    )
+    split = open_split(made, "pairs", cache=options.out / "cache")
+    for name in options.weights:
+        table = consistency(predict(load_weights(name), split), split)
+        assert table is not None
+        print(f"{name}\n{table.round(1).to_string()}")
+        pairs, both = table["pairs"], table["both right"] * table["pairs"] / 100
+        moved = both["position"], pairs["position"]
+        altered = both[list(ATTRIBUTES)].sum(), pairs[list(ATTRIBUTES)].sum()
+        low, high = difference_of_shares(*map(round, (*altered, *moved)))
+        value = 100 * (altered[0] / altered[1] - moved[0] / moved[1])
+        print(f"attribute changed - object moved, points: {value:.1f} [{100 * low:.1f}, {100 * high:.1f}]\n")
+
+
+def difference_of_shares(hits: int, n: int, other_hits: int, other_n: int) -> tuple[float, float]:
+    """Newcombe's 95 % interval (1998, method 10) for the difference of two independent shares."""
+    (low, high), (other_low, other_high) = wilson(hits, n), wilson(other_hits, other_n)
+    p, q = hits / n, other_hits / other_n
+    return p - q - hypot(p - low, other_high - q), p - q + hypot(high - p, q - other_low)
+
+
+MEASUREMENTS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "turning-point": turning_point,
+    "deletion": deletion,
+    "minimal-pairs": minimal_pairs,
+}
 
 
 def main() -> None:
@@ -48,7 +106,7 @@ def main() -> None:
     parser.add_argument("measurement", choices=list(MEASUREMENTS))
     parser.add_argument("--weights", nargs="+", default=WEIGHTS)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--number", type=int, default=300, help="scenes (default 300)")
+    parser.add_argument("--number", type=int, default=300, help="scenes, questions or pairs (default 300)")
     parser.add_argument("--resamples", type=int, default=200, help="of the bootstrap (default 200)")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()

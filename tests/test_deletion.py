@@ -16,6 +16,7 @@ from rnlib.evaluation.deletion import (
     object_evidence,
     sample_questions,
 )
+from rnlib.evaluation.plots import plot_deletion
 from rnlib.evaluation.what_if import log_probabilities_of
 from rnlib.model import load_preset, load_weights
 from rnlib.model.checkpoint import Weights
@@ -81,6 +82,8 @@ def test_the_table_counts_what_changes_and_why():
     assert found[list(expected)].eq(pd.Series(expected)).all(axis=None)
     assert (found[["changed with the truth", "changed without cause"]] == 50).all(axis=None)
     assert (found["low"] < 50).all() and (found["high"] > 50).all()
+    (axes,) = plot_deletion({"one": found, "other": found}, "removed").axes
+    assert [text.get_text().replace(",\n", ", ") for text in axes.get_yticklabels()] == list(REMOVED)
 
 
 def test_questions_are_those_of_the_seed():

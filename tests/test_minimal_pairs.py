@@ -13,6 +13,7 @@ from rnlib.clevr.constants import ATTRIBUTES
 from rnlib.clevr.schema import ProgramNode, QuestionRecord, Scene, read_questions, read_scenes
 from rnlib.errors import ConfigError, DataError
 from rnlib.evaluation.consistency import ANY_CHANGE, consistency
+from rnlib.evaluation.plots import plot_consistency
 from rnlib.synthesis import execute, synthesize
 from rnlib.synthesis.camera import CAMERA, Camera
 from rnlib.synthesis.editing import ambiguous, outside, too_close, with_objects
@@ -161,6 +162,8 @@ def test_consistency_of_networks_that_are_known(made, tmp_path):
     assert found.loc["position", ["both right", "none right"]].tolist() == [0, 100]
     assert found.loc["color", "both right"] == 100
     assert found.loc[ANY_CHANGE, "both right"] == pytest.approx(100 * (1 - moved.mean()))
+    (axes,) = plot_consistency({"perfect": perfect, "blind": blind}, "pairs").axes
+    assert axes.get_yticklabels()[0].get_text() == f"{ANY_CHANGE} ({PAIRS})"
 
 
 def test_splits_without_pairs_have_none_and_damaged_ones_are_refused(made, tiny_clevr, tmp_path):

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from rnlib.clevr.constants import DIRECTIONS
+from rnlib.evaluation.plots import plot_turning_points, plot_widths
 from rnlib.evaluation.turning_point import (
+    CROWDS,
     MARGINS,
     Trial,
     errors_by_margin,
@@ -129,3 +132,21 @@ def test_released_networks_are_asked_about_scenes_in_memory(trials):
         assert ((yes > 0.5) == [False, True] * 8).mean() > 0.8
         one = log_probabilities_of(weights, cases[3:4])[0]  # alone as among others
         assert one == pytest.approx(log_probabilities_of(weights, cases)[3], abs=1e-3)
+
+
+def test_figures_show_each_network_and_the_rule(trials):
+    tables = [
+        measure(network(trials, curve), trials).assign(model=name)
+        for name, curve in (("rule", lambda margin: float(margin > 0.2)), ("middle", lambda margin: float(margin > 0)))
+    ]
+    table = pd.concat(tables)
+    figure = plot_turning_points(table, "turning")
+    left, right = figure.axes
+    assert {text.get_text() for text in figure.legends[0].get_texts()} >= {"rule", "middle", "CLEVR's rule: 0.2"}
+    assert [line.get_ydata()[MARGINS.tolist().index(0.15)] for line in left.lines[:2]] == [0, 100]
+    assert "wrong" in right.get_ylabel()
+    points = {by: turning_points(table, ["model", by], resamples=5) for by in ("axis", "objects")}
+    panels = plot_widths(points, "widths").axes
+    assert [axes.get_title() for axes in panels] == ["axis", "objects"]
+    found = [text.get_text() for text in panels[1].get_xticklabels()]
+    assert found == [name for name in CROWDS if name in set(table["objects"])]

@@ -4,6 +4,7 @@ accuracy.py    by question type, answer class and family, and binned by a number
 comparison.py  models against each other, the published figures, and their own confidence; the weakest types
 confusion.py   confusion matrices, and how far counts are off
 examples.py    single answers, and what pairs of objects contributed to them
+what_if.py     turning points, removed objects, minimal pairs
 """
 
 from rnlib.evaluation.plots.accuracy import plot_binned_accuracy, plot_by_type, plot_classes, plot_families
@@ -15,6 +16,7 @@ from rnlib.evaluation.plots.confusion import (
     plot_type_confusion,
 )
 from rnlib.evaluation.plots.examples import plot_answer, plot_explained, plot_gallery, plot_pair_matrix
+from rnlib.evaluation.plots.what_if import plot_consistency, plot_deletion, plot_turning_points, plot_widths
 
 __all__ = [
     "plot_answer",
@@ -24,13 +26,17 @@ __all__ = [
     "plot_class_confusion",
     "plot_classes",
     "plot_confusion",
+    "plot_consistency",
     "plot_count_errors",
+    "plot_deletion",
     "plot_explained",
     "plot_families",
     "plot_gallery",
     "plot_pair_matrix",
     "plot_paired",
     "plot_published",
+    "plot_turning_points",
     "plot_type_confusion",
     "plot_weakest",
+    "plot_widths",
 ]
