@@ -69,7 +69,7 @@ def object_evidence(weights: Weights, case: Case) -> dict[str, Float[np.ndarray,
     objects are not described, such as cells of a convolutional map, or that has no pairs.
     """
     preset, network = weights.preset, weights.network.eval()
-    if not (preset.objects == "state" or preset.describes):
+    if not preset.kind.pads:
         raise ConfigError(
             f"expected weights that read state descriptions or describe what they see, found preset '{preset.name}', "
             "whose objects are cells. Choose other weights, such as detect-fp."

@@ -20,8 +20,8 @@ from random import Random
 
 import numpy as np
 import pandas as pd
+import scipy
 from jaxtyping import Float
-from scipy.optimize import least_squares
 
 from rnlib.clevr.constants import DIRECTIONS, HALF_WIDTH, RADII, RELATIONS, VIEW
 from rnlib.clevr.schema import Program, Scene
@@ -164,7 +164,7 @@ def fit_curve(yes: Float[np.ndarray, " margins"]) -> dict[str, float]:
     begin = MARGINS[crossed] - step / 2 if crossed > 0 else 0.0
     least, most = [MARGINS[0], np.log(step / 50), 0, 0], [MARGINS[-1], np.log(span), 1, 1]
     start = np.clip([begin, np.log(step), yes[0], yes[-1]], np.array(least) + 1e-6, np.array(most) - 1e-6)
-    found = least_squares(
+    found = scipy.optimize.least_squares(
         lambda at: psychometric(MARGINS, at[0], np.exp(at[1]), at[2], at[3]) - yes, start, bounds=(least, most)
     )
     threshold, low, high = float(found.x[0]), float(found.x[2]), float(found.x[3])

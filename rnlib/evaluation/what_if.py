@@ -13,7 +13,6 @@ from rnlib.clevr.arrays import scene_arrays
 from rnlib.clevr.schema import Scene
 from rnlib.model.asking import encode_question
 from rnlib.model.checkpoint import Weights
-from rnlib.model.objects import state_rows
 from rnlib.model.preset import Preset
 from rnlib.synthesis.camera import View
 
@@ -34,17 +33,15 @@ YesProbability = Callable[[Sequence[Case]], Float[np.ndarray, " cases"]]
 
 def visual_inputs(preset: Preset, cases: Sequence[Case]) -> Float[Tensor, "cases ..."]:
     """What a network reads beside the questions: pictures in [0, 1], or state rows."""
-    if preset.objects == "none":
-        return torch.zeros(len(cases), 1)
-    if preset.objects == "pixels":
+    if preset.picture_size:
         from rnlib.synthesis.pictures import draw  # loads numba, which networks on states can do without
 
-        side = (preset.image_size, preset.image_size)
+        side = (preset.picture_size, preset.picture_size)
         pictures = draw([case.scene for case in cases], [case.view for case in cases], side)
         return torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))).float() / 255
     # One by one: `scene_arrays` orders scenes by their image_index, which those of one scene share.
     arrays = [scene_arrays([case.scene], Path("scene"))[0] for case in cases]
-    rows = [state_rows(preset, one["coordinates"], one["codes"])[0] for one in arrays]
+    rows = [preset.kind.of_scenes(preset, one["coordinates"], one["codes"])[0] for one in arrays]
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
 
 
