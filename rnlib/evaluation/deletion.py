@@ -74,11 +74,11 @@ def object_evidence(weights: Weights, case: Case) -> dict[str, Float[np.ndarray,
             f"expected weights that read state descriptions or describe what they see, found preset '{preset.name}', "
             "whose objects are cells. Choose other weights, such as detect-fp."
         )
-    visual, tokens = visual_inputs(preset, [case]), question_inputs(weights, [case])
     with torch.no_grad():
-        objects = network.objects(visual)
-    found = pair_attribution(network, visual, tokens)
-    pairs = leave_one_out(network, visual, tokens, found.answer, found.against)
+        objects = network.objects(visual_inputs(preset, [case]))
+    tokens = question_inputs(weights, [case])
+    found = pair_attribution(network, objects, tokens)
+    pairs = leave_one_out(network, objects, tokens, found.answer, found.against)
     places = np.array([item.coordinates[:2] for item in case.scene.objects])
     rows = objects[0, : len(found.pairs), :2].numpy()
     nearest = np.linalg.norm(rows[:, None] - places[None], axis=2).argmin(1)
