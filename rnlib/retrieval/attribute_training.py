@@ -23,7 +23,7 @@ from rnlib.retrieval.attributes import (
 )
 from rnlib.training.augment import augment
 from rnlib.training.fit import Options
-from rnlib.training.picture_task import PictureTask, train_task
+from rnlib.training.picture_task import PictureTask
 from rnlib.training.run_folder import TrainingFolder, config_digest, pictures_config
 from rnlib.training.state import Position, Row
 
@@ -81,7 +81,7 @@ def train_attributes(
     options = options or Options()
     task = AttributeTask(preset, recipe, splits, options.device)
     optimizer = torch.optim.Adam(task.network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
-    return train_task(task, optimizer, out, options, lambda row: _epoch_line(row, recipe.epochs))
+    return task.train(optimizer, out, options, lambda row: _epoch_line(row, recipe.epochs))
 
 
 def _epoch_line(row: Row, epochs: int) -> str:

@@ -27,7 +27,7 @@ from rnlib.training.augment import augment, draw_recoloring, moved_points, recol
 from rnlib.training.cell_recipe import CellRecipe
 from rnlib.training.cell_targets import cell_loss, mirror_points, what_cells_hold
 from rnlib.training.fit import Options
-from rnlib.training.picture_task import PictureTask, train_task
+from rnlib.training.picture_task import PictureTask
 from rnlib.training.recipe import Recipe
 from rnlib.training.run_folder import TrainingFolder
 from rnlib.training.state import Position, Row
@@ -115,7 +115,7 @@ def train_cells(
     task = CellTask(preset, recipe, hold_out(recipe.held_out, *splits), options.device)
     optimizer = torch.optim.Adam(task.network.parameters(), lr=recipe.lr, fused=True)
     average = moving_average(task.network, recipe.ema) if recipe.ema else None
-    return train_task(task, optimizer, out, options, lambda row: _epoch_line(row, recipe.epochs), average)
+    return task.train(optimizer, out, options, lambda row: _epoch_line(row, recipe.epochs), average)
 
 
 @torch.inference_mode()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import msgspec
 import numpy as np
@@ -20,7 +20,7 @@ from rnlib.training.augment import draw_augmentations
 from rnlib.training.fit import Options, fit
 from rnlib.training.run_folder import TrainingFolder, pictures_config
 from rnlib.training.state import Position, Row
-from rnlib.training.trainer import Batches, Trainer
+from rnlib.training.trainer import Batches, Task, Trainer
 
 LOG_EVERY = 100  # steps between two rows of steps.csv
 
@@ -94,18 +94,16 @@ class PictureTask:
         """Go to the next epoch."""
         position.next_epoch()
 
-
-def train_task(
-    task: Any,
-    optimizer: torch.optim.Optimizer,
-    out: Path | str,
-    options: Options,
-    line: Callable[[Row], str],
-    average: AveragedModel | None = None,
-) -> TrainingFolder:
-    """Train a picture task in the folder `out`, or continue there. line: what is printed of a row of the history."""
-    folder = TrainingFolder(out)
-    keeps = options.saving.keeps
-    trainer = Trainer(task, optimizer, folder, task.config, average=average, keeps=keeps, device=task.device)
-    fit(trainer, options, LOG_EVERY, line)
-    return folder
+    def train(
+        self,
+        optimizer: torch.optim.Optimizer,
+        out: Path | str,
+        options: Options,
+        line: Callable[[Row], str],
+        average: AveragedModel | None = None,
+    ) -> TrainingFolder:
+        """Train in the folder `out`, or continue there. line: what is printed of a row of the history."""
+        folder, task, keeps = TrainingFolder(out), cast(Task, self), options.saving.keeps
+        trainer = Trainer(task, optimizer, folder, self.config, average=average, keeps=keeps, device=self.device)
+        fit(trainer, options, LOG_EVERY, line)
+        return folder
