@@ -25,6 +25,7 @@ COMMANDS = {
     "retrieve": "how well features order pictures as their scenes do; RUN/rankings.csv",
     "train-attributes": "train the baseline of retrieval: which attribute values occur in a picture",
     "train-cells": "teach convolutions, from scenes, what each cell holds: a start for 'train --init-conv'",
+    "figures": "the key figures of a run, a training or an evaluation for slides: SVG and PDF",
     "run": "execute the notebooks headlessly with the parameters of a profile",
     "notebooks": "for developers: refresh the outputs stored in notebooks/",
 }

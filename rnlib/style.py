@@ -7,6 +7,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
 # Okabe and Ito's palette: told apart with any colour vision; and markers to go with it.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -67,6 +69,28 @@ def legend_below(figure: Figure, columns: int = 4, title: str | None = None) -> 
             legend.remove()
     look: dict[str, Any] = {"loc": "outside lower center", "ncols": columns, "frameon": False, "title": title}
     figure.legend(list(handles.values()), list(handles), **look)
+
+
+SLIDE = (13.333, 7.5)  # inches: 16:9, as presentation programs have it
+LEGIBLE = 14.0  # points, the least on a slide
+
+
+def as_slide(figure: Figure) -> None:
+    """Make a figure as large as a slide, and its texts so large that they can be read from the last row."""
+    growth = min(SLIDE[0] / figure.get_figwidth(), SLIDE[1] / figure.get_figheight())
+    figure.set_size_inches(SLIDE)
+    figure.set_layout_engine("constrained")
+    figure.draw_without_rendering()  # tick labels exist from here on
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_fontsize(max(growth * float(text.get_fontsize()), LEGIBLE))
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):  # ticks that are made later, too
+            size = max((float(one.get_fontsize()) for one in axis.get_ticklabels()), default=LEGIBLE)
+            axis.set_tick_params(labelsize=size)
+    for line in figure.findobj(Line2D):
+        assert isinstance(line, Line2D)
+        line.set_linewidth(max(growth, 1.0) * line.get_linewidth())
 
 
 def p_value(p: float) -> str:

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 import nbformat
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException, WebDriverException
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import ActionChains, Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -228,6 +228,40 @@ class Lab:
         box.click()
         box.send_keys(Keys.CONTROL, "a")
         box.send_keys(text + (Keys.ENTER if enter else ""))
+
+    def key(self, element: WebElement, *keys: str) -> None:
+        """Click on an element, then press keys one after another."""
+        ActionChains(self.driver).click(element).send_keys(*keys).perform()
+
+    def drag(self, element: WebElement, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Drag the mouse over an element from one point to another (parts of its width and height)."""
+        width, height = element.size["width"], element.size["height"]
+        offsets = [(round((x - 0.5) * width), round((y - 0.5) * height)) for x, y in (start, end)]
+        chain = ActionChains(self.driver).move_to_element_with_offset(element, *offsets[0]).click_and_hold()
+        for part in (0.3, 0.7, 1.0):
+            x, y = (round(a + part * (b - a)) for a, b in zip(*offsets, strict=True))
+            chain = chain.move_to_element_with_offset(element, x, y)
+        chain.release().perform()
+
+    @contextmanager
+    def as_wide_as(self, pixels: int) -> Iterator[None]:
+        """A window of another width for a while."""
+        self.driver.set_window_size(pixels, 1500)
+        try:
+            yield
+        finally:
+            self.driver.set_window_size(1300, 1500)
+
+    def hidden_controls(self, widget: WebElement) -> list[str]:
+        """Buttons, boxes and lists of a widget that reach beyond it, or are too narrow to read."""
+        edge = widget.rect["x"] + widget.rect["width"]
+        found = widget.find_elements(By.CSS_SELECTOR, "button, select, input[type=text], input[type=number]")
+        shown = [one for one in found if one.is_displayed()]
+        return [
+            one.text or one.tag_name
+            for one in shown
+            if one.rect["x"] + one.rect["width"] > edge + 1 or one.rect["width"] < 40
+        ]
 
     def wait_for_text(self, widget: WebElement, text: str, seconds: float = PATIENCE) -> None:
         """Wait until a widget shows this text."""

@@ -1,6 +1,7 @@
 """A training asked by its folder to pause, stop and go on, and the monitor that asks; all without a browser."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -262,6 +263,8 @@ def test_the_widget_shows_curves_and_passes_presses_on(monitoring: Monitoring, w
     assert first.startswith(b"\x89PNG") and monitor.status.value.startswith("ended")
     monitor.refresh()
     assert monitor.figure.value == first
+    assert enabled(monitor) == {"train on"}
+    assert "data:image/png;base64," in monitor._repr_mimebundle_()["text/html"]
     for button, asked in ((monitor.pause, "pause"), (monitor.go_on, ""), (monitor.stop, "stop")):
         button.click()
         assert requested(monitoring.folder) == asked
@@ -272,14 +275,56 @@ def test_the_widget_shows_curves_and_passes_presses_on(monitoring: Monitoring, w
     monitor.start.click()
     wait_until(lambda: monitor.status.value.startswith("paused"))
     assert load_state(monitoring.folder.state())["position"]["total_steps"] == steps + 1
+    assert enabled(monitor) == {"go on", "stop"}
     monitor.start.click()
     assert "found one that is going on" in monitor.message.value
     monitor.go_on.click()
     assert monitoring.wait(PATIENCE)
     wait_until(lambda: not monitor.follow.value)  # the curves stop following by themselves
     assert "the state is saved" in monitor.status.value
+    assert enabled(monitor) == {"train on"}
     assert monitor.figure.value != first
     assert plt.get_fignums() == []
+
+
+def enabled(monitor: Monitor) -> set[str]:
+    """The buttons that can be pressed."""
+    buttons = (monitor.start, monitor.pause, monitor.go_on, monitor.stop)
+    return {one.description for one in buttons if not one.disabled}
+
+
+def report(folder: Path, **values: object) -> Monitoring:
+    """A monitor of a folder whose training has reported these values, by default a moment ago."""
+    told = {"state": "training", "epoch": 2, "step": 40, "of_steps": 100, "written": time.time(), "seconds": 20.0}
+    (folder / "progress.json").write_bytes(msgspec.json.encode({**told, **values}))
+    return Monitoring(TrainingFolder(folder))
+
+
+def test_the_status_says_how_long_it_will_take(tmp_path: Path) -> None:
+    assert " · 30 s left in this epoch · reported 0 s ago" in report(tmp_path).status
+    assert " · 20 min left in this epoch" in report(tmp_path, seconds=800.0).status
+    assert " · 3.3 h left in this epoch" in report(tmp_path, seconds=8000.0).status
+    monitoring = report(tmp_path)
+    monitoring._until = 5
+    assert " · 30 s left in this epoch, 3 min in all · " in monitoring.status
+    for state in ("paused", "ended"):
+        assert "left in this epoch" not in report(tmp_path, state=state).status
+    assert "left in this epoch" not in report(tmp_path, step=0, seconds=0.0).status
+
+
+def test_only_what_is_possible_can_be_asked_for(tmp_path: Path) -> None:
+    assert report(tmp_path).possible == {"pause", "stop"}
+    assert report(tmp_path, state="paused").possible == {"go on", "stop"}
+    assert report(tmp_path, state="ended").possible == report(tmp_path, written=0.0).possible == set()
+    watching = report(tmp_path)
+    watching.pause()
+    assert watching.possible == {"go on", "stop"}
+    watching.stop()
+    assert watching.possible == set()
+    watching.go_on()
+    assert Monitoring(TrainingFolder(tmp_path), lambda **_: watching.folder, recipe()).possible == {"pause", "stop"}
+    (tmp_path / "progress.json").unlink()
+    assert Monitoring(TrainingFolder(tmp_path), lambda **_: watching.folder, recipe()).possible == {"start"}
 
 
 def wait_until(true: Callable[[], bool]) -> None:

@@ -159,3 +159,4 @@ def test_the_truth_of_a_program_is_what_executing_it_gives(tiny_clevr: Path) -> 
 
 def test_answers_are_judged_by_the_class_of_the_truth() -> None:
     assert [judged(answer, "3") for answer in ("3", "4", "red", "yes")] == ["right", "wrong", "invalid", "invalid"]
+    assert [judged(answer, "13") for answer in ("10", "red")] == ["wrong", "invalid"]  # more than any answer says

@@ -116,3 +116,29 @@ def test_the_browser_shows_what_the_search_finds(split: Split) -> None:
     browser.objects.value = (int(search.counts.max()), int(search.counts.max()))
     counts = dict(zip(PICTURES.tolist(), search.counts.tolist(), strict=True))
     assert {counts[row] for row in shown()} <= {int(search.counts.max())}
+    assert browser.message.value == ("" if shown() else search.advice)
+
+
+def test_an_empty_range_says_what_to_change_and_keys_and_card_work(split: Split) -> None:
+    search = search_in(split)
+    browser = RetrievalBrowser(search)
+    search.choose(fewest=0, most=0)
+    browser._show()
+    assert browser.message.value == "No other picture has 0 to 0 objects: widen the range of objects."
+    browser._filter()
+    assert browser.message.value == ""
+    before = search.query
+    browser.keyboard.press("ArrowRight")
+    assert search.query != before
+    card = browser._repr_mimebundle_()["text/html"]
+    assert card.count("<img") == 1 + len(search.found()) + len(search.found(TRUTH))
+    assert f"nearest by {search.feature}" in card and search.headline in card
+
+
+def test_pictures_with_the_same_number_of_objects_leave_nothing_to_slide(split: Split) -> None:
+    counts = Scenes.of(split, np.arange(split.n_images)).counts
+    same = np.flatnonzero(counts == np.bincount(counts).argmax())
+    browser = RetrievalBrowser(Search(split, same, {"a": random_features(len(same), seed=1)}))
+    controls = browser.children[0].children
+    assert browser.objects not in controls
+    assert any(getattr(one, "value", "") == f"all pictures have {counts[same[0]]} objects" for one in controls)

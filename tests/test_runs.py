@@ -436,7 +436,7 @@ def test_committed_notebooks_get_outputs_without_what_changes_from_run_to_run(pr
     assert path.read_bytes() == first
 
 
-def test_widgets_are_left_out_of_committed_notebooks() -> None:
+def test_of_widgets_only_cards_stay_in_committed_notebooks() -> None:
     view = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "HBox()"}
     cell = nbformat.v4.new_code_cell(
         "show()",
@@ -444,11 +444,13 @@ def test_widgets_are_left_out_of_committed_notebooks() -> None:
         outputs=[
             nbformat.v4.new_output("display_data", view),
             nbformat.v4.new_output("display_data", {"image/png": "…"}),
+            nbformat.v4.new_output("display_data", {**view, "text/html": "<p>its card</p>"}),
         ],
     )
     notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"x": 1}, "papermill": {}})
     strip_volatile(notebook)
-    assert [list(output.data) for output in cell.outputs] == [["image/png"]]
+    assert [list(output.data) for output in cell.outputs] == [["image/png"], ["text/html", "text/plain"]]
+    assert cell.outputs[1].data["text/html"] == "<p>its card</p>"
     assert cell.metadata == {"jupyter": {"source_hidden": True}}
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     assert json.dumps(notebook.metadata.kernelspec) != "{}"

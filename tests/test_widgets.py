@@ -2,6 +2,7 @@
 
 import html
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 from rnlib.clevr.programs import Programs, chains
 from rnlib.clevr.schema import ProgramNode, read_questions
 from rnlib.clevr.split import Split, open_split
-from rnlib.clevr.vocabulary import clevr_v1
+from rnlib.clevr.subsets import part_of
+from rnlib.clevr.vocabulary import Vocabulary, clevr_v1
 from rnlib.errors import ConfigError, DataError
 from rnlib.evaluation import predict
 from rnlib.evaluation.attribution import Attribution, PairMap
@@ -24,13 +26,14 @@ from rnlib.evaluation.error_analysis import error_selections, weak_kinds, weakes
 from rnlib.evaluation.examples import Answer
 from rnlib.evaluation.plots.examples import AGAINST
 from rnlib.model import RelationNetwork, Weights, load_preset
+from rnlib.runs.papermill_runner import WIDGET_VIEW
 from rnlib.widgets.answer_html import card
-from rnlib.widgets.autocomplete import KNOWN, UNFINISHED, UNKNOWN, Word, check_words, suggest_questions
+from rnlib.widgets.autocomplete import KNOWN, UNFINISHED, UNKNOWN, UNTRAINED, Word, check_words, suggest_questions
 from rnlib.widgets.error_browser import ErrorBrowser
 from rnlib.widgets.inspector import state as inspection_module
 from rnlib.widgets.inspector import view as inspector_module
 from rnlib.widgets.inspector.state import ANY_OUTCOME, ANY_TYPE, Inspection
-from rnlib.widgets.inspector.view import Inspector
+from rnlib.widgets.inspector.view import Inspector, words_html
 
 SMALL = {"g_layers": [8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8}
 
@@ -154,13 +157,64 @@ def test_the_answer_to_a_question_of_the_split_is_the_predicted_one(
         inspection.jump()
         predicted = inspection.answer()
         assert predicted is not None
-        asked, pairs = inspection.ask(predicted.question)
-        assert (pairs is None) == (model == "question")
+        shown = inspection.ask(predicted.question)
+        asked = shown.answer
+        assert (shown.pairs is None) == (model == "question")
         assert [name for name, _ in asked.top] == [name for name, _ in predicted.top]
         np.testing.assert_allclose([p for _, p in asked.top], [p for _, p in predicted.top], rtol=1e-4)
         assert asked.question == predicted.question
-        assert (asked.truth, asked.outcome) == ("", "")
-        assert asked.verdict == f"answer: {asked.given}"
+        assert (asked.truth, asked.type, shown.note) == (predicted.truth, predicted.type, "")
+        assert asked.outcome == predicted.outcome
+        assert shown.steps[-1].endswith(f"[{predicted.truth}]")
+
+
+def test_a_question_without_truth_says_why(inspection: Inspection) -> None:
+    shown = inspection.ask("Is the ball red?")
+    assert (shown.answer.truth, shown.answer.outcome, shown.steps) == ("", "", [])
+    assert shown.answer.verdict == f"answer: {shown.answer.given}"
+    assert "not of CLEVR's grammar" in shown.note
+    many = inspection.ask("What color is the thing?")
+    assert "The question does not fit this scene: it speaks of one thing, and the scene has" in many.note
+    assert "unique [not one object]" in many.steps[-1] and many.answer.truth == ""
+
+
+def test_without_scenes_there_is_no_truth(tiny_clevr: Path) -> None:
+    split = replace(open_split(tiny_clevr, "val", images=None, verbose=False), scenes=None)
+    models = {"question": small_weights("question-only")}
+    inspection = Inspection(models, split, {"question": predict(models["question"], split, verbose=False)})
+    assert inspection.ask("How many cubes are there?").note == "No truth to compare with: the split has no scenes."
+
+
+def test_ones_own_question_stays_when_the_model_changes(inspection: Inspection) -> None:
+    text = "How many cubes are there?"
+    inspection.ask(text)
+    inspection.choose(model="question")
+    shown = inspection.shown()
+    assert shown is not None and shown.answer.question == text and shown.pairs is None
+    inspection.step(1)
+    assert inspection.shown().answer.question == inspection.split.question_text(1)
+    inspection.ask(text)
+    inspection.choose(outcome="right")
+    assert inspection.shown().answer.question != text
+    inspection.ask(text)
+    words, own = clevr_v1().words, inspection.split.vocabulary.words
+    rare = next(word for word in words if word not in own)
+    few = Vocabulary(tuple(word for word in words if word != rare), clevr_v1().answers)
+    preset = inspection.models["question"].preset
+    inspection.models = {**inspection.models, "few": Weights(RelationNetwork(preset, few).eval(), preset, few)}
+    for tables in (inspection.predictions, inspection._outcomes):
+        tables["few"] = tables["question"]
+    inspection.ask(f"Is there a {rare}?")
+    inspection.choose(model="few")
+    with pytest.raises(ConfigError, match=f"unknown word '{rare}'"):
+        inspection.shown()
+    assert inspection.shown().answer.question == inspection.split.question_text(inspection.question)
+
+
+def test_pictures_of_an_array_are_shown_of_a_part_of_the_split(color_questions: Path) -> None:
+    whole = open_split(color_questions, "val", images=128, verbose=False)
+    part = part_of(whole, 3, 9)
+    np.testing.assert_array_equal(part.picture(2), whole.picture(5))
 
 
 def test_a_question_that_cannot_be_asked_says_why(inspection: Inspection) -> None:
@@ -271,6 +325,9 @@ def test_words_are_checked_while_they_are_typed() -> None:
     assert check_words("How many cu ", vocabulary)[-1].state == UNKNOWN  # the word has ended
     assert check_words("How many cu are", vocabulary)[2].state == UNKNOWN
     assert check_words("zzz", vocabulary) == [Word("zzz", UNKNOWN)]
+    assert check_words("elephant", vocabulary) == [Word("elephant", UNKNOWN)]  # nothing like it
+    assert check_words("red cube", vocabulary, {"cube"}) == [Word("red", KNOWN), Word("cube", UNTRAINED)]
+    assert "in no training question" in words_html([Word("cube", UNTRAINED)])
 
 
 @given(st.text(max_size=60))
@@ -313,7 +370,7 @@ def test_a_card_shows_everything_and_lets_no_html_through() -> None:
     picture = np.zeros((8, 12, 3), np.uint8)
     answer = Answer(picture, "Is <b>this</b> red?", "yes", "exist", "wrong", (("no", 0.6), ("yes", 0.4)))
     pairs = np.array([[1.0, -2.0], [0.5, 0.25]])
-    found = Attribution(1, 0, np.log([0.4, 0.6]), pairs, 0.0)
+    found = Attribution(1, 0, np.log([0.4, 0.6]), 0.25, pairs, 0.0)
     places = np.array([[0.25, 0.5], [0.75, 0.5]], np.float32)
     shown = card(answer, PairMap(found, "no", "yes", places, None), ["A: scene → count", "A → <i>"])
     assert "<b>" not in shown and "<i>" not in shown
@@ -366,10 +423,10 @@ def test_buttons_and_filters_do_what_they_say(inspector: Inspector) -> None:
     inspector.random.click()
     assert inspection.question in inspection.chosen
     inspector.index.value = 1
-    assert "found question 1" in inspector.message.value
+    assert "found question 1" in inspector.notice.value
     assert inspector.index.value == inspection.question
     inspector.split.value = "train"
-    assert inspection.split.name == "train" and inspector.message.value == ""
+    assert inspection.split.name == "train" and inspector.notice.value == ""
     assert plt.get_fignums() == []  # figures of callbacks would show up below the next cell
 
 
@@ -414,14 +471,45 @@ def test_examples_can_be_asked_at_a_press(inspector: Inspector) -> None:
     assert html.escape(button.description) in inspector.card.value
 
 
-def test_an_empty_filter_hides_the_card(inspector: Inspector) -> None:
+def test_an_empty_filter_says_what_to_change(inspector: Inspector) -> None:
     inspector.inspection._outcomes["state"][:] = "right"
     inspector.outcome.value = "invalid"
-    assert inspector.card.value == ""
+    assert "rn-card rn-empty" in inspector.card.value
+    assert "No question of any type with invalid in the answers of state: choose “any outcome”" in inspector.card.value
     assert inspector.place.value == "no such question"
     assert len(inspector.examples.children) == 0
     inspector.outcome.value = ANY_OUTCOME
-    assert inspector.card.value != ""
+    assert "rn-empty" not in inspector.card.value and "rn-question" in inspector.card.value
+
+
+def test_changing_the_model_asks_it_ones_own_question(inspector: Inspector) -> None:
+    text = "How many balls are there?"
+    inspector.text.value = text
+    inspector.ask.click()
+    asked = inspector.card.value
+    inspector.model.value = "question"
+    assert text in inspector.card.value and inspector.card.value != asked
+    inspector.on.click()
+    assert text not in inspector.card.value
+
+
+def test_keys_do_what_the_buttons_do(inspector: Inspector, inspection: Inspection) -> None:
+    inspector.keyboard.press("ArrowRight")
+    assert inspection.question == 1
+    inspector.keyboard.press("ArrowLeft")
+    inspector.keyboard.press("x")
+    assert inspection.question == 0
+    assert inspector.keyboard.panel == "rn-inspector" and inspector.keyboard.heard == ["ArrowLeft", "ArrowRight"]
+    browser = ErrorBrowser(inspection, {"some": [4, 1, 2]})
+    browser.keyboard.press("ArrowRight")
+    assert inspection.question == 1
+
+
+def test_an_output_carries_the_card_beside_the_widget(inspector: Inspector, inspection: Inspection) -> None:
+    for widget in (inspector, ErrorBrowser(inspection, {"some": [4, 1, 2]})):
+        bundle = widget._repr_mimebundle_()
+        assert bundle[WIDGET_VIEW]["model_id"] == widget.model_id
+        assert bundle["text/html"] == widget.card.value and "data:image/jpeg" in bundle["text/html"]
 
 
 def test_a_split_that_cannot_be_opened_is_said_and_left(inspector: Inspector, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -430,7 +518,7 @@ def test_a_split_that_cannot_be_opened_is_said_and_left(inspector: Inspector, mo
 
     monkeypatch.setattr(inspection_module, "open_split", fails)
     inspector.split.value = "train"
-    assert inspector.message.value == "expected pictures, found none."
+    assert inspector.notice.value == "expected pictures, found none."
     assert inspector.split.value == inspector.inspection.split.name == "val"
 
 

@@ -189,7 +189,7 @@ class Split:
         if not arrays:
             return np.asarray(open_picture(self.image_path(row)))
         side, path = list(arrays.items())[-1]
-        pictures = open_picture_array(path, side, self.image_indices[-1] + 1, more=not self.has_scenes)
+        pictures = open_picture_array(path, side, self.image_indices[-1] + 1, more=True)  # this may be a part of it
         return np.ascontiguousarray(pictures[self.image_indices[row]].transpose(1, 2, 0))
 
     def picture_size(self, row: int) -> tuple[int, int]:

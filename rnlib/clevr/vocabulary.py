@@ -74,7 +74,7 @@ class Vocabulary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=T
 
     def unknown_word(self, word: str) -> str:
         """The sentence that tells a person that `word` is unknown, with its nearest known words."""
-        near = difflib.get_close_matches(word, self.words, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(word, self.words, n=3, cutoff=0.65)
         hint = f"nearest known words: {', '.join(near)}" if near else "no known word is near"
         return f"unknown word '{word}': it is not among the {len(self.words)} words of the vocabulary ({hint})."
 

@@ -307,6 +307,14 @@ def _add_classifier(parser: argparse.ArgumentParser, preset: str, fields: Mappin
     add_set(parser, {"fields of the recipe": fields, PRESET_HEADING: PRESET_FIELDS})
 
 
+def add_figures(parser: argparse.ArgumentParser) -> None:
+    """`figures`."""
+    parser.description = "Write learning curves, accuracies, calibration and confusions at slide size (16:9)."
+    parser.add_argument("source", type=Path, metavar="RUN", help="folder of a run, a training or an evaluation")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the figures")
+    parser.set_defaults(run="figures.run_figures")
+
+
 def add_run(parser: argparse.ArgumentParser) -> None:
     """`run`."""
     parser.description = (

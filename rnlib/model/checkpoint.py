@@ -40,6 +40,11 @@ class Weights:
     info: dict[str, Any] = field(default_factory=dict)
     name: str = ""
 
+    @property
+    def untrained_words(self) -> frozenset[str]:
+        """Words of the vocabulary that no training question had, as far as the weights say so."""
+        return frozenset(self.info.get("provenance", {}).get("untrained_words", ()))
+
 
 def save_weights(
     path: Path | str,

@@ -15,6 +15,8 @@ from rnlib.runs.folder import RunFolder
 from rnlib.runs.parameters import check_parameters, declared_parameters
 from rnlib.runs.paths import notebook_path
 
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
 # papermill, nbclient, nbconvert and nbformat are imported where they are used: a notebook's
 # own kernel imports this package too, and needs none of them.
 
@@ -80,16 +82,36 @@ def executed_notebook(folder: RunFolder) -> Path:
 
 
 def export_html(executed: Path) -> Path:
-    """Write `<notebook>.html` beside an executed notebook, whole or not at all; pictures are embedded."""
+    """Write `<notebook>.html` beside an executed notebook, whole or not at all; pictures are embedded.
+
+    In place of widgets, which need a kernel, stand the cards that they leave.
+    """
     import nbformat
     from nbconvert import HTMLExporter
 
+    notebook = nbformat.read(executed, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = without_widgets(cell.outputs)
     resources = {"metadata": {"name": executed.stem, "path": str(notebook_path(executed.stem).parent)}}
-    page, _ = HTMLExporter(embed_images=True).from_notebook_node(nbformat.read(executed, as_version=4), resources)
+    page, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook, resources)
     path = executed.with_suffix(".html")
     with atomic_write(path, "w") as file:
         file.write(page)
     return path
+
+
+def without_widgets(outputs: list[Any]) -> list[Any]:
+    """Outputs of a cell, of widgets only the card that they leave for readers (text/html), if any."""
+    kept = []
+    for output in outputs:
+        data = output.get("data", {})
+        if WIDGET_VIEW in data:
+            if "text/html" not in data:
+                continue
+            output["data"] = {"text/html": data["text/html"], "text/plain": "a widget: run the cell to use it"}
+        kept.append(output)
+    return kept
 
 
 class _Console:

@@ -7,11 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from rnlib.files import atomic_write
-from rnlib.runs.papermill_runner import execute
+from rnlib.runs.papermill_runner import execute, without_widgets
 from rnlib.runs.parameters import declared_parameters
 from rnlib.runs.paths import notebook_name, notebook_names, notebook_path
-
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 def store_outputs(notebooks: Sequence[str] | None = None) -> None:
@@ -53,9 +51,8 @@ def _execute_and_store(notebooks: Sequence[str] | None) -> None:
 def strip_volatile(notebook: Any) -> None:
     """Remove from a notebook, in place, what differs between two equal runs or serves only the machine.
 
-    That is: execution times, papermill's metadata, the Python version, and widgets (their
-    state lives in a kernel; without one a reader sees an error, so a static picture
-    is above each of them in the notebook).
+    That is: execution times, papermill's metadata, the Python version, and widgets, whose state lives in a kernel:
+    `without_widgets`.
     """
     notebook.metadata.update(
         kernelspec={"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -69,4 +66,4 @@ def strip_volatile(notebook: Any) -> None:
         if not cell.metadata.get("tags", True):  # papermill adds an empty list
             del cell.metadata["tags"]
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
+            cell.outputs = without_widgets(cell.outputs)

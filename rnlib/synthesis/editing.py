@@ -9,7 +9,7 @@ import numpy as np
 
 from rnlib.clevr.constants import DIRECTIONS, HALF_WIDTH, RADII, VIEW
 from rnlib.clevr.schema import Scene, SceneObject
-from rnlib.synthesis.camera import Camera
+from rnlib.synthesis.camera import Camera, focal_pixels
 from rnlib.synthesis.scenes import GAP, LEAST_VISIBLE, MARGIN, relationships
 from rnlib.synthesis.visibility import Solids, visible_pixels
 
@@ -47,6 +47,17 @@ def change_object(scene: Scene, camera: Camera, number: int, picture: tuple[int,
 def remove_object(scene: Scene, camera: Camera, number: int) -> Scene:
     """`scene` without object `number` (from 0); those after it move up by one."""
     return with_objects(scene, camera, scene.objects[:number] + scene.objects[number + 1 :])
+
+
+def place_seen_at(camera: Camera, point: tuple[float, float], height: float) -> tuple[float, float]:
+    """World x and y of what is seen at a point of the picture, `height` above the ground: projecting the other way.
+
+    point: x and y as parts of the picture's width and height. Above the horizon the place is behind the camera.
+    """
+    (width, tall), focal = camera.shape, focal_pixels(camera.shape)
+    ray = np.array([(point[0] - 0.5) * width / focal, (point[1] - 0.5) * tall / focal, 1.0]) @ camera.axes
+    x, y, _ = camera.position + ray * (height - camera.position[2]) / ray[2]
+    return float(x), float(y)
 
 
 def too_close(scene: Scene) -> list[Pair]:

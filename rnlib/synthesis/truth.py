@@ -95,4 +95,4 @@ def judged(answer: str, truth: str) -> str:
     """How an answer compares with the truth: "right", "wrong", or "invalid" (of another class than the truth's)."""
     if answer == truth:
         return "right"
-    return "wrong" if CLASS_OF_ANSWER.get(answer) == CLASS_OF_ANSWER[truth] else "invalid"
+    return "wrong" if CLASS_OF_ANSWER.get(answer) == CLASS_OF_ANSWER.get(truth, "number") else "invalid"

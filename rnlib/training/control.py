@@ -25,7 +25,10 @@ Request = Literal["pause", "stop", ""]
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """Where a training is. `state`: training, paused or ended. `steps`: lines of steps.csv of the epoch under way."""
+    """Where a training is. `state`: training, paused or ended. `steps`: lines of steps.csv of the epoch under way.
+
+    `written`: when, in seconds since 1970. `seconds`: what the `step` steps of this epoch have taken.
+    """
 
     state: str
     epoch: int
@@ -33,6 +36,7 @@ class Progress(msgspec.Struct, frozen=True):
     of_steps: int
     written: float
     steps: list[Row] = []
+    seconds: float = 0.0
 
 
 def request(folder: TrainingFolder, what: Request) -> None:
@@ -109,7 +113,7 @@ class Requests(threading.Event):
         """Write where the training is, unless it was written just now."""
         if self._is_main and time.time() - self._last.written >= EVERY:
             rows = [row for row in position.steps if row["epoch"] == position.epoch]
-            self._last = Progress("training", position.epoch, position.step, of_steps, 0.0, rows)
+            self._last = Progress("training", position.epoch, position.step, of_steps, 0.0, rows, position.seconds)
             self._write("training")
 
     def close(self) -> None:

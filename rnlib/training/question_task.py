@@ -138,6 +138,7 @@ class QuestionTask:
             data=self.config["data"],
             start=self.config["start"],
             epoch=epoch,
+            untrained_words=self._untrained_words(),
         )
         validated_on = "held_out" if self.recipe.held_out else "val"
         save_weights(
@@ -147,6 +148,13 @@ class QuestionTask:
             metrics={validated_on: metrics},
             provenance=origin,
         )
+
+    def _untrained_words(self) -> list[str]:
+        """Words of the vocabulary that no training question has; recolouring puts all words for values in."""
+        if self.wording:
+            return []
+        asked = set(np.unique(self.inputs.tokens).tolist())
+        return [word for number, word in enumerate(self.vocabulary.words, 1) if number not in asked]
 
     def next_epoch(self, position: Position, row: Row) -> None:
         """Go to the next epoch, and to the next stage where the held-out accuracy ends this one."""

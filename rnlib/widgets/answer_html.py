@@ -6,7 +6,7 @@ HTML and not a figure, because it is drawn in a tenth of the time, and because t
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -27,15 +27,17 @@ _STYLE = """<style>
 .rn-card table {border-collapse: collapse}
 .rn-card td {padding: 2px 4px; text-align: left; white-space: nowrap}
 .rn-card .rn-bar {height: 14px}
+.rn-card .rn-note {margin: 6px 0; padding: 4px 8px; border-left: 3px solid #E69F00}
 .rn-card .rn-chain {font-family: var(--jp-code-font-family, monospace); font-size: 12px; white-space: pre-wrap}
 </style>"""
 
 
-def card(answer: Answer, pairs: PairMap | None = None, chains: Sequence[str] = ()) -> str:
-    """All of an answer. Texts are escaped, so nothing in a data file can become HTML."""
-    picture = _picture_uri(answer.picture)
+def card(answer: Answer, pairs: PairMap | None = None, chains: Sequence[str] = (), note: str = "") -> str:
+    """All of an answer, and a note on its truth. Texts are escaped, so nothing in a data file can become HTML."""
+    picture = picture_uri(answer.picture)
     parts = [
-        f'<figure><img alt="the picture" src="{picture}"><figcaption>{escape(answer.verdict)}</figcaption></figure>'
+        f'<figure><img alt="the picture" width="290" src="{picture}">'
+        f"<figcaption>{escape(answer.verdict)}</figcaption></figure>"
     ]
     if pairs:
         height, width = answer.picture.shape[:2]
@@ -43,14 +45,52 @@ def card(answer: Answer, pairs: PairMap | None = None, chains: Sequence[str] = (
         parts.append(f"<figure>{drawing}<figcaption>{escape(pairs.title)}</figcaption></figure>")
     parts.append(_bars(answer))
     kind = f" <small>({escape(answer.type)})</small>" if answer.type else ""
-    program = f'<div class="rn-chain">{escape(chr(10).join(chains))}</div>' if chains else ""
     return (
         f'{_STYLE}<div class="rn-card"><div class="rn-question">{escape(answer.question)}{kind}</div>'
-        f'<div class="rn-row">{"".join(parts)}</div>{program}</div>'
+        f'<div class="rn-row">{"".join(parts)}</div>{_notes(chains, note)}</div>'
     )
 
 
-def _picture_uri(picture: UInt8[np.ndarray, "height width 3"]) -> str:
+def empty_card(text: str) -> str:
+    """A card that has nothing to show, and says why."""
+    return f'{_STYLE}<div class="rn-card rn-empty"><div class="rn-note">{escape(text)}</div></div>'
+
+
+def comparison(
+    question: str,
+    picture: UInt8[np.ndarray, "height width 3"],
+    opinions: Mapping[str, tuple[Answer | None, PairMap | None, str]],
+    steps: Sequence[str] = (),
+    note: str = "",
+) -> str:
+    """What several networks answer to one question, side by side, and the truth with its steps, or a note in its place.
+
+    opinions: by network its answer, what carried it, and why it has none.
+    """
+    address = picture_uri(picture)
+    height, width = picture.shape[:2]
+    parts = []
+    for name, (answer, pairs, problem) in opinions.items():
+        drawing = _pair_drawing(pairs, address, width, height) if pairs else f'<img alt="the picture" src="{address}">'
+        lines = [f"<b>{escape(name)}</b> {escape(answer.verdict if answer else problem)}"]
+        lines += [escape(pairs.title)] if pairs else []
+        bars = _bars(answer) if answer else ""
+        parts.append(f"<figure>{drawing}<figcaption>{'<br>'.join(lines)}</figcaption>{bars}</figure>")
+    truths = [answer.truth for answer, *_ in opinions.values() if answer and answer.truth]
+    truth = f'<div class="rn-truth">truth: <b>{escape(truths[0])}</b></div>' if truths else ""
+    return (
+        f'{_STYLE}<div class="rn-card"><div class="rn-question">{escape(question)}</div>{truth}{_notes(steps, note)}'
+        f'<div class="rn-row">{"".join(parts)}</div></div>'
+    )
+
+
+def _notes(chains: Sequence[str], note: str) -> str:
+    text = f'<div class="rn-note">{escape(note)}</div>' if note else ""
+    return text + (f'<div class="rn-chain">{escape(chr(10).join(chains))}</div>' if chains else "")
+
+
+def picture_uri(picture: UInt8[np.ndarray, "height width 3"]) -> str:
+    """A picture as an address that holds all of it (JPEG)."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format="JPEG", quality=92)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,4 +1,7 @@
-"""The error browser: `ErrorBrowser(Inspection(...), selections)` as the last line of a cell in JupyterLab."""
+"""The error browser: `ErrorBrowser(Inspection(...), selections)` as the last line of a cell in JupyterLab.
+
+In the page: left and right arrow step through the list.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,6 +10,7 @@ import ipywidgets as widgets
 from rnlib.errors import ConfigError
 from rnlib.widgets.answer_html import card
 from rnlib.widgets.inspector.state import Inspection
+from rnlib.widgets.panel import Keys, Panel, button, row
 
 ROWS = 8  # of the list that are seen at once
 MOST = 500  # of a selection that are listed
@@ -58,27 +62,29 @@ class Selections:
         ]
 
 
-class ErrorBrowser(widgets.VBox):
+class ErrorBrowser(Panel):
     """A list of the questions of a selection, and the card of the one looked at. All it does is in `Selections`."""
 
     def __init__(self, inspection: Inspection, selections: Mapping[str, Sequence[int]]) -> None:
-        super().__init__()
-        self.add_class("rn-browser")
+        super().__init__("rn-browser")
         self.state = Selections(inspection, selections)
         wide = widgets.Layout(width="calc(100% - 4px)", max_width="1000px")
         self.selection = widgets.Dropdown(options=self.state.names, description="selection", layout=wide)
         self.list = widgets.Select(rows=ROWS, layout=wide)
-        self.back = widgets.Button(description="previous", icon="arrow-left")
-        self.on = widgets.Button(description="next", icon="arrow-right")
+        self.back = button("previous", "arrow-left", lambda: self._look_at(self.state.place - 1))
+        self.on = button("next", "arrow-right", lambda: self._look_at(self.state.place + 1))
+        self.keyboard = Keys(self, {"ArrowLeft": self.back.click, "ArrowRight": self.on.click})
         self.place = widgets.Label()
         self.card = widgets.HTML()
         self._showing = False
         self.selection.observe(lambda change: self._choose(change["new"]), names="value")
         self.list.observe(lambda change: self._look_at(change["new"]), names="index")
-        self.back.on_click(lambda _: self._look_at(self.state.place - 1))
-        self.on.on_click(lambda _: self._look_at(self.state.place + 1))
-        self.children = [self.selection, self.list, widgets.HBox([self.back, self.on, self.place]), self.card]
+        self.children = [self.selection, self.list, row(self.back, self.on, self.place, self.keyboard), self.card]
         self._choose(self.state.name)
+
+    def static_html(self) -> str:
+        """The card that is seen."""
+        return str(self.card.value)
 
     def _choose(self, name: str) -> None:
         self.state.choose(name)

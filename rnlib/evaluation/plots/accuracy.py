@@ -16,16 +16,17 @@ from rnlib.style import PALETTE, colors_of, label, legend_below, point_plot
 CORRECT = "correct answers (%), 95 % Wilson interval"
 
 
-def plot_by_type(accuracies: pd.DataFrame, baseline: pd.DataFrame, title: str) -> Figure:
+def plot_by_type(accuracies: pd.DataFrame, baseline: pd.DataFrame | None, title: str) -> Figure:
     """Accuracy of every model on each question type, with 95 % intervals; lines part the groups of types.
 
-    `accuracies`: `accuracy_table`; `baseline`: `question_type_baseline`, drawn as a grey mark.
+    `accuracies`: `accuracy_table`; `baseline`: `question_type_baseline`, drawn as a grey mark, if it is known.
     """
     chosen = accuracies[accuracies["by"].isin(["overall", "type"])]
     names = chosen["name"].unique().tolist()
     figure, axes = plt.subplots(figsize=(8.5, 1.6 + 0.36 * len(names)), layout="constrained")
     point_plot(axes, counted(chosen, "name"), "accuracy", "name", "model")
-    draw_baseline(axes, baseline["accuracy"].reindex(names))
+    if baseline is not None:
+        draw_baseline(axes, baseline["accuracy"].reindex(names))
     groups = [GROUP_OF_TYPE.get(name) for name in names]
     for place in range(1, len(names)):
         if groups[place] != groups[place - 1]:

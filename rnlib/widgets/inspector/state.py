@@ -1,6 +1,7 @@
 """What the answer inspector does, without a front end: filter questions, step through them, ask one's own."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,24 @@ from rnlib.evaluation.attribution import PairMap, leave_one_out, pair_map
 from rnlib.evaluation.examples import OUTCOMES, Answer, answer_of, outcomes
 from rnlib.evaluation.model_set import image_size
 from rnlib.evaluation.predict import predict
-from rnlib.model.asking import encode_question, top_answers
 from rnlib.model.checkpoint import Weights
 from rnlib.model.inputs import NetworkInputs
+from rnlib.synthesis.truth import Truth, truth_of
+from rnlib.widgets.asking import ask_network
 from rnlib.widgets.autocomplete import Word, check_words, suggest_questions
 
 ANY_TYPE, ANY_OUTCOME = "any type", "any outcome"
 AT_ONCE = 100  # pictures of another split whose questions are answered when somebody turns to it
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What is to be seen of an answer: what carried it, the program's steps, and a note where there is no truth."""
+
+    answer: Answer
+    pairs: PairMap | None
+    steps: list[str]
+    note: str = ""
 
 
 class Inspection:
@@ -80,6 +92,7 @@ class Inspection:
             self.type = ANY_TYPE
         self.position = 0
         self.chosen = np.arange(0)
+        self.asked = ""  # a question of one's own that is looked at in place of the split's
 
     @property
     def types(self) -> list[str]:
@@ -113,7 +126,7 @@ class Inspection:
     ) -> int:
         """Change the filter; returns how many questions it leaves. The question looked at stays if it is among them.
 
-        Raises ConfigError for a name that cannot be chosen.
+        A question of one's own stays when the model changes. Raises ConfigError for a name that cannot be chosen.
         """
         known_names = {"model": list(self.models), "split": self.split_names, "outcome": self.outcome_names}
         before = self.question
@@ -136,10 +149,13 @@ class Inspection:
         self.chosen = np.flatnonzero(wanted)
         again = np.flatnonzero(self.chosen == before)
         self.position = int(again[0]) if len(again) else 0
+        if any(value is not None for value in (split, type, outcome)):
+            self.asked = ""
         return len(self.chosen)
 
     def step(self, by: int) -> None:
         """Go `by` questions on (or back); behind the last comes the first."""
+        self.asked = ""
         if len(self.chosen):
             self.position = (self.position + by) % len(self.chosen)
 
@@ -157,7 +173,29 @@ class Inspection:
                 f"{question}. The split has 0 to {self.split.n_questions - 1}: choose {ANY_TYPE} and {ANY_OUTCOME} "
                 "to reach all."
             )
-        self.position = int(found[0])
+        self.position, self.asked = int(found[0]), ""
+
+    @property
+    def advice(self) -> str:
+        """What to change where the filter leaves no question."""
+        return (
+            f"No question of {self.type} with {self.outcome} in the answers of {self.model}: choose “{ANY_OUTCOME}”, "
+            f"“{ANY_TYPE}” or another model."
+        )
+
+    def shown(self) -> Shown | None:
+        """All of the question looked at, or of one's own in its place; None where the filter leaves none.
+
+        Raises ConfigError where the chosen model cannot read one's own question, which is then given up.
+        """
+        if self.asked:
+            try:
+                return self.ask(self.asked)
+            except ConfigError:
+                self.asked = ""
+                raise
+        answer = self.answer()
+        return Shown(answer, self.pairs(), self.chains()) if answer else None
 
     def answer(self) -> Answer | None:
         """The chosen model's answer to the question looked at, None where the filter leaves none."""
@@ -192,7 +230,8 @@ class Inspection:
 
     def check(self, text: str) -> list[Word]:
         """Each word of a question that is being typed, and whether the chosen model knows it."""
-        return check_words(text, self.models[self.model].vocabulary)
+        weights = self.models[self.model]
+        return check_words(text, weights.vocabulary, weights.untrained_words)
 
     def suggest(self, text: str) -> list[str]:
         """Questions asked about the picture looked at that are nearest to the text: they make sense there."""
@@ -201,35 +240,25 @@ class Inspection:
         same = np.flatnonzero(self.split.image_of_question == self.split.image_of_question[self.question])
         return suggest_questions(text, [self.split.question_text(int(number)) for number in same])
 
-    def ask(self, text: str) -> tuple[Answer, PairMap | None]:
-        """The chosen model's answer to a question of one's own on the picture looked at, and what carried it.
+    def ask(self, text: str) -> Shown:
+        """The chosen model's answer to a question of one's own on the picture looked at, beside the truth.
 
-        Raises ConfigError for an unknown word (it names the nearest known ones), an empty or
-        too long question, and where no picture is looked at.
+        The truth comes from the scene, where the split has scenes, by the question's program. Raises ConfigError for
+        an unknown word (it names the nearest known ones), an empty or too long question, and where no picture is
+        looked at.
         """
         if self.question is None:
             raise ConfigError(
                 "expected a picture to ask about, found none: choose a filter that leaves some questions."
             )
-        weights = self.models[self.model]
-        numbers = encode_question(weights, text)
-        row, inputs = int(self.split.image_of_question[self.question]), self._inputs_of_model()
-        pairs = pair_map(weights, inputs, row, np.array(numbers))
-        if pairs:
-            log_probability = pairs.attribution.log_probability
-        else:
-            with torch.inference_mode():
-                tokens = torch.tensor([numbers], device=self.device)
-                log_probability = weights.network(inputs.visual(np.array([row])), tokens)[0].cpu().numpy()
-        answer = Answer(
-            picture=picture(self.split, row),
-            question=weights.vocabulary.decode(numbers),
-            truth="",
-            type="",
-            outcome="",
-            top=top_answers(weights.vocabulary, log_probability),
-        )
-        return answer, pairs
+        row = int(self.split.image_of_question[self.question])
+        truth = Truth(problem="No truth to compare with: the split has no scenes.")
+        if self.split.has_scenes:
+            truth = truth_of(text, self.split.scene(row))
+        weights, inputs = self.models[self.model], self._inputs_of_model()
+        answer, pairs = ask_network(weights, inputs, row, text, truth, picture(self.split, row))
+        self.asked = text
+        return Shown(answer, pairs, list(truth.steps), truth.problem)
 
     def _inputs_of_model(self) -> NetworkInputs:
         """What the chosen model reads of the split; numbered once."""

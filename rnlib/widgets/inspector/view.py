@@ -1,4 +1,7 @@
-"""The answer inspector: `Inspector(Inspection(...))` as the last line of a cell in JupyterLab."""
+"""The answer inspector: `Inspector(Inspection(...))` as the last line of a cell in JupyterLab.
+
+In the page: left and right arrow step through the questions, Enter in the text box asks.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,63 +11,64 @@ from typing import Any
 import ipywidgets as widgets
 
 from rnlib.errors import RnlibError
-from rnlib.evaluation.attribution import PairMap
-from rnlib.evaluation.examples import Answer
-from rnlib.widgets.answer_html import card
-from rnlib.widgets.autocomplete import KNOWN, UNFINISHED, Word
-from rnlib.widgets.inspector.state import Inspection
+from rnlib.widgets.answer_html import card, empty_card
+from rnlib.widgets.autocomplete import KNOWN, UNFINISHED, UNTRAINED, Word
+from rnlib.widgets.inspector.state import Inspection, Shown
+from rnlib.widgets.panel import Keys, Panel, button, choice, row
 
 LATE = 0.5  # seconds
 
 
-class Inspector(widgets.VBox):
+class Inspector(Panel):
     """Filters, steps, the answer's card, and a box for a question of one's own. All it does is in `Inspection`."""
 
     def __init__(self, inspection: Inspection) -> None:
-        super().__init__()
-        self.add_class("rn-inspector")
+        super().__init__("rn-inspector")
         self.inspection = inspection
-        self.model = _choice("model", list(inspection.models), inspection.model)
-        self.split = _choice("split", inspection.split_names, inspection.split.name)
-        self.type = _choice("type", inspection.types, inspection.type)
-        self.outcome = _choice("outcome", inspection.outcome_names, inspection.outcome)
-        self.back = widgets.Button(description="previous", icon="arrow-left")
-        self.on = widgets.Button(description="next", icon="arrow-right")
-        self.random = widgets.Button(description="random", icon="random")
+        self.model = choice("model", list(inspection.models), inspection.model)
+        self.split = choice("split", inspection.split_names, inspection.split.name)
+        self.type = choice("type", inspection.types, inspection.type)
+        self.outcome = choice("outcome", inspection.outcome_names, inspection.outcome)
+        self.back = button("previous", "arrow-left", lambda: self._move(lambda: inspection.step(-1)))
+        self.on = button("next", "arrow-right", lambda: self._move(lambda: inspection.step(1)))
+        self.random = button("random", "random", lambda: self._move(inspection.jump))
         self.index = widgets.BoundedIntText(
             description="question", min=0, max=inspection.split.n_questions - 1, layout=widgets.Layout(width="180px")
         )
         self.place = widgets.Label()
+        self.notice = widgets.HTML()
         self.card = widgets.HTML()
         self.text = widgets.Text(
             placeholder="Ask about this picture, e.g. How many red cubes are there?",
-            layout=widgets.Layout(width="60%"),
+            layout=widgets.Layout(width="60%", min_width="300px"),
         )
-        self.ask = widgets.Button(description="ask", icon="question", button_style="primary")
+        self.ask = button("ask", "question", self._ask, button_style="primary")
+        self.message = widgets.HTML()
         self.words = widgets.HTML()
         self.examples = widgets.VBox()
-        self.message = widgets.HTML()
+        self.keyboard = Keys(self, {"ArrowLeft": self.back.click, "ArrowRight": self.on.click})
         self._showing = False
         self._entered: tuple[float, str] | None = None
         for box in (self.model, self.split, self.type, self.outcome):
             box.observe(self._filter, names="value")
-        self.back.on_click(lambda _: self._move(lambda: inspection.step(-1)))
-        self.on.on_click(lambda _: self._move(lambda: inspection.step(1)))
-        self.random.on_click(lambda _: self._move(inspection.jump))
         self.index.observe(self._go_to, names="value")
-        self.ask.on_click(lambda _: self._ask())
         self.text.observe(self._typed, names="value")
         self.text.on_msg(self._submitted)
         self.children = [
-            widgets.HBox([self.model, self.split, self.type, self.outcome]),
-            widgets.HBox([self.back, self.on, self.random, self.index, self.place]),
+            row(self.model, self.split, self.type, self.outcome),
+            row(self.back, self.on, self.random, self.index, self.place, self.keyboard),
+            self.notice,
             self.card,
-            widgets.HBox([self.text, self.ask]),
+            row(self.text, self.ask),
+            self.message,
             self.words,
             self.examples,
-            self.message,
         ]
         self._show()
+
+    def static_html(self) -> str:
+        """The card that is seen."""
+        return str(self.card.value)
 
     def _filter(self, change: dict[str, Any]) -> None:
         if self._showing:
@@ -77,18 +81,21 @@ class Inspector(widgets.VBox):
             self._move(lambda: self.inspection.go_to(change["new"]))
 
     def _move(self, move: Callable[[], object]) -> None:
+        self.notice.value = self.message.value = ""
         try:
             move()
-            self._show()
         except RnlibError as error:
-            self._set_boxes()
-            self.message.value = escape(str(error), quote=False)
+            self.notice.value = _problem(error)
+        self._show()
 
     def _show(self) -> None:
         """Show the question looked at."""
-        inspection = self.inspection
         self._set_boxes()
-        self._show_card(inspection.answer(), inspection.pairs(), inspection.chains())
+        try:
+            self._show_card(self.inspection.shown())
+        except RnlibError as error:  # another model does not know a word of the question asked
+            self.message.value = _problem(error)
+            self._show_card(self.inspection.shown())
         self._check()
 
     def _set_boxes(self) -> None:
@@ -105,17 +112,18 @@ class Inspector(widgets.VBox):
             self._showing = False
         self.place.value = inspection.place
 
-    def _show_card(self, answer: Answer | None, pairs: PairMap | None, chains: Sequence[str] = ()) -> None:
-        self.message.value = ""
-        self.card.value = card(answer, pairs, chains) if answer else ""
+    def _show_card(self, shown: Shown | None) -> None:
+        if shown:
+            self.card.value = card(shown.answer, shown.pairs, shown.steps, shown.note)
+        else:
+            self.card.value = empty_card(self.inspection.advice)
 
     def _ask(self) -> None:
+        self.message.value = ""
         try:
-            answer, pairs = self.inspection.ask(self.text.value)
+            self._show_card(self.inspection.ask(self.text.value))
         except RnlibError as error:
-            self.message.value = escape(str(error), quote=False)
-        else:
-            self._show_card(answer, pairs)
+            self.message.value = _problem(error)
 
     def _submitted(self, _: object, content: dict[str, Any], __: object) -> None:
         """Enter in the text box."""
@@ -153,12 +161,14 @@ class Inspector(widgets.VBox):
 
 
 def words_html(words: Sequence[Word]) -> str:
-    """The words of a question: unknown ones struck in orange, with what may be meant; unfinished ones with endings."""
+    """The words of a question: unknown ones in orange, with what may be meant; unfinished ones with endings."""
     parts = []
     for word in words:
         text, more = escape(word.text), escape(", ".join(word.suggestions))
         if word.state == KNOWN:
             parts.append(f'<span class="rn-known">{text}</span>')
+        elif word.state == UNTRAINED:
+            parts.append(f'<span class="rn-untrained"><u>{text}</u> <small>(in no training question)</small></span>')
         elif word.state == UNFINISHED:
             parts.append(f'<span class="rn-unfinished">{text}… <small>({more})</small></span>')
         else:
@@ -169,6 +179,5 @@ def words_html(words: Sequence[Word]) -> str:
     return " ".join(parts)
 
 
-def _choice(name: str, options: Sequence[str], value: str) -> widgets.Dropdown:
-    layout = widgets.Layout(width="240px")
-    return widgets.Dropdown(options=list(options), value=value, description=name, layout=layout)
+def _problem(error: RnlibError) -> str:
+    return escape(str(error), quote=False)

@@ -37,6 +37,7 @@ class Monitoring:
     ) -> None:
         self.folder, self._train_on, self._recipe = folder, train_on, recipe
         self._thread: threading.Thread | None = None
+        self._until = 0  # the last epoch, where this object's thread trains
         self.outcome = ""
 
     def history(self) -> pd.DataFrame:
@@ -87,7 +88,35 @@ class Monitoring:
             f"epoch {progress.epoch}, step {progress.step} of {progress.of_steps}" if progress.epoch else "beginning"
         )
         ended = f" · {self.outcome}" if self.outcome and state == "ended" else ""
-        return f"{state} · {where} · reported {age:.0f} s ago{ended}"
+        return f"{state} · {where}{self._remaining(progress)} · reported {age:.0f} s ago{ended}"
+
+    def _remaining(self, progress: Progress) -> str:
+        """How long the training will take at the pace of its epoch so far; validation between epochs not counted."""
+        if progress.state != "training" or not progress.step:
+            return ""
+        of_step = progress.seconds / progress.step
+        left = of_step * (progress.of_steps - progress.step)
+        text = f" · {_duration(left)} left in this epoch"
+        epochs = self._until - progress.epoch
+        return text + (f", {_duration(left + epochs * of_step * progress.of_steps)} in all" if epochs > 0 else "")
+
+    @property
+    def possible(self) -> set[str]:
+        """What can be asked for now, out of "start", "pause", "go on" and "stop"."""
+        if not self._alive():
+            return set() if self._train_on is None else {"start"}
+        asked = requested(self.folder)
+        progress = self.progress()
+        waits = asked == "pause" or (progress is not None and progress.state == "paused")
+        if asked == "stop":
+            return set()
+        return {"go on" if waits else "pause", "stop"}
+
+    def _alive(self) -> bool:
+        """Whether it trains: here, or by a fresh report elsewhere."""
+        progress = self.progress()
+        reported = progress is not None and progress.state != "ended" and time.time() - progress.written < FRESH
+        return self.trains_here or reported
 
     def pause(self) -> None:
         """Ask the training to save its state and wait after the step under way."""
@@ -109,9 +138,7 @@ class Monitoring:
         """
         if self._train_on is None or self._recipe is None:
             raise ConfigError("expected a way to train on, found none: this monitor can only watch, pause and stop.")
-        progress = self.progress()
-        alive = progress is not None and progress.state != "ended" and time.time() - progress.written < FRESH
-        if self.trains_here or alive:
+        if self._alive():
             raise ConfigError("expected a training that has ended, found one that is going on. Stop it first.")
         if epochs < 1:
             raise ConfigError(f"expected at least 1 epoch to train on, found {epochs}.")
@@ -123,7 +150,7 @@ class Monitoring:
                 f"{epochs} epochs. For a longer training start another one from its weights (init_from)."
             )
         recipe = msgspec.structs.replace(self._recipe, epochs=done + epochs)
-        self.outcome = ""
+        self.outcome, self._until = "", done + epochs
         self._thread = threading.Thread(target=self._train, args=(recipe,), name="training", daemon=True)
         self._thread.start()
 
@@ -143,3 +170,10 @@ class Monitoring:
         except Exception as error:
             # A thread has nobody to raise to: what went wrong must show in the status.
             self.outcome = f"failed: {error}"
+
+
+def _duration(seconds: float) -> str:
+    """A length of time in words: "40 s", "12 min", "3.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

@@ -1,5 +1,6 @@
 """The training monitor: `Monitor(Monitoring(...), "state descriptions")` as the last line of a cell in JupyterLab."""
 
+import base64
 import io
 import threading
 import time
@@ -11,50 +12,56 @@ import ipywidgets as widgets
 from rnlib.errors import RnlibError
 from rnlib.training.curves import plot_monitor
 from rnlib.widgets.monitor.state import Monitoring
+from rnlib.widgets.panel import Panel, button, row
 
 REFRESH = 1.0  # seconds
 
 
-class Monitor(widgets.VBox):
+class Monitor(Panel):
     """Live curves over the known ones of a `kind`; pause, go on, stop, train on. All it does is in `Monitoring`."""
 
     def __init__(self, monitoring: Monitoring, kind: str) -> None:
-        super().__init__()
-        self.add_class("rn-monitor")
+        super().__init__("rn-monitor")
         self.monitoring, self.kind = monitoring, kind
         self.epochs = widgets.BoundedIntText(
             value=5, min=1, max=10_000, description="epochs", layout=widgets.Layout(width="160px")
         )
-        narrow = widgets.Layout(width="110px")
-        self.start = widgets.Button(description="train on", icon="play", button_style="primary", layout=narrow)
-        self.pause = widgets.Button(description="pause", icon="pause", layout=narrow)
-        self.go_on = widgets.Button(description="go on", icon="play", layout=narrow)
-        self.stop = widgets.Button(description="stop", icon="stop", button_style="warning", layout=narrow)
+        self.start = button("train on", "play", lambda: self._do(self._start), button_style="primary")
+        self.pause = button("pause", "pause", lambda: self._do(monitoring.pause))
+        self.go_on = button("go on", "play", lambda: self._do(monitoring.go_on))
+        self.stop = button("stop", "stop", lambda: self._do(monitoring.stop), button_style="warning")
         self.follow = widgets.ToggleButton(
-            description="follow", icon="eye", tooltip="refresh every second", layout=narrow
+            description="follow", icon="eye", tooltip="refresh every second", layout=self.start.layout
         )
+        self.message = widgets.HTML()
         self.status = widgets.Label()
         self.figure = widgets.Image(format="png", layout=widgets.Layout(width="calc(100% - 4px)", max_width="1000px"))
-        self.message = widgets.HTML()
         self._drawn: tuple[object, ...] = ()
         self._lock = threading.Lock()
-        self.start.on_click(lambda _: self._do(self._start))
-        self.pause.on_click(lambda _: self._do(monitoring.pause))
-        self.go_on.on_click(lambda _: self._do(monitoring.go_on))
-        self.stop.on_click(lambda _: self._do(monitoring.stop))
         self.follow.observe(lambda change: self._follow() if change["new"] else None, names="value")
         self.children = [
-            widgets.HBox([self.start, self.epochs, self.pause, self.go_on, self.stop, self.follow]),
+            row(self.start, self.epochs, self.pause, self.go_on, self.stop, self.follow),
+            self.message,
             self.status,
             self.figure,
-            self.message,
         ]
         self.refresh()
+
+    def static_html(self) -> str:
+        """The curves and the status."""
+        picture = base64.b64encode(bytes(self.figure.value)).decode()
+        return (
+            f"<p>{escape(self.status.value)}</p>"
+            f'<img alt="training loss and validation accuracy" src="data:image/png;base64,{picture}">'
+        )
 
     def refresh(self) -> None:
         """Show the newest report; the curves are drawn again only where there is more of them."""
         with self._lock:
             self.status.value = self.monitoring.status
+            possible = self.monitoring.possible
+            for name, one in (("start", self.start), ("pause", self.pause), ("go on", self.go_on), ("stop", self.stop)):
+                one.disabled = name not in possible
             history, steps = self.monitoring.history(), self.monitoring.steps()
             if (len(history), len(steps)) != self._drawn:
                 self._drawn = len(history), len(steps)

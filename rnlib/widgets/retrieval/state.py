@@ -82,6 +82,11 @@ class Search:
         objects = f", {self.counts[self.query]} objects" if self.has_scenes else ""
         return f"query: {self.split.image_filenames[self.query_row]}{objects}"
 
+    @property
+    def advice(self) -> str:
+        """What to change where the filter leaves no other picture."""
+        return f"No other picture has {self.fewest} to {self.most} objects: widen the range of objects."
+
     def choose(self, *, feature: str | None = None, fewest: int | None = None, most: int | None = None) -> None:
         """Change what is searched by, and between how many objects pictures may have. ConfigError for a wrong one."""
         if feature is not None:

@@ -1,0 +1,65 @@
+"""`rnlib figures`: which figures it finds, and that they are slides."""
+
+import re
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from rnlib.__main__ import main
+from rnlib.evaluation import predict
+from rnlib.evaluation.predict import save_predictions
+from rnlib.model import load_weights
+from rnlib.style import LEGIBLE, SLIDE, as_slide
+
+
+def test_a_figure_becomes_a_slide_with_texts_to_be_read() -> None:
+    figure, axes = plt.subplots(figsize=(4, 3))
+    axes.plot([0, 1], [0, 1], lw=1)
+    axes.set_title("a title", fontsize=6)
+    as_slide(figure)
+    assert tuple(figure.get_size_inches()) == SLIDE
+    sizes = [text.get_fontsize() for text in figure.findobj(Text)]
+    assert len(sizes) > 10 and min(sizes) >= LEGIBLE
+    assert axes.lines[0].get_linewidth() == pytest.approx(7.5 / 3)
+    large = Figure(figsize=(20, 20))
+    large.suptitle("much", fontsize=20)
+    as_slide(large)
+    assert large.get_suptitle() == "much" and tuple(large.get_size_inches()) == SLIDE
+
+
+def test_the_figures_of_trainings_and_evaluations_are_written(
+    color_questions: Path, color_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rnlib.clevr import open_split
+
+    training, run = color_weights.parents[1], tmp_path / "run"
+    (run / "02").mkdir(parents=True)
+    for name in ("history.csv", "run.json"):
+        (run / "02" / name).write_bytes((training / name).read_bytes())
+    split = open_split(color_questions, "val", images=None, verbose=False)
+    table = predict(load_weights(color_weights), split, verbose=False)
+    (run / "04/predictions").mkdir(parents=True)
+    for name in ("one", "two"):
+        save_predictions(table, run / "04/predictions" / f"{name}.parquet")
+    assert main(["figures", str(run), "--out", str(tmp_path / "talk")]) == 0
+    expected = {"02-learning_curve", "02-loss", "02-answer_classes", "04-by_type", "04-calibration"}
+    expected |= {"04-classes_one", "04-classes_two"}
+    written = {path.stem for path in (tmp_path / "talk").iterdir()}
+    assert written == expected
+    assert capsys.readouterr().out.startswith("7 figures as svg and pdf in ")
+    for name in expected:
+        drawn = (tmp_path / "talk" / f"{name}.svg").read_text()
+        width, height = map(float, re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', drawn).groups())
+        assert (width, height) == pytest.approx((960, 540), abs=0.1)
+        assert (tmp_path / "talk" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    assert plt.get_fignums() == []
+
+
+def test_a_folder_without_results_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["figures", str(tmp_path), "--out", str(tmp_path / "talk")]) == 2
+    error = capsys.readouterr().err
+    assert "expected in" in error and "found neither. Give the folder of a run" in error
+    assert not (tmp_path / "talk").exists()
