@@ -73,6 +73,9 @@ def test_pair_features_equal_a_double_loop_over_objects(split: Split, preset: st
             assert len(stacked) == len(objects) ** 2
             np.testing.assert_allclose(made["mean"][number], stacked.mean(0), rtol=1e-4, atol=1e-6)
             np.testing.assert_allclose(made["max"][number], stacked.max(0).values, rtol=1e-4, atol=1e-6)
+            if preset.endswith("sd"):
+                np.testing.assert_allclose(made["sum"][number], stacked.sum(0), rtol=1e-4, atol=1e-5)
+    assert set(made) == {"mean", "max"} | ({"sum"} if preset.endswith("sd") else set())
 
 
 @pytest.mark.parametrize("preset", ["ir-fp", "ir-sd", "avf-fp"])
@@ -127,7 +130,8 @@ def test_every_feature_has_a_name(split: Split) -> None:
     conv, pairs = ["conv mean", "conv max", "conv flat"], ["pairs 1 mean", "pairs 1 max"]
     pictures = np.arange(2)
     assert list(all_features(small_weights(), split, pictures, [1])) == [*conv, *pairs]
-    assert list(all_features(small_weights("ir-sd"), split, pictures, [1])) == pairs
+    summed = ["pairs 1 mean", "pairs 1 sum", "pairs 1 max"]
+    assert list(all_features(small_weights("ir-sd"), split, pictures, [1])) == summed
     made = all_features(small_weights("avf-fp"), split, pictures, [1])
     assert list(made) == [*conv, *pairs, "aggregated"]
     assert made["aggregated"].shape == (2, 12)

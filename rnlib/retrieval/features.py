@@ -84,19 +84,21 @@ def pair_features(
     """Features from what layer `layer` of g (from 0) reads for each ordered pair of objects, without the question.
 
     Each pair's vector is divided by its L2 norm; "mean" and "max" gather them over all
-    pairs (of a state description: of the scene's own objects, without padding). Only `chunk`
+    pairs (of a state description: of the scene's own objects, without padding). Where scenes differ in their number
+    of pairs, there is "sum" too, which tells it, as a mean over all cells of a picture does. Only `chunk`
     pictures' pairs are held at once (64 x 64 pairs of 256 numbers are 4 MiB a picture). Raises as
     `conv_features`, and ConfigError for a layer that does not read pairs without the question.
     """
     check_layer(weights, layer)
     relations = _relations(weights)
-    means = maxima = torch.zeros(0)
+    means = sums = maxima = torch.zeros(0)
     for places, objects in _objects(weights, split, pictures, device, chunk):
         unit = nn.functional.normalize(relations.pair_inputs(objects, layer).flatten(1, 2), dim=2)
         if not len(means):
-            means, maxima = torch.zeros(2, len(pictures), unit.shape[2])
-        means[places], maxima[places] = unit.mean(1).cpu(), unit.amax(1).cpu()
-    return {"mean": means.numpy(), "max": maxima.numpy()}
+            means, sums, maxima = torch.zeros(3, len(pictures), unit.shape[2])
+        means[places], sums[places], maxima[places] = unit.mean(1).cpu(), unit.sum(1).cpu(), unit.amax(1).cpu()
+    summed = {"sum": sums.numpy()} if weights.network.objects.pads else {}
+    return {"mean": means.numpy(), **summed, "max": maxima.numpy()}
 
 
 @torch.inference_mode()
