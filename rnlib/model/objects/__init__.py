@@ -3,23 +3,19 @@
 A new kind is a subclass of `ObjectEncoder` (of `PictureEncoder`, if it reads pictures) and a line in KINDS.
 """
 
-from typing import TYPE_CHECKING
-
 from rnlib.errors import ConfigError
 from rnlib.model.objects.encoder import ObjectEncoder
 from rnlib.model.objects.nothing import NoObjects
 from rnlib.model.objects.pixels import PictureEncoder, PixelObjects
 from rnlib.model.objects.states import StateObjects
-
-if TYPE_CHECKING:
-    from rnlib.model.preset import Preset
+from rnlib.model.preset import Preset
 
 __all__ = ["KINDS", "ObjectEncoder", "PictureEncoder", "encoder_class"]
 
 KINDS: dict[str, type[ObjectEncoder]] = {"pixels": PixelObjects, "state": StateObjects, "none": NoObjects}
 
 
-def encoder_class(preset: "Preset") -> type[ObjectEncoder]:
+def encoder_class(preset: Preset) -> type[ObjectEncoder]:
     """The class that makes a preset's objects. ConfigError for a kind that is not in KINDS."""
     if preset.objects not in KINDS:
         raise ConfigError(
