@@ -8,6 +8,7 @@ from rnlib.clevr.opening import open_training_splits
 from rnlib.commands.options import set_fields
 from rnlib.fields import Field
 from rnlib.model.inputs import choose_device
+from rnlib.model.objects.pixels import require_pixels
 from rnlib.model.preset import PRESET_FIELDS, preset_of
 from rnlib.retrieval.attribute_recipe import ATTRIBUTE_FIELDS, AttributeRecipe
 from rnlib.retrieval.attribute_training import train_attributes
@@ -50,6 +51,7 @@ def _run(
     """Train with the fields of a recipe and of a preset that --set gives; says what `best` makes of the history."""
     given = set_fields(options.set, {**fields, **PRESET_FIELDS}, "a field of the classifier's recipe or of the preset")
     preset = preset_of({"preset": options.preset, **given})
+    require_pixels(preset)  # before any picture is decoded
     recipe = kind(**{name: value for name, value in given.items() if name in fields})
     splits = open_training_splits(
         options.clevr,

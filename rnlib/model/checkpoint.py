@@ -135,7 +135,7 @@ def read_weights(path: Path, *formats: str) -> tuple[Preset, dict[str, Any], dic
 
 
 def _undescribed(path: Path, error: Exception) -> WeightsError:
-    problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+    problem = f"lacks {error}" if isinstance(error, KeyError) else str(error).removesuffix(".")
     return WeightsError(
         f"{path.with_suffix('.json')} does not describe weights: {problem}. Copy it again from its source."
     )
