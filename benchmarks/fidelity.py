@@ -29,8 +29,8 @@ from rnlib.evaluation.predict import predict
 from rnlib.model.checkpoint import load_weights
 from rnlib.synthesis import synthesize
 from rnlib.synthesis.camera import View
+from rnlib.synthesis.camera_fit import fit_views
 from rnlib.synthesis.pictures import draw
-from rnlib.synthesis.rerender import fit_views
 
 FITTED = 50  # scenes to which the renderer's constants were fitted
 

@@ -33,8 +33,8 @@ from rnlib.evaluation.plots.accuracy import plot_binned_accuracy
 from rnlib.evaluation.plots.comparison import plot_weakest
 from rnlib.evaluation.report import Report, describe_mistakes, describe_weakest
 from rnlib.evaluation.statistics import effect_within_types
+from rnlib.synthesis.camera_fit import fit_camera
 from rnlib.synthesis.programs import execute, node_values
-from rnlib.synthesis.rerender import fit_camera
 from rnlib.synthesis.visibility import Solids, visible_pixels
 
 

@@ -18,6 +18,7 @@ from rnlib.compiled import compiled
 from rnlib.errors import DataError
 from rnlib.synthesis import light as light_module
 from rnlib.synthesis.camera import CAMERA, LAMPS, Camera, View
+from rnlib.synthesis.camera_fit import fit_camera, fit_views, replay
 from rnlib.synthesis.geometry import (
     BEVELS,
     BOUNDS,
@@ -34,7 +35,6 @@ from rnlib.synthesis.geometry import (
 )
 from rnlib.synthesis.light import EVERYTHING, find_shaders, light_up, unshaded
 from rnlib.synthesis.pictures import draw
-from rnlib.synthesis.rerender import fit_camera, fit_views, replay
 from rnlib.synthesis.scenes import sample_scene
 from rnlib.synthesis.tracing import describe
 from rnlib.synthesis.visibility import Solids, visible_pixels

@@ -12,7 +12,7 @@ from rnlib.clevr.constants import ATTRIBUTES, DIRECTIONS, RADII, RELATIONS, SHAP
 from rnlib.clevr.schema import read_scenes
 from rnlib.synthesis import scenes as scenes_module
 from rnlib.synthesis.camera import CAMERA, LAMPS, Camera, sample_view
-from rnlib.synthesis.rerender import fit_camera
+from rnlib.synthesis.camera_fit import fit_camera
 from rnlib.synthesis.scenes import relationships, sample_scene
 from rnlib.synthesis.visibility import OUTLINE, Solids, all_visible, visible_pixels
 

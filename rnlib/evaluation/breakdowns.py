@@ -17,8 +17,8 @@ from rnlib.clevr.split import Split
 from rnlib.errors import DataError
 from rnlib.evaluation.counterfactual import asked_objects, counterfactual_margin
 from rnlib.evaluation.statistics import wilson_bounds
+from rnlib.synthesis.camera_fit import fit_camera
 from rnlib.synthesis.programs import node_values
-from rnlib.synthesis.rerender import fit_camera
 from rnlib.synthesis.visibility import Solids, visible_pixels
 
 # In the order of what they demand: no relation first, comparisons last.

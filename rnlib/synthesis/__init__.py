@@ -10,7 +10,7 @@ geometry        the objects of a scene as an array, and how rays meet them
 light           lamps, sun and shadows
 shading         what ground, rubber and metal send to the camera
 canvas          from light to the bytes of a picture
-rerender        any scene file rendered again: how faithful the pictures are
+camera_fit      the camera of any scene file, from where its objects are: how it is drawn again
 families        the 90 question families
 answer_balance  how often each family is asked, with which answer
 candidates      the sets of objects in a scene that words can describe

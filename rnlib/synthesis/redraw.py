@@ -4,7 +4,7 @@
     redrawn.json                        the splits whose pictures are not their set's own; titles say so from then on.
                                         Beside each name: width and height of the picture that pixel_coords speak of
 
-Cameras are fitted to each scene, lamps stand at their mean places (rnlib.synthesis.rerender).
+Cameras are fitted to each scene, lamps stand at their mean places (rnlib.synthesis.camera_fit).
 """
 
 import os
@@ -21,9 +21,9 @@ from rnlib.errors import ConfigError, DataError
 from rnlib.files import make_folder, write_json
 from rnlib.progress import progress
 from rnlib.synthesis.camera import CAMERA, LAMPS, Camera, View
+from rnlib.synthesis.camera_fit import fit_camera
 from rnlib.synthesis.image_writer import ArrayGallery
 from rnlib.synthesis.processes import processes
-from rnlib.synthesis.rerender import fit_camera
 from rnlib.synthesis.settings import CHUNK, SIDES
 
 

@@ -19,8 +19,8 @@ from rnlib.evaluation.examples import Answer
 from rnlib.model.checkpoint import Weights
 from rnlib.model.inputs import NetworkInputs
 from rnlib.synthesis.camera import CAMERA, LAMPS, Camera, View
+from rnlib.synthesis.camera_fit import fit_camera
 from rnlib.synthesis.editing import broken_rules, change_object, place_seen_at, remove_object, with_objects
-from rnlib.synthesis.rerender import fit_camera
 from rnlib.synthesis.truth import Truth, named, truth_of
 from rnlib.widgets.asking import ask_network, split_of
 

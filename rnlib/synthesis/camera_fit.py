@@ -1,4 +1,4 @@
-"""Scenes of any CLEVR set drawn again by this renderer: how faithful it is shows side by side.
+"""The camera of any CLEVR scene, so that this renderer can draw it again: how faithful it is shows side by side.
 
 A scene file does not say where the camera was, but it holds each object both in the
 world and in the picture, from which the place follows. Lamps leave no such trace: they
