@@ -15,8 +15,9 @@ from rnlib.errors import ConfigError, DataError
 from rnlib.evaluation import predict
 from rnlib.model import RelationNetwork, Weights, load_preset
 from rnlib.synthesis.scenes import relationships
+from rnlib.synthesis.tracing import ROOM
 from rnlib.synthesis.truth import truth_of
-from rnlib.widgets.editor.state import SceneEditing, relational_question
+from rnlib.widgets.editor.state import MOST, SceneEditing, relational_question
 from rnlib.widgets.editor.view import SceneEditor
 
 SMALL = {"g_layers": [8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8}
@@ -205,7 +206,13 @@ def test_more_objects_than_a_network_reads_are_its_problem_alone(editing: SceneE
     while len(editing.scene.objects) < 13:
         editing.add()
     opinions = editing.opinions()
-    assert "at most 12 objects" in opinions["states"].problem and opinions["pixels"].answer is not None
+    assert opinions["states"].problem == "reads at most 12 objects, the scene has 13"
+    assert opinions["pixels"].answer is not None
+    while len(editing.scene.objects) < MOST:
+        editing.add()
+    with pytest.raises(ConfigError, match="expected at most 16 objects, found one more"):
+        editing.add()
+    assert MOST == ROOM
 
 
 def test_a_scene_of_a_file_can_be_edited(models: dict[str, Weights], tiny_clevr: Path, tmp_path: Path) -> None:

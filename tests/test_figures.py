@@ -4,14 +4,17 @@ import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from rnlib.__main__ import main
+from rnlib.clevr import clevr_v1, open_split
+from rnlib.clevr.constants import ANSWER_CLASSES
 from rnlib.evaluation import predict
 from rnlib.evaluation.predict import save_predictions
-from rnlib.model import load_weights
+from rnlib.model import RelationNetwork, Weights, load_preset
 from rnlib.style import LEGIBLE, SLIDE, as_slide
 
 
@@ -31,16 +34,18 @@ def test_a_figure_becomes_a_slide_with_texts_to_be_read() -> None:
 
 
 def test_the_figures_of_trainings_and_evaluations_are_written(
-    color_questions: Path, color_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_clevr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from rnlib.clevr import open_split
-
-    training, run = color_weights.parents[1], tmp_path / "run"
+    run = tmp_path / "run"
     (run / "02").mkdir(parents=True)
-    for name in ("history.csv", "run.json"):
-        (run / "02" / name).write_bytes((training / name).read_bytes())
-    split = open_split(color_questions, "val", images=None, verbose=False)
-    table = predict(load_weights(color_weights), split, verbose=False)
+    (run / "02/run.json").write_text('{"preset": {"objects": "state"}}')
+    losses, rates = [3.0, 2.0, 1.5], [0.2, 0.4, 0.5]
+    classes = {f"val_accuracy_{name}": rates for name in ANSWER_CLASSES}
+    history = {"epoch": [1, 2, 3], "questions": [1e5, 2e5, 3e5], "train_loss": losses, "val_loss": losses}
+    pd.DataFrame({**history, "val_accuracy": rates, **classes}).to_csv(run / "02/history.csv", index=False)
+    preset = load_preset("question-only", {"f_layers": [8, 8], "lstm_hidden": 8})
+    weights = Weights(RelationNetwork(preset, clevr_v1()), preset, clevr_v1())
+    table = predict(weights, open_split(tiny_clevr, "val", images=None, verbose=False), verbose=False)
     (run / "04/predictions").mkdir(parents=True)
     for name in ("one", "two"):
         save_predictions(table, run / "04/predictions" / f"{name}.parquet")

@@ -36,7 +36,7 @@ def code_lines(cell: nbformat.NotebookNode) -> int:
     return sum(bool(line.strip()) and not line.strip().startswith("#") for line in cell.source.splitlines())
 
 
-def test_the_six_notebooks_are_there() -> None:
+def test_the_seven_notebooks_are_there() -> None:
     assert NAMES == [
         "01_data_exploration",
         "02_train_state_descriptions",
@@ -44,6 +44,7 @@ def test_the_six_notebooks_are_there() -> None:
         "04_evaluation",
         "05_confusion_analysis",
         "06_retrieval",
+        "07_what_if",
     ]
 
 

@@ -27,7 +27,8 @@ class SceneCanvas(anywidget.AnyWidget):
           for (const [key, value] of Object.entries(values)) node.setAttribute(key, value);
           return node;
         };
-        el.style.cssText = `width: min(${WIDTH}px, 100%); touch-action: none; user-select: none; cursor: grab`;
+        el.style.cssText = `flex: 0 1 ${WIDTH}px; width: ${WIDTH}px; max-width: 100%; cursor: grab`;
+        el.style.touchAction = el.style.userSelect = "none";
         const svg = make("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "rn-scene", role: "img" }, el);
         svg.style.cssText = "display: block; width: 100%; border-radius: 3px";
         const image = make("image", { width: WIDTH, height: HEIGHT }, svg);

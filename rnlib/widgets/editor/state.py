@@ -25,7 +25,7 @@ from rnlib.synthesis.truth import Truth, named, truth_of
 from rnlib.widgets.asking import ask_network, split_of
 
 FARTHEST = 5.0  # from the middle, that an object can be moved; CLEVR's own scenes end at HALF_WIDTH
-MOST = 32  # objects, as many as a scene file may have
+MOST = 16  # objects that the renderer has room for (its ROOM); with more it would make new machine code, for a minute
 STEP = 0.1  # world units that a key moves an object
 QUESTION = "How many things are there?"
 
@@ -229,6 +229,9 @@ class SceneEditing:
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("network")
 
     def _opinion(self, weights: Weights, truth: Truth) -> Opinion:
+        kind, most, count = weights.preset.kind, weights.preset.state_rows, len(self.scene.objects)
+        if kind.pads and not kind.reads_pictures and count > most:
+            return Opinion(problem=f"reads at most {most} objects, the scene has {count}")
         try:
             split = split_of(self.scene, self._picture_for(weights), self.question, weights.vocabulary)
             inputs = NetworkInputs.of(split, weights.preset, weights.vocabulary)

@@ -53,9 +53,11 @@ class SceneEditor(Panel):
         self._showing = False
         self._observe()
         controls = [self.list, self.right, self.behind, self.turned, *self.attributes.values()]
+        picture = row(self.canvas, widgets.VBox([*controls, row(self.add, self.remove, self.undo), self.message]))
+        picture.layout.align_items = "flex-start"
         self.children = [
-            row(self.canvas, widgets.VBox([*controls, row(self.add, self.remove, self.undo), self.message])),
-            widgets.HTML(f"<small>{KEYS}</small>"),
+            picture,
+            widgets.HTML(f'<div style="font-size: 11px; line-height: 1.4">{KEYS}</div>'),
             self.broken,
             row(self.text, self.ask, self.keyboard),
             self.answers,
