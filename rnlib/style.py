@@ -3,6 +3,7 @@
 from itertools import cycle, islice
 from typing import Any
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -44,7 +45,7 @@ def point_plot(
     levels = table[hue].unique().tolist()
     long = table.melt([by, hue], ["low", value, "high"], value_name="value")
     look: dict[str, Any] = {
-        "palette": colors_of(len(levels)),
+        "palette": dict(zip(levels, colors_of(len(levels)), strict=True)),
         "markers": markers_of(len(levels)),
         "dodge": len(levels) > 1 and 0.8 - 0.8 / len(levels),
         "linestyle": "none",
@@ -91,6 +92,15 @@ def as_slide(figure: Figure) -> None:
     for line in figure.findobj(Line2D):
         assert isinstance(line, Line2D)
         line.set_linewidth(max(growth, 1.0) * line.get_linewidth())
+
+
+def empty_figure(title: str, why: str) -> Figure:
+    """In place of a figure that would show nothing: its title, and why."""
+    figure, axes = plt.subplots(figsize=(7, 1.2), layout="constrained")
+    axes.text(0.5, 0.5, f"left out: {why}", ha="center", va="center", color="0.4")
+    axes.set_axis_off()
+    figure.suptitle(title)
+    return figure
 
 
 def p_value(p: float) -> str:

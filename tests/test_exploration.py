@@ -82,9 +82,11 @@ def test_a_picture_that_is_not_there_is_an_error(split: Split) -> None:
         split.scene(12)
 
 
-def test_a_split_without_scenes_is_refused_with_the_names_of_the_others(tiny_clevr: Path) -> None:
-    with pytest.raises(DataError, match="train, val"):
-        summary.require_scenes(open_split(tiny_clevr, "test", images=None, verbose=False))
+def test_one_line_says_what_a_split_lacks(tiny_clevr: Path, split: Split, capsys: pytest.CaptureFixture[str]) -> None:
+    summary.say_what_is_missing(split)
+    assert capsys.readouterr().out == ""
+    summary.say_what_is_missing(open_split(tiny_clevr, "test", images=None, verbose=False))
+    assert capsys.readouterr().out == "'test' has no scenes, no programs, no answers: what needs them is left out.\n"
 
 
 def test_pictures_stand_in_a_grid_under_their_captions(split: Split) -> None:

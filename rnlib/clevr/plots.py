@@ -23,20 +23,25 @@ from rnlib.clevr.constants import (
     HALF_WIDTH,
     RADII,
     TYPE_GROUPS,
+    VIEW,
 )
 from rnlib.clevr.schema import Scene
 from rnlib.clevr.split import Split
 from rnlib.style import PALETTE, label
 
 BLUE, ORANGE = PALETTE[:2]
+GREY = 225
 _MARKERS = {"sphere": "o", "cube": "s", "cylinder": "h"}
 
 
 def picture(split: Split, row: int) -> UInt8[np.ndarray, "height width 3"]:
     """The picture of row `row` in its full size. Raises DataError if it cannot be read.
 
-    A picture out of an array is stretched to the pixels that its pixel_coords speak of (CLEVR's: 480x320).
+    A picture out of an array is stretched to the pixels that its pixel_coords speak of (CLEVR's: 480x320). In a split
+    without pictures it is a grey field.
     """
+    if not split.has_pictures:
+        return np.full((VIEW[1], VIEW[0], 3), GREY, np.uint8)
     stored = split.picture(row)
     if split.image_path(row).exists():
         return stored

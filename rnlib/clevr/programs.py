@@ -4,27 +4,22 @@ The prepared arrays keep only the length of a program. The program itself is rea
 wants to see it: the file is cut into raw questions once (0.3 s for the 150,000 of val), and one of them decoded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import msgspec
-import numpy as np
-from jaxtyping import Integer
 
-from rnlib.clevr.schema import ProgramNode, QuestionRecord, raw_questions
+from rnlib.clevr.schema import ProgramNode, QuestionRecord, raw_questions, read_questions
 from rnlib.clevr.split import Split
 
 ARROW = " → "
 
 
 class Programs:
-    """The programs of a split by the question's number. Nothing is read before the first is asked for.
+    """The programs of a split by the question's number. Nothing is read before the first is asked for."""
 
-    `numbers`: of a part of a split, the numbers that its questions have in the file.
-    """
-
-    def __init__(self, split: Split, numbers: Integer[np.ndarray, " questions"] | None = None) -> None:
-        self._numbers = numbers
+    def __init__(self, split: Split) -> None:
+        self._numbers = split.numbers
         self._path = split.directory.questions(split.name)
         self._decoder = msgspec.json.Decoder(QuestionRecord)
 
@@ -36,6 +31,17 @@ class Programs:
         """The program of question number `question` (from 0) as `chains` gives it; none where the file has none."""
         number = question if self._numbers is None else int(self._numbers[question])
         return chains(self._decoder.decode(self._raw[number]).program or [])
+
+
+def records_of(split: Split) -> Iterator[QuestionRecord]:
+    """The questions of a split, or of a part of one, as they stand in its file, in the split's order."""
+    path = split.directory.questions(split.name)
+    if split.numbers is None:
+        yield from read_questions(path)
+        return
+    raw, decoder = raw_questions(path), msgspec.json.Decoder(QuestionRecord)
+    for number in split.numbers:
+        yield decoder.decode(raw[int(number)])
 
 
 def chains(program: Sequence[ProgramNode], notes: Sequence[str] = ()) -> list[str]:

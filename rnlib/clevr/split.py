@@ -57,6 +57,8 @@ class Split:
     families: UInt8[np.ndarray, " questions"] = field(repr=False)
     program_lengths: UInt8[np.ndarray, " questions"] = field(repr=False)
     left_out: int = 0  # questions with unknown words (rnlib.clevr.opening)
+    # The questions' numbers in their file (from 0); None: all of them, in order.
+    numbers: Integer[np.ndarray, " questions"] | None = field(repr=False, default=None)
     scenes: SceneArrays | None = field(repr=False, default=None)
     images: np.ndarray | JoinedPictures | None = field(repr=False, default=None)
 
@@ -64,7 +66,11 @@ class Split:
     def label(self) -> str:
         """The name for titles and tables, with what a reader of figures must know of this split."""
         redrawn = "redrawn" if self.name in self.directory.redrawn else ""
-        left_out = f"{self.left_out:,} questions with unknown words left out" if self.left_out else ""
+        left_out = (
+            f"{self.left_out:,} question{'s' * (self.left_out > 1)} with unknown words left out"
+            if self.left_out
+            else ""
+        )
         return ", ".join(filter(None, (self.name, redrawn, left_out)))
 
     @property
@@ -104,6 +110,12 @@ class Split:
     @property
     def has_scenes(self) -> bool:
         return self.scenes is not None
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether there are picture files or a picture array, opened or not."""
+        files = self.directory.files[self.name]
+        return bool(files.images or files.arrays)
 
     @property
     def has_answers(self) -> bool:
@@ -244,6 +256,7 @@ def open_split(
         fingerprint=_fingerprint(manifest),
         image_fingerprint=image_fingerprint,
         left_out=0,
+        numbers=None,
         **{name: arrays[name] for name in QUESTION_ARRAYS},
         scenes=SceneArrays(**{name: arrays[name] for name in SCENE_ARRAYS}) if "codes" in arrays else None,
         images=pictures,

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from rnlib.clevr.constants import ANSWER_CLASSES, ATTRIBUTES, CLASS_OF_ANSWER, GROUP_OF_TYPE, QUESTION_TYPES
-from rnlib.clevr.schema import ProgramNode, QuestionRecord, Scene, read_questions
+from rnlib.clevr.programs import records_of
+from rnlib.clevr.schema import ProgramNode, QuestionRecord, Scene
 from rnlib.clevr.split import Split
-from rnlib.errors import DataError
 
 # Questions of CLEVR v1.0's val split (149,991 in all) by group, or by type where that is published.
 PUBLISHED_VAL_COUNTS = {
@@ -28,20 +28,24 @@ PUBLISHED_VAL_COUNTS = {
 }
 
 
-def require_scenes(split: Split) -> None:
-    """Raise DataError for a split without scenes, answers and programs: there is little in it to explore."""
-    if not (split.has_scenes and split.has_answers):
-        others = split.directory.with_answers()
-        raise DataError(
-            f"expected a split with scenes, answers and programs, found '{split.name}' of {split.directory.root}, "
-            f"which has only pictures and questions. Choose one of these splits: {', '.join(others) or '(none)'}."
-        )
+def say_what_is_missing(split: Split) -> None:
+    """Print one line where a split lacks scenes, programs, answers or pictures; nothing where it is complete."""
+    parts = {
+        "scenes": split.has_scenes,
+        "programs": split.has_programs,
+        "answers": split.has_answers,
+        "pictures": split.has_pictures,
+    }
+    missing = [name for name, there in parts.items() if not there]
+    if missing:
+        grey = "; grey fields stand for its pictures" if "pictures" in missing else ""
+        print(f"'{split.name}' has no {', no '.join(missing)}: what needs them is left out{grey}.")
 
 
 def question_records(split: Split, questions: Sequence[int]) -> list[QuestionRecord]:
     """The questions of these numbers (from 0, in the file's order), from the question file."""
     wanted = set(questions)
-    records = enumerate(islice(read_questions(split.directory.questions(split.name)), max(wanted) + 1))
+    records = enumerate(islice(records_of(split), max(wanted, default=-1) + 1))
     found = {number: record for number, record in records if number in wanted}
     return [found[number] for number in questions]
 

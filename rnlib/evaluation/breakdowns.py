@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import Float, Integer, Shaped
 
 from rnlib.clevr.constants import FAMILY_GROUPS
-from rnlib.clevr.schema import read_questions
+from rnlib.clevr.programs import records_of
 from rnlib.clevr.split import Split
 from rnlib.errors import DataError
 from rnlib.evaluation.counterfactual import asked_objects, counterfactual_margin
@@ -45,11 +45,13 @@ def accuracy_by_family(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             low, high = wilson_bounds(counts["sum"].to_numpy(int), counts["size"].to_numpy(int))
             counts = counts.assign(model=model, low=100 * low, high=100 * high)
             tables.append(counts if "family" in keys else counts.assign(family=-1))
+    columns = ["model", "group", "family", "questions", "accuracy", "low", "high"]
     found = pd.concat(tables, ignore_index=True)
+    if not len(found):
+        return pd.DataFrame(columns=columns)
     found["accuracy"] = 100 * found["sum"] / found["size"]
     place = found["group"].map({group: number for number, group in enumerate(GROUPS)})
     found = found.assign(place=place).sort_values(["place", "family"], kind="stable")
-    columns = ["model", "group", "family", "questions", "accuracy", "low", "high"]
     return found.rename(columns={"size": "questions"})[columns].reset_index(drop=True)
 
 
@@ -132,14 +134,16 @@ TRAITS: dict[str, tuple[str, ...]] = {
 
 
 def simple_factors(split: Split) -> pd.DataFrame:
-    """For each question the number of objects in its scene, the steps of its program and its words."""
-    return pd.DataFrame(
-        {
-            OBJECTS: split.n_objects[split.image_of_question].astype(float),
-            STEPS: split.program_lengths.astype(float),
-            WORDS: split.lengths.astype(float),
-        }
-    )
+    """For each question the number of objects in its scene, the steps of its program and its words.
+
+    Without scenes or programs their column is left out.
+    """
+    columns = {}
+    if split.has_scenes:
+        columns[OBJECTS] = split.n_objects[split.image_of_question].astype(float)
+    if split.has_programs:
+        columns[STEPS] = split.program_lengths.astype(float)
+    return pd.DataFrame({**columns, WORDS: split.lengths.astype(float)})
 
 
 def scene_factors(split: Split, scenes: int = 2000, seed: int = 0) -> pd.DataFrame:
@@ -150,8 +154,10 @@ def scene_factors(split: Split, scenes: int = 2000, seed: int = 0) -> pd.DataFra
     VISIBLE: pixels of a 480x320 picture, the fewest of the objects asked about, exact but for
     the objects' rounded edges (rnlib.synthesis.visibility); NaN throughout, and a line says why, where the scenes
     were not seen by CLEVR's camera. MARGIN: `counterfactual_margin`. Raises DataError for programs
-    that do not fit their scenes.
+    that do not fit their scenes. Without scenes all is NaN.
     """
+    if not split.has_scenes:
+        return pd.DataFrame(np.nan, index=range(split.n_questions), columns=list(SCENE_FACTORS))
     table = pd.DataFrame(
         {
             OBJECTS: split.n_objects[split.image_of_question].astype(float),
@@ -171,7 +177,7 @@ def scene_factors(split: Split, scenes: int = 2000, seed: int = 0) -> pd.DataFra
         print(f"Visible pixels are left out: {error}")
         pixels = {}
     visible, margins = table[VISIBLE].to_numpy(copy=True), table[MARGIN].to_numpy(copy=True)
-    for number, record in enumerate(read_questions(split.directory.questions(split.name))):
+    for number, record in enumerate(records_of(split)):
         row = int(split.image_of_question[number])
         if row in made and record.program:
             program = record.program
@@ -187,7 +193,7 @@ def question_traits(split: Split) -> pd.DataFrame:
     """For each question which of TRAITS it has: a row a question, a bool column a trait."""
     functions = {name: number for number, name in enumerate(name for names in TRAITS.values() for name in names)}
     found = np.zeros((split.n_questions, len(functions)), bool)
-    for number, record in enumerate(read_questions(split.directory.questions(split.name))):
+    for number, record in enumerate(records_of(split)):
         for node in record.program or ():
             if node.name in functions:
                 found[number, functions[node.name]] = True

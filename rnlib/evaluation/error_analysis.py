@@ -26,7 +26,7 @@ def weakest_types(predictions: pd.DataFrame, baseline: pd.DataFrame | None = Non
         here = types == kind
         if here.any():
             rows[kind] = {"questions": int(here.sum()), **_compared(here, ~correct)}
-    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("type")
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["questions", *COMPARED]).rename_axis("type")
     table = table.assign(accuracy=100 - table.pop("with"), others=100 - table.pop("without"))
     table = table.assign(low=100 - table.pop("with high"), high=100 - table.pop("with low"))
     table["baseline"] = np.nan if baseline is None else baseline["accuracy"]

@@ -51,18 +51,27 @@ def _by(
 def question_type_baseline(train: Split, split: Split) -> pd.DataFrame:
     """Give each question of `split` the most frequent answer of its type in `train`.
 
-    Index type (those that both splits have), then ALL. Columns: questions (of `split`), answer (empty for ALL),
-    accuracy (percent).
+    Index type (those that both splits have; none without programs), then ALL. Columns: questions (of `split`), answer
+    (empty for ALL), accuracy (percent).
     """
-    rows = {}
+    rows: dict[str, tuple[int, str, float]] = {}
     for number, kind in enumerate(QUESTION_TYPES):
         truths, seen = split.answers[split.types == number], train.answers[train.types == number]
         if len(truths) and len(seen):
             answer = train.vocabulary.answers[int(np.bincount(seen).argmax()) - 1]
             correct = truths == split.vocabulary.number_of_answer.get(answer, 0)
             rows[kind] = (len(truths), answer, 100 * float(correct.mean()))
+    if not rows:  # no programs, hence no types: all questions are of one
+        answer = train.vocabulary.answers[int(np.bincount(train.answers).argmax()) - 1]
+        correct = split.answers == split.vocabulary.number_of_answer.get(answer, 0)
+        rows[ALL] = (split.n_questions, answer, 100 * float(correct.mean()))
+        return _baseline_table(rows)
     total = sum(questions for questions, _, _ in rows.values())
     rows[ALL] = (total, "", sum(questions * accuracy for questions, _, accuracy in rows.values()) / total)
+    return _baseline_table(rows)
+
+
+def _baseline_table(rows: dict[str, tuple[int, str, float]]) -> pd.DataFrame:
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["questions", "answer", "accuracy"])
     return table.rename_axis("type")
 

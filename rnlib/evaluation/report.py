@@ -61,6 +61,8 @@ def describe_mistakes(label: str, predictions: pd.DataFrame, factors: pd.DataFra
 
 def _types(table: pd.DataFrame) -> list[str]:
     kinds = weak_kinds(table)
+    if not len(table):
+        return ["", "- **Weakest types.** Left out: the questions have no programs, hence no types."]
     if not kinds:
         return ["", "- **Weakest types.** No type is below the others."]
     chosen = [

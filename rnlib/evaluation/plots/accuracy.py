@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, MultipleLocator, NullForm
 
 from rnlib.clevr.constants import GROUP_OF_TYPE
 from rnlib.evaluation.metrics import BASELINE
-from rnlib.style import PALETTE, colors_of, label, legend_below, point_plot
+from rnlib.style import PALETTE, colors_of, empty_figure, label, legend_below, point_plot
 
 CORRECT = "correct answers (%), 95 % Wilson interval"
 
@@ -126,6 +126,8 @@ def plot_families(families: pd.DataFrame, title: str) -> Figure:
 
     `families`: `accuracy_by_family` of rnlib.evaluation.breakdowns.
     """
+    if not len(families):
+        return empty_figure(title, "no question is of a known family")
     whole, single = families[families["family"] < 0], families[families["family"] >= 0]
     names = counted(whole, "group").set_index(whole["group"])["group"].to_dict()
     models, height = list(whole["model"].unique()), len(names) * (1 + 0.5 * families["model"].nunique())

@@ -15,7 +15,7 @@ from rnlib.evaluation.calibration import BINS
 from rnlib.evaluation.error_analysis import SIGNIFICANT
 from rnlib.evaluation.metrics import ALL
 from rnlib.evaluation.plots.accuracy import counted, draw_baseline
-from rnlib.style import PALETTE, colors_of, label, legend_below, markers_of, point_plot
+from rnlib.style import PALETTE, colors_of, empty_figure, label, legend_below, markers_of, point_plot
 
 BLUE, ORANGE, GREEN, GREY = *PALETTE[:3], "0.6"
 
@@ -33,14 +33,13 @@ def plot_published(accuracies: pd.DataFrame, published: pd.DataFrame, where: str
     others["kind"] = "published, split: " + others["split"]
     table = pd.concat([own, others], ignore_index=True)
     rows, kinds = table["model"].unique(), table["kind"].unique()
-    look: dict[str, Any] = {
-        "palette": [ORANGE, BLUE, GREEN, PALETTE[3]][: len(kinds)],
-        "markers": list("osDv"[: len(kinds)]),
-    }
+    colors = dict(zip(kinds, [ORANGE, BLUE, GREEN, PALETTE[3]], strict=False))
+    marker = dict(zip(kinds, "osDv", strict=False))
     size = (11, 1.2 + 0.27 * len(rows))
     figure, grid = plt.subplots(1, 6, figsize=size, sharey=True, layout="constrained")
     for axes, name in zip(grid, ["overall", *TYPE_GROUPS], strict=True):
         panel = table[table["name"] == name]
+        look: dict[str, Any] = {"palette": colors, "markers": [marker[kind] for kind in panel["kind"].unique()]}
         point_plot(axes, panel, "accuracy", "model", "kind", order=rows, dodge=False, **look)
         axes.axhline(own["model"].nunique() - 0.5, color="0.6", lw=1)
         axes.margins(x=0.08)
@@ -103,6 +102,8 @@ def plot_weakest(weakest: pd.DataFrame, traits: pd.DataFrame, title: str) -> Fig
     `weakest`: `weakest_types`, `traits`: `error_by_trait` of rnlib.evaluation.error_analysis. Orange: worse by
     more than chance. The grey marks are the question-type baseline.
     """
+    if not len(weakest):
+        return empty_figure(title, "no question is of a known type")
     worse, same, others = "worse than the rest (p < 0.05, Fisher, Holm)", "not shown to be worse", "the other questions"
     colors = {worse: ORANGE, same: BLUE, others: GREY}
     height = 1.6 + 0.31 * max(len(weakest), 1.6 * len(traits))

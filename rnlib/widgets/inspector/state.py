@@ -67,7 +67,7 @@ class Inspection:
         self._splits = {split.name: (split, dict(predictions), Programs(split))}
         self._rng = np.random.default_rng(seed)
         self._inputs: dict[tuple[str, str], NetworkInputs] = {}
-        self.split_names = split.directory.with_answers()
+        self.split_names = list(dict.fromkeys([split.name, *split.directory.with_answers()]))
         self.model = next(iter(models))
         self.type, self.outcome = ANY_TYPE, ANY_OUTCOME
         self._turn_to(split.name)
@@ -83,8 +83,7 @@ class Inspection:
                 model: predict(weights, part, device=self.device, verbose=False)
                 for model, weights in self.models.items()
             }
-            numbers = np.flatnonzero(whole.image_of_question < part.n_images)
-            self._splits[name] = (part, answers, Programs(whole, numbers))
+            self._splits[name] = (part, answers, Programs(part))
         self.split, self.predictions, self._programs = self._splits[name]
         self._outcomes = {model: outcomes(table) for model, table in self.predictions.items()}
         self._types = next(iter(self.predictions.values()))["type"].to_numpy(str)
