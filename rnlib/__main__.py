@@ -6,11 +6,17 @@ to do), 130 interrupted.
 
 import argparse
 import importlib
+import io
+import re
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from rnlib import __version__
-from rnlib.errors import RnlibError
+from rnlib.errors import ConfigError, RnlibError, reason
+
+LONGEST = 900  # characters of an error
+_LACKS_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)  # how torch says it
 
 # Each command with what the list of commands says of it. Its options are in rnlib.commands.parsers.
 COMMANDS = {
@@ -31,9 +37,16 @@ COMMANDS = {
 }
 
 
-def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with the options in the same way as with everything else."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}. '{self.prog} --help' explains the command.")
+
+
+def build_parser(chosen: str | None = None) -> Parser:
     """The parser of all commands, of which only the chosen one gets its options: that is what takes time."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rnlib",
         description="Relation Networks on CLEVR: data, training, evaluation, notebooks.",
         epilog="'rnlib COMMAND --help' explains a command. 'make demo' runs all notebooks on a small set.",
@@ -50,13 +63,21 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name of a file that is no text must not end the command
     try:
         given = list(sys.argv[1:] if arguments is None else arguments)
         options = build_parser(given[0] if given else None).parse_args(given)
         module, _, function = options.run.partition(".")
         getattr(importlib.import_module(f"rnlib.commands.{module}"), function)(options)
     except RnlibError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_one_line(str(error))}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or _LACKS_MEMORY.search(str(error))):
+            raise
+        print(f"error: this takes more memory than there is: {_one_line(reason(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interruption:
         print(f"interrupted: {interruption}" if str(interruption) else "interrupted", file=sys.stderr)
@@ -64,6 +85,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     return 0
+
+
+def _one_line(text: str) -> str:
+    """An error as a terminal can show it, whatever was in the file that it speaks of."""
+    text = "".join(one if one.isprintable() else " " if one.isspace() else ascii(one)[1:-1] for one in text)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
 
 
 if __name__ == "__main__":

@@ -24,3 +24,9 @@ class TimeUp(RnlibError):
 
 class ConfigError(RnlibError):
     """A preset, a recipe, a notebook parameter or a command-line option is wrong."""
+
+
+def reason(error: BaseException) -> str:
+    """What an exception says, as one line: its first line, or its kind where it says nothing."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)

@@ -13,6 +13,8 @@ import msgspec
 
 from rnlib.errors import ConfigError
 
+Seed = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # what torch and numpy take
+
 
 class Field(NamedTuple):
     """A field of a struct. `type` and `default` are text for people; `annotation` is what msgspec converts to."""
@@ -50,7 +52,10 @@ def convert_field(field: Field, value: Any) -> Any:
             f"parameter {field.name!r}: expected {field.type}, found {value!r} ({type(value).__name__}): {error}. "
             "Correct it in the YAML file, on the command line or in the parameters cell."
         ) from None
-    return msgspec.json.decode(msgspec.json.encode(converted))
+    plain = msgspec.json.decode(msgspec.json.encode(converted))
+    if plain is None and converted is not None:  # JSON has no NaN and no infinity
+        raise ConfigError(f"parameter {field.name!r}: expected a finite number, found {value!r}. Correct it.")
+    return plain
 
 
 def check_names(given: Iterable[str], known: Iterable[str], what: str) -> None:

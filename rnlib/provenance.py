@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -102,6 +103,7 @@ def without_private_paths(value: Any) -> Any:
     return re.sub(re.escape(str(Path.home())) + r"(?=[/\\]|\W|$)", "~", text)
 
 
+@cache
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)

@@ -20,7 +20,8 @@ import pytest
 import rnlib.progress
 from rnlib.clevr import download
 from rnlib.clevr.download import ARCHIVES, Archive, download_clevr, missing_files
-from rnlib.errors import DataError
+from rnlib.errors import ConfigError, DataError
+from rnlib.files import sole_user
 
 COUNTS = {"train": (4, 40), "val": (2, 20), "test": (1, 10)}
 
@@ -406,3 +407,28 @@ def test_the_published_archives():
     for archive in ARCHIVES.values():
         assert archive.url == f"https://dl.fbaipublicfiles.com/clevr/{archive.name}.zip"
         assert sum(pictures for pictures, _ in archive.splits.values()) in (100_000, 130_000)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "x", "file:///etc/passwd", "http://", "http://[::1", "http://a b/", "http://h:x/", "http://é/"]
+)
+def test_what_is_no_address_is_refused_before_anything_is_made(tmp_path, url):
+    with pytest.raises(DataError, match=r"expected the address of a zip.*Check the URL"):
+        download_clevr(tmp_path / "data", replace(ARCHIVES["clevr"], url=url), verbose=False)
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_archive_that_cannot_be_unpacked(server, tmp_path):
+    encrypted = bytearray(server.content)
+    for sign, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # where the flags of a member are
+        at = encrypted.index(sign)
+        encrypted[at + place] |= 1
+    server.content = bytes(encrypted)
+    with pytest.raises(DataError, match=r"cannot be unpacked .*encrypted.*Delete it"):
+        fetch(server, tmp_path)
+
+
+def test_one_download_at_a_time_in_a_folder(server, tmp_path):
+    with sole_user(tmp_path, "test"), pytest.raises(ConfigError, match="another process is at work there"):
+        fetch(server, tmp_path)
+    assert not server.requests

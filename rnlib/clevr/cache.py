@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from filelock import FileLock
 
@@ -26,7 +27,7 @@ _BLOCK, _BLOCKS, _WHOLE = 1 << 16, 256, 1 << 26
 
 def cache_root(cache: Path | str | None = None) -> Path:
     """`cache`, else $RNLIB_CACHE, else ~/.cache/rnlib."""
-    return Path(cache or os.environ.get("RNLIB_CACHE") or "~/.cache/rnlib").expanduser()
+    return Path(os.path.expanduser(cache or os.environ.get("RNLIB_CACHE") or "~/.cache/rnlib"))
 
 
 def cache_folder(directory: ClevrDirectory, split: str, cache: Path | str | None) -> Path:
@@ -49,10 +50,22 @@ def digest(path: Path) -> str:
     return result.hexdigest()
 
 
+class _Array(msgspec.Struct):
+    bytes: int
+    digest: str
+
+
+class _Manifest(msgspec.Struct):
+    version: int
+    source: Any
+    arrays: dict[str, _Array]
+
+
 def open_arrays(folder: Path, source: object) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
     """The memory-mapped arrays and the manifest of `folder`; None where they are absent, stale or damaged."""
     try:
-        manifest = read_json(folder / "manifest.json")
+        manifest = read_json(folder / "manifest.json", dict[str, Any])
+        msgspec.convert(manifest, _Manifest)
         if manifest["version"] != VERSION or manifest["source"] != source:
             return None
         arrays = {}
@@ -62,7 +75,7 @@ def open_arrays(folder: Path, source: object) -> tuple[dict[str, np.ndarray], di
                 return None
             arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
         return arrays, manifest
-    except (DataError, OSError, ValueError, KeyError, TypeError):
+    except (DataError, OSError, ValueError):  # ValueError: another header, or manifest
         return None
 
 

@@ -9,12 +9,15 @@ the one in torchvision.datasets.CLEVRClassification.
 
 import hashlib
 import http.client
+import lzma
 import os
 import re
 import shutil
+import struct
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import zipfile
 import zlib
@@ -25,8 +28,8 @@ from pathlib import Path, PurePosixPath
 from rnlib.clevr.constants import OFFICIAL_COUNTS
 from rnlib.clevr.layout import images_folder, questions_file, scenes_file
 from rnlib.clevr.schema import count_entries
-from rnlib.errors import DataError
-from rnlib.files import make_folder
+from rnlib.errors import DataError, reason
+from rnlib.files import sole_user
 from rnlib.progress import Progress
 
 _BASE = "https://dl.fbaipublicfiles.com/clevr/"
@@ -84,9 +87,15 @@ def download_clevr(
     Raises DataError when the disk is too small, the server refuses or stays away, the checksum differs (the download is
     then removed, so that the next call starts over), the archive is unsafe or damaged, or files are missing.
     """
-    out = make_folder(Path(out), "the CLEVR download")
+    out = Path(out)
+    _check_address(archive.url)
+    with sole_user(out, "CLEVR download"):
+        return _download(out, archive, keep_zip, verbose)
+
+
+def _download(out: Path, archive: Archive, keep_zip: bool, verbose: bool) -> Path:
     target = out / archive.name
-    if target.exists():
+    if os.path.exists(target):
         if missing := missing_files(target, archive):
             raise DataError(
                 f"{target} is not complete: {'; '.join(missing)}. "
@@ -95,7 +104,7 @@ def download_clevr(
         return target
 
     zip_file = out / f"{archive.name}.zip"
-    if zip_file.exists():
+    if os.path.exists(zip_file):
         _check_md5(zip_file, archive.md5, verbose)
     else:
         part = out / f"{archive.name}.zip.part"
@@ -132,14 +141,14 @@ def missing_files(directory: Path, archive: Archive) -> list[str]:
         if archive.pictures:
             folder = images_folder(directory, split)
             pattern = re.compile(rf"CLEVR_{split}_\d{{6}}\.png")
-            found = sum(bool(pattern.fullmatch(name)) for name in os.listdir(folder)) if folder.is_dir() else 0
+            found = sum(bool(pattern.fullmatch(name)) for name in os.listdir(folder)) if os.path.isdir(folder) else 0
             if found != pictures:
                 missing.append(f"expected {pictures:,} images in images/{split}, found {found:,}")
         files = {"questions": (questions_file(directory, split), questions)}
         if not split.startswith("test"):  # its scenes were never published
             files["scenes"] = (scenes_file(directory, split), pictures)
         for kind, (file, number) in files.items():
-            if not file.is_file():
+            if not os.path.isfile(file):
                 missing.append(f"expected the file {file.relative_to(directory)}, found none")
             elif archive.md5 is None and number is not None and (found := count_entries(file, kind)) != number:
                 missing.append(f"expected {number:,} {kind} in {file.relative_to(directory)}, found {found:,}")
@@ -165,25 +174,41 @@ def fetch(url: str, part: Path, verbose: bool, unpacked: float = 0.0) -> None:
             return _fetch_once(url, part, verbose, unpacked)
         except urllib.error.HTTPError as error:
             error.close()
-            reason = f"the server answered {error.code} {error.reason}"
+            problem = f"the server answered {error.code} {error.reason}"
             if error.code not in TRANSIENT:
-                raise DataError(f"cannot download {url}: {reason}. Check the URL.") from None
+                raise DataError(f"cannot download {url}: {problem}. Check the URL.") from None
         except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
-            reason = str(getattr(error, "reason", error)) or type(error).__name__
+            problem = str(getattr(error, "reason", error)) or type(error).__name__
         except OSError as error:
             raise DataError(
-                f"cannot write {part}: {error.strerror}. Free some space, or choose a folder that can be written to."
+                f"cannot write {part}: {reason(error)}. Free some space, or choose a folder that can be written to."
             ) from error
         idle = 1 if _size(part) > most else idle + 1
         most = max(most, _size(part))
         if idle == ATTEMPTS:
             raise DataError(
-                f"cannot download {url}: {reason}, {ATTEMPTS} times in a row. {_size(part) / 1e9:.2f} GB are in "
+                f"cannot download {url}: {problem}, {ATTEMPTS} times in a row. {_size(part) / 1e9:.2f} GB are in "
                 f"{part}; check the network and run the same command again: it continues from there."
             )
         wait = BACKOFF * 2 ** (idle - 1)
-        print(f"download interrupted: {reason}; trying again in {wait:.0f} s", file=sys.stderr, flush=True)
+        print(f"download interrupted: {problem}; trying again in {wait:.0f} s", file=sys.stderr, flush=True)
         time.sleep(wait)
+
+
+# RuntimeError: it is encrypted, or compressed in an unknown way
+UNPACKING = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, ValueError, RuntimeError)
+
+
+def _check_address(url: str) -> None:
+    """DataError where `url` is no address of a file on a server."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        _ = parts.port
+        good = parts.scheme in ("http", "https") and parts.hostname and re.fullmatch("[!-~]+", url)
+    except ValueError:
+        good = False
+    if not good:
+        raise DataError(f"expected the address of a zip, such as {_BASE}CLEVR_v1.0.zip, found '{url}'. Check the URL.")
 
 
 def _fetch_once(url: str, part: Path, verbose: bool, unpacked: float) -> None:
@@ -209,7 +234,8 @@ def _fetch_once(url: str, part: Path, verbose: bool, unpacked: float) -> None:
                 raise ConnectionError(f"asked for the bytes from {have} on, found '{span}', starting over")
             total = int(found[2])
         else:  # the whole file: a first request, or a server that ignores Range
-            have, total = 0, int(answer.headers.get("Content-Length") or 0)
+            length = answer.headers.get("Content-Length") or "0"
+            have, total = 0, int(length) if length.isdecimal() else 0
         _check_space(part.parent, total - have + int(unpacked * total), "to download and unpack CLEVR")
         with open(part, "ab" if have else "wb") as file, Progress("download", total, verbose, "B", have) as bar:
             while chunk := _read(answer):
@@ -229,7 +255,7 @@ def _read(answer: http.client.HTTPResponse) -> bytes:
 
 def _size(path: Path) -> int:
     """Bytes in the file at `path`, 0 where there is none."""
-    return path.stat().st_size if path.exists() else 0
+    return path.stat().st_size if os.path.exists(path) else 0
 
 
 def _check_space(folder: Path, needed: int, purpose: str) -> None:
@@ -282,17 +308,17 @@ def _unpack(archive: Path, folder: Path, verbose: bool) -> None:
                 for member in todo:
                     source.extract(member, folder)
                     bar.add(member.file_size)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except UNPACKING as error:
         raise DataError(
-            f"{archive} cannot be unpacked ({error}). Delete it and run the same command again to download it anew."
+            f"{archive} cannot be unpacked ({reason(error)}). Delete it and run the same command again to fetch it."
         ) from None
     except OSError as error:
         raise DataError(
-            f"cannot unpack {archive} into {folder}: {error.strerror}. Free some space, or choose a folder that can be "
+            f"cannot unpack {archive} into {folder}: {reason(error)}. Free some space, or choose a folder that can be "
             "written to, and run the same command again: it continues from there."
         ) from error
 
 
 def _is_whole(path: Path, size: int) -> bool:
     """There is a file of `size` bytes at `path`; one whose unpacking was cut is shorter."""
-    return path.is_file() and path.stat().st_size == size
+    return os.path.isfile(path) and path.stat().st_size == size

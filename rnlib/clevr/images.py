@@ -9,33 +9,43 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
 from rnlib.clevr.cache import replace_folder, seal
-from rnlib.errors import DataError
-from rnlib.files import read_json, reserve_space, write_json
+from rnlib.errors import DataError, reason
+from rnlib.files import open_input, read_json, reserve_space, write_json
 from rnlib.progress import progress
 
+MOST_WORKERS = 256  # processes
 _CHUNK = 64  # pictures decoded at a time
 _SAVE_EVERY = 16  # chunks after which the progress is noted on disk
 
 
+@contextmanager
+def opened_picture(path: Path) -> Iterator[Image.Image]:
+    """A picture file, opened and not yet decoded. Raises DataError if it cannot be read, then or in the block."""
+    try:
+        with open_input(path) as file, Image.open(file) as picture:
+            yield picture
+        return
+    except UnidentifiedImageError:
+        problem = "it is no picture of a known kind"
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        problem = reason(error)
+    raise DataError(f"the picture {path} cannot be read ({problem}). It is damaged: fetch or make it again.")
+
+
 def open_picture(path: Path) -> Image.Image:
     """A picture file in its full size, in RGB. Raises DataError if it cannot be read."""
-    try:
-        with Image.open(path) as picture:
-            return picture.convert("RGB")
-    except FileNotFoundError:
-        raise DataError(f"expected the picture {path}, found none. Fetch or make it again.") from None
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
-        raise DataError(
-            f"the picture {path} cannot be read ({error}). It is damaged: fetch or make it again."
-        ) from None
+    with opened_picture(path) as picture:
+        return picture.convert("RGB")
 
 
 def read_image(path: Path, size: int) -> UInt8[np.ndarray, "3 size size"]:
@@ -53,6 +63,13 @@ def _squeeze(picture: Image.Image, size: int) -> np.ndarray:
     return np.ascontiguousarray(np.asarray(squeezed).transpose(2, 0, 1))
 
 
+class _Progress(msgspec.Struct):
+    """What is there of an array that is being made: of which pictures, and the first ones of its finished chunks."""
+
+    source: str
+    done: list[int]
+
+
 def prepare_images(
     pictures: Sequence[Path], size: int, folder: Path, source: str, workers: int | None, verbose: bool
 ) -> None:
@@ -62,11 +79,11 @@ def prepare_images(
     shape = (len(pictures), 3, size, size)
     done: set[int] = set()
     try:
-        state = read_json(progress_file)
+        state = read_json(progress_file, _Progress)
         array = np.load(array_file, mmap_mode="r+", allow_pickle=False)
-        if state["source"] == source and array.shape == shape:
-            done = set(state["done"])
-    except (DataError, OSError, ValueError, KeyError, TypeError):
+        if state.source == source and array.shape == shape:
+            done = set(state.done)
+    except (DataError, OSError, ValueError):
         pass
     if not done:
         shutil.rmtree(partial, ignore_errors=True)
@@ -75,8 +92,9 @@ def prepare_images(
             np.lib.format.open_memmap(array_file, mode="w+", dtype=np.uint8, shape=shape).flush()
             reserve_space(array_file)
         except OSError as error:
+            shutil.rmtree(partial, ignore_errors=True)
             raise DataError(
-                f"cannot write {array_file}: {error.strerror}. Free some space or choose --cache DIR."
+                f"cannot write {array_file}: {reason(error)}. Free some space or choose --cache DIR."
             ) from None
     starts = [start for start in range(0, len(pictures), _CHUNK) if start not in done]
     what = f"decoding {len(pictures):,} pictures in chunks of {_CHUNK}"
@@ -99,7 +117,7 @@ def _decode_chunks(
             yield _decode_chunk(pictures[start : start + _CHUNK], start, array_file, size)
         return
     # spawn: a forked child of a process that uses torch's threads can hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(workers, len(starts), MOST_WORKERS), mp_context=get_context("spawn")) as pool:
         futures = [
             pool.submit(_decode_chunk, pictures[start : start + _CHUNK], start, array_file, size) for start in starts
         ]

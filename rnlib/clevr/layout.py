@@ -15,10 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import msgspec
-
 from rnlib.clevr.constants import VIEW
 from rnlib.errors import DataError
+from rnlib.files import open_input, read_json
 
 PICTURES = (".png", ".jpg", ".jpeg")
 REDRAWN = "redrawn.json"  # splits whose pictures rnlib.synthesis.redraw drew: {"val": [480, 320]}
@@ -68,8 +67,8 @@ class ClevrDirectory:
     @classmethod
     def find(cls, path: Path | str) -> "ClevrDirectory":
         """The CLEVR set at `path`. Raises DataError where there is none."""
-        root = Path(path).expanduser()
-        if not root.is_dir():
+        root = Path(os.path.expanduser(path))
+        if not os.path.isdir(root):
             raise DataError(
                 f"expected a CLEVR directory at {root}, found no such folder. Check the path, or make one with "
                 "'rnlib data synthesize --out DIR' or 'rnlib data download --out DIR'."
@@ -140,11 +139,17 @@ class ClevrDirectory:
 
     def signature(self, split: str) -> dict[str, object]:
         """Name, size and change time of the JSON files: tells whether a cache made from them is stale."""
-        files = self.files[split]
-        found = [path for path in (files.questions, files.scenes) if path]
+        files, found = self.files[split], self.signed_files(split)
+        for path in found:
+            open_input(path).close()
         if not found and files.images:
             found = [files.images]
         return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in found}
+
+    def signed_files(self, split: str) -> list[Path]:
+        """The files with the split's questions and scenes, as far as it has some."""
+        files = self.files[split]
+        return [path for path in (files.questions, files.scenes) if path]
 
     def picture_names(self, split: str) -> list[str]:
         """The names of a split's picture files, sorted."""
@@ -188,7 +193,7 @@ def _find_files(root: Path) -> dict[str, SplitFiles]:
     for kind in ("questions", "scenes"):
         paths = [root / f"CLEVR_{kind}.json", *(root / kind).glob(f"CLEVR_*_{kind}.json*")]
         for path in paths:
-            if not path.is_file() or path.suffix not in (".json", ".jsonl"):
+            if not os.path.lexists(path) or path.suffix not in (".json", ".jsonl"):  # a broken link is an error
                 continue
             name = re.fullmatch(rf"CLEVR_(.+)_{kind}", path.stem)
             split = name[1] if name else _split_of_file(path)
@@ -204,29 +209,24 @@ def _find_files(root: Path) -> dict[str, SplitFiles]:
 
 
 def _redrawn(marker: Path) -> dict[str, tuple[int, int]]:
-    if not marker.is_file():
-        return {}
-    try:
-        return msgspec.json.decode(marker.read_bytes(), type=dict[str, tuple[int, int]])
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{marker}: expected the splits with redrawn pictures, found something else ({error}). Run 'rnlib data "
-            "draw' again."
-        ) from None
+    redrawn: dict[str, tuple[int, int]] = read_json(marker, dict[str, tuple[int, int]]) if marker.is_file() else {}
+    return redrawn
 
 
 def _find_pictures(images: Path, found: dict[str, SplitFiles]) -> None:
     """Add pictures to the splits, and the splits of which there are only pictures."""
+    _refuse_broken_link(images)
     if not images.is_dir():
         return
     loose = False  # picture files in images/ itself
     with os.scandir(images) as entries:
         for entry in entries:
+            _refuse_broken_link(Path(entry.path))
             array = re.fullmatch(r"CLEVR_(.+)_(\d+)\.npy", entry.name)
             if array:
                 files = found.get(array[1], SplitFiles())
                 found[array[1]] = replace(files, arrays={**files.arrays, int(array[2]): Path(entry.path)})
-            elif entry.is_dir() and (entry.name in found or _holds_pictures(entry.path)):
+            elif os.path.isdir(entry.path) and (entry.name in found or _holds_pictures(entry.path)):
                 found[entry.name] = replace(found.get(entry.name, SplitFiles()), images=Path(entry.path))
             elif _is_picture(entry):
                 loose = True
@@ -238,6 +238,12 @@ def _find_pictures(images: Path, found: dict[str, SplitFiles]) -> None:
         found[split] = replace(files, arrays=arrays, images=files.images or (images if loose else None))
     for split in [name for name, files in found.items() if not (files.questions or files.scenes or files.images)]:
         del found[split]  # an array alone does not say which pictures it holds
+
+
+def _refuse_broken_link(path: Path) -> None:
+    """Raise DataError where `path` is a link that leads nowhere, or round in a circle."""
+    if os.path.islink(path) and not os.path.exists(path):
+        raise DataError(f"{path} is a link to {os.readlink(path)}, where there is nothing. Mend or remove the link.")
 
 
 def _is_picture(entry: os.DirEntry[str]) -> bool:
@@ -273,8 +279,5 @@ def _has_answers(questions: Path | None) -> bool:
 
 
 def _head(path: Path) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(_HEAD)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}. Check the file and its permissions.") from None
+    with open_input(path) as file:
+        return file.read(_HEAD)

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from rnlib.errors import DataError
+from rnlib.errors import DataError, reason
+from rnlib.files import open_input
 
 
 def open_picture_array(path: Path, side: int, pictures: int, *, more: bool = False) -> np.ndarray:
@@ -17,11 +18,10 @@ def open_picture_array(path: Path, side: int, pictures: int, *, more: bool = Fal
     expected = f"expected {path} to hold {pictures:,} pictures of {side} x {side} pixels"
     advice = "It belongs to another set or was copied in part: copy or make it again."
     try:
+        open_input(path).close()
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(f"{expected}, found no such file. {advice}") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{expected}, but it is damaged or cut short ({error}). {advice}") from None
+    except (OSError, ValueError, EOFError, OverflowError) as error:
+        raise DataError(f"{expected}, but it is damaged or cut short ({reason(error)}). {advice}") from None
     if array.dtype != np.uint8 or array.shape[1:] != (3, side, side):
         raise DataError(f"{expected} as uint8 (pictures, 3, side, side), found {array.dtype} {array.shape}. {advice}")
     if len(array) < pictures or (len(array) > pictures and not more):

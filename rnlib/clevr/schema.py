@@ -15,7 +15,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from rnlib.clevr.constants import ATTRIBUTES, RELATIONS
-from rnlib.errors import DataError
+from rnlib.errors import DataError, reason
+from rnlib.files import open_input, read_bytes
 
 _Record = TypeVar("_Record")
 ImageIndex = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
@@ -139,21 +140,18 @@ _LINE = 1 << 20  # bytes within which the first line of JSON Lines ends
 
 @contextmanager
 def _entries(path: Path, kind: type[_QuestionsFile] | type[_ScenesFile], key: str) -> Iterator[Iterator[msgspec.Raw]]:
-    try:
-        file = open(path, "rb")
-    except FileNotFoundError:
-        raise DataError(f"expected the file {path}, found none. Check the CLEVR directory.") from None
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}. Check the file and its permissions.") from None
-    with file:
+    with open_input(path) as file:
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty: expected JSON with the list '{key}'. Fetch or make it again.")
-        buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        try:
+            buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {reason(error)}. Check its size, and the disk.") from None
         try:
             entries = _cut(buffer, kind, key)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DataError(
-                f"{path} is not a CLEVR {key} file: expected JSON with the list '{key}' ({error}). "
+                f"{path} is not a CLEVR {key} file: expected JSON with the list '{key}' ({reason(error)}). "
                 "The file is damaged or cut short: fetch or make it again."
             ) from None
         # The raw entries point into the map, which closes itself when the last of them is dropped.
@@ -196,7 +194,7 @@ def _decode(
     try:
         return decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"{path}: {noun} number {position} (from 0) is not a CLEVR {noun}: {error}.") from None
+        raise DataError(f"{path}: {noun} number {position} (from 0) is not a CLEVR {noun}: {reason(error)}.") from None
 
 
 def _check_scene(scene: Scene, path: Path, position: int) -> None:
@@ -231,9 +229,7 @@ def one_scene(source: Path | Mapping[str, Any], name: str = "") -> Scene:
         _check_scene(scene, Path("scene"), 0)
         return scene
     try:
-        scene = msgspec.json.decode(source.read_bytes().removeprefix(b"\xef\xbb\xbf"), type=Scene)
-    except OSError as error:
-        raise DataError(f"expected a file with a scene, found that {source} cannot be read ({error}).") from None
+        scene = msgspec.json.decode(read_bytes(source).removeprefix(b"\xef\xbb\xbf"), type=Scene)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         scenes = list(read_scenes(source))
     else:

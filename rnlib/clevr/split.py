@@ -9,17 +9,16 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Integer, UInt, UInt8
-from PIL import Image
 
 from rnlib.clevr.arrays import UNKNOWN, write_tables
 from rnlib.clevr.cache import cache_folder, digest, locked, open_arrays, replace_folder
 from rnlib.clevr.constants import ATTRIBUTES, QUESTION_TYPES, RELATIONS
-from rnlib.clevr.images import open_picture, prepare_images
+from rnlib.clevr.images import open_picture, opened_picture, prepare_images
 from rnlib.clevr.layout import ClevrDirectory
 from rnlib.clevr.picture_array import JoinedPictures, open_picture_array
 from rnlib.clevr.schema import Scene, SceneObject
 from rnlib.clevr.vocabulary import Vocabulary
-from rnlib.errors import ConfigError, DataError
+from rnlib.errors import ConfigError, DataError, reason
 
 
 @dataclass(frozen=True)
@@ -209,7 +208,7 @@ class Split:
         path = self.image_path(row)
         if not path.exists():
             return self.directory.array_view(self.name)
-        with Image.open(path) as image:
+        with opened_picture(path) as image:
             return image.size
 
 
@@ -288,8 +287,9 @@ def _tables(
                 try:
                     write_tables(directory, split, partial, source, verbose)
                 except OSError as error:
+                    shutil.rmtree(partial, ignore_errors=True)
                     raise DataError(
-                        f"cannot write the prepared arrays to {partial}: {error.strerror}. "
+                        f"cannot write the prepared arrays to {partial}: {reason(error)}. "
                         "Free some space, or choose another folder with --cache DIR."
                     ) from None
                 replace_folder(partial, folder)

@@ -26,7 +26,7 @@ def run_train_cells(options: argparse.Namespace) -> None:
         CELL_FIELDS,
         CellRecipe,
         train_cells,
-        lambda history: f"all attributes of {100 * history['val_object'].max():.1f} % of the objects",
+        ("val_object", lambda best: f"all attributes of {100 * best:.1f} % of the objects"),
     )
 
 
@@ -37,7 +37,7 @@ def run_train_attributes(options: argparse.Namespace) -> None:
         ATTRIBUTE_FIELDS,
         AttributeRecipe,
         train_attributes,
-        lambda history: f"mean average precision {history['val_average_precision'].max():.3f}",
+        ("val_average_precision", lambda best: f"mean average precision {best:.3f}"),
     )
 
 
@@ -46,9 +46,12 @@ def _run(
     fields: Mapping[str, Field],
     kind: Callable[..., Any],
     train: Callable[..., TrainingFolder],
-    best: Callable[[Any], str],
+    best: tuple[str, Callable[[float], str]],
 ) -> None:
-    """Train with the fields of a recipe and of a preset that --set gives; says what `best` makes of the history."""
+    """Train with the fields of a recipe and of a preset that --set gives.
+
+    best: a column of the history, and what to say of its highest number.
+    """
     given = set_fields(options.set, {**fields, **PRESET_FIELDS}, "a field of the classifier's recipe or of the preset")
     preset = preset_of({"preset": options.preset, **given})
     require_pixels(preset)  # before any picture is decoded
@@ -63,4 +66,5 @@ def _run(
     how = Options(device=choose_device(options.device), saving=Saving(time_limit=options.time_limit))
     folder = train(preset, recipe, splits, options.out, how)
     if folder.weights("best").is_file():  # else the time limit came before the end of the first epoch
-        print(f"best: {best(folder.history())}; weights in {folder.weights('best')}")
+        column, text = best
+        print(f"best: {text(folder.history(column)[column].max())}; weights in {folder.weights('best')}")

@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 import argparse
+import os
 import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,18 +16,32 @@ from rnlib.fields import Field, check_names, convert_field, fields_text
 from rnlib.model.pretrained import released
 
 
+def path(text: str) -> Path:
+    """A path, as an option takes it. Nothing is none: else a variable that is not set would mean this folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, found nothing")
+    return Path(text)
+
+
+def require_other(out: Path, *inputs: Path) -> None:
+    """Raise ConfigError where a command would write over one of the files that it reads."""
+    for one in inputs:
+        if os.path.realpath(out) == os.path.realpath(one):
+            raise ConfigError(f"expected --out to name another file than {one}, which is read. Choose another name.")
+
+
 def add_clevr(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """--clevr and --cache."""
     parser.add_argument(
         "--clevr",
-        type=Path,
+        type=path,
         required=required,
         metavar="DIR",
         help="CLEVR set: the folder with images/, questions/ and scenes/",
     )
     parser.add_argument(
         "--cache",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="where prepared arrays go (default: $RNLIB_CACHE, else ~/.cache/rnlib)",
     )
@@ -74,7 +89,7 @@ def add_evaluated(parser: argparse.ArgumentParser, split: str) -> None:
     """--weights and the questions that they answer: --clevr, --cache, --split, --batch-size, --device, --precision."""
     parser.add_argument(
         "--weights",
-        type=Path,
+        type=path,
         required=True,
         metavar="FILE",
         help=f".safetensors, the 2018 implementation's .pth, or one of {', '.join(released())}",
@@ -130,6 +145,6 @@ def set_fields(assignments: Iterable[str], fields: Mapping[str, Field], what: st
 def _value(assignment: str, text: str) -> Any:
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise ConfigError(f"expected a value as in a YAML file, found --set '{assignment}'. Quote it.") from None
     return value if text else text  # YAML would make nothing of an empty value

@@ -5,7 +5,6 @@ Each `add_COMMAND` fills the parser of one command and names what runs it as "mo
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rnlib.clevr.constants import FAMILY_GROUPS
@@ -18,6 +17,7 @@ from rnlib.commands.options import (
     add_split,
     add_training_splits,
     add_unknown_words,
+    path,
 )
 from rnlib.fields import Field, fields_of
 from rnlib.model.preset import PRESET_FIELDS, preset_names
@@ -34,7 +34,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     _add_data_download(actions)
     _add_data_synthesize(actions)
     check = actions.add_parser("check", help="read a CLEVR set whole; report counts, or the first fault")
-    check.add_argument("--clevr", type=Path, required=True, metavar="DIR")
+    check.add_argument("--clevr", type=path, required=True, metavar="DIR")
     check.set_defaults(run="data.run_check")
     _add_data_prepare(actions)
     _add_data_draw(actions)
@@ -44,7 +44,7 @@ def _add_data_download(actions: Any) -> None:
     download = actions.add_parser(
         "download", help="fetch CLEVR v1.0 or CLEVR-CoGenT; continues where it was interrupted"
     )
-    download.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder that will hold CLEVR_v1.0/")
+    download.add_argument("--out", type=path, required=True, metavar="DIR", help="folder that will hold CLEVR_v1.0/")
     download.add_argument(
         "--set",
         choices=list(ARCHIVES),
@@ -60,7 +60,7 @@ def _add_data_download(actions: Any) -> None:
 
 def _add_data_synthesize(actions: Any) -> None:
     make = actions.add_parser("synthesize", help="make a synthetic CLEVR of any size, in the same layout")
-    make.add_argument("--out", type=Path, required=True, metavar="DIR")
+    make.add_argument("--out", type=path, required=True, metavar="DIR")
     for split, default in (("train", 1000), ("val", 200), ("test", 0)):
         make.add_argument(f"--{split}", type=int, default=default, metavar="N", help=f"scenes (default {default})")
     make.add_argument(
@@ -106,8 +106,8 @@ def _add_data_draw(actions: Any) -> None:
     draw = actions.add_parser(
         "draw", help="draw the pictures of a set's scenes, for experiments from pixels without its own"
     )
-    draw.add_argument("--clevr", type=Path, required=True, metavar="DIR", help="CLEVR set with scenes")
-    draw.add_argument("--out", type=Path, metavar="DIR", help="a new folder, for a set that has pictures of its own")
+    draw.add_argument("--clevr", type=path, required=True, metavar="DIR", help="CLEVR set with scenes")
+    draw.add_argument("--out", type=path, metavar="DIR", help="a new folder, for a set that has pictures of its own")
     draw.add_argument("--size", type=int, default=128, metavar="PIXELS", help="side of the pictures (default 128)")
     draw.add_argument("--splits", nargs="+", metavar="SPLIT", help="default: all that have scenes")
     draw.add_argument(
@@ -127,7 +127,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", help=f"{', '.join(preset_names())}, or a file (JSON)")
     parser.add_argument(
         "--params",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="the parameters of a profile, such as params/synthetic/02_train_state_descriptions.yaml: preset, recipe, "
         "vocabulary and what else is trained with; --set and other options override them",
@@ -145,7 +145,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
         metavar="TRAIN:VAL:SEED",
         help="in place of --clevr: make a synthetic set of so many scenes in RUN/data, or use the one there",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the training")
+    parser.add_argument("--out", type=path, required=True, metavar="RUN", help="folder of the training")
     add_device(parser)
     parser.add_argument(
         "--vocabulary",
@@ -171,7 +171,7 @@ def _add_start_and_saving(parser: argparse.ArgumentParser) -> None:
         metavar="WEIGHTS",
         help="start from the convolutions of these weights (a file or a released name)",
     )
-    start.add_argument("--resume-from", type=Path, metavar="FILE", help="go on from the weights of a kept epoch")
+    start.add_argument("--resume-from", type=path, metavar="FILE", help="go on from the weights of a kept epoch")
     saving = parser.add_argument_group("saving")
     saving.add_argument("--keep", help="last (and best), or every:N to keep every N-th epoch too (default last)")
     saving.add_argument(
@@ -185,14 +185,14 @@ def _add_start_and_saving(parser: argparse.ArgumentParser) -> None:
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
     """`evaluate`."""
     add_evaluated(parser, "val")
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for metrics and predictions")
+    parser.add_argument("--out", type=path, required=True, metavar="RUN", help="folder for metrics and predictions")
     parser.set_defaults(run="weights.run_evaluate")
 
 
 def add_predict(parser: argparse.ArgumentParser) -> None:
     """`predict`."""
     add_evaluated(parser, "test")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="text file, one answer a line")
+    parser.add_argument("--out", type=path, required=True, metavar="FILE", help="text file, one answer a line")
     parser.set_defaults(run="weights.run_predict")
 
 
@@ -202,17 +202,17 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
         "Answer a question about a picture (PNG or JPEG, any size), with the five most probable answers. Weights that "
         "read state descriptions take a scene instead."
     )
-    parser.add_argument("weights", type=Path, metavar="WEIGHTS", help=f"a file, or one of {', '.join(released())}")
-    parser.add_argument("picture", type=Path, metavar="PICTURE", help="of a scene: which of the file's scenes")
+    parser.add_argument("weights", type=path, metavar="WEIGHTS", help=f"a file, or one of {', '.join(released())}")
+    parser.add_argument("picture", type=path, metavar="PICTURE", help="of a scene: which of the file's scenes")
     parser.add_argument("question", metavar="QUESTION", help="such as 'How many red cubes are there?'")
-    parser.add_argument("--scene", type=Path, metavar="FILE", help="a scene, or several as in CLEVR_scenes.json")
+    parser.add_argument("--scene", type=path, metavar="FILE", help="a scene, or several as in CLEVR_scenes.json")
     add_device(parser)
     parser.set_defaults(run="weights.run_ask")
 
 
 def add_release(parser: argparse.ArgumentParser) -> None:
     """`release`."""
-    parser.add_argument("training", type=Path, metavar="RUN", help="folder of the training")
+    parser.add_argument("training", type=path, metavar="RUN", help="folder of the training")
     parser.add_argument("--name", required=True, help="of the release")
     parser.add_argument("--trained-on", required=True, metavar="SET", help="such as 'synthetic CLEVR', for plots")
     parser.add_argument(
@@ -223,16 +223,16 @@ def add_release(parser: argparse.ArgumentParser) -> None:
         help="folders of `evaluate` by what was asked, such as 'synthetic val=RUN/val'",
     )
     parser.add_argument("--about", default="", metavar="TEXT", help="data, machine and limits, for the card")
-    parser.add_argument("--out", type=Path, default=shipped_folder(), metavar="DIR", help="default: rnlib/weights/")
+    parser.add_argument("--out", type=path, default=shipped_folder(), metavar="DIR", help="default: rnlib/weights/")
     parser.set_defaults(run="weights.run_release")
 
 
 def add_import_weights(parser: argparse.ArgumentParser) -> None:
     """`import-weights`."""
     parser.add_argument(
-        "source", type=Path, metavar="PTH", help="a file of the 2018 implementation, such as ir_fp_epoch_312.pth"
+        "source", type=path, metavar="PTH", help="a file of the 2018 implementation, such as ir_fp_epoch_312.pth"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="NAME.safetensors")
+    parser.add_argument("--out", type=path, required=True, metavar="FILE", help="NAME.safetensors")
     parser.set_defaults(run="weights.run_import_weights")
 
 
@@ -243,14 +243,14 @@ def add_features(parser: argparse.ArgumentParser) -> None:
         "pairs of what layers of g read; what a network that aggregates inside g makes of all pairs; and random ones."
     )
     parser.add_argument(
-        "--weights", type=Path, required=True, metavar="FILE", help=".safetensors (of train-attributes too), or .pth"
+        "--weights", type=path, required=True, metavar="FILE", help=".safetensors (of train-attributes too), or .pth"
     )
     add_split(parser, "val")
     parser.add_argument(
         "--layer", type=int, nargs="+", metavar="L", help="layers of g, from 0 (default: the last that sees pairs only)"
     )
     parser.add_argument("--images", type=int, metavar="N", help="only the first N pictures (default: all)")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="NAME.safetensors")
+    parser.add_argument("--out", type=path, required=True, metavar="FILE", help="NAME.safetensors")
     add_device(parser)
     parser.set_defaults(run="retrieval.run_features")
 
@@ -263,7 +263,7 @@ def add_retrieve(parser: argparse.ArgumentParser) -> None:
         "Rank the pictures of a database by features and by their scenes' descriptions, and say how well "
         "the two agree. Published protocols: --database 15000 --queries 501 (2018), --database 2500 (2019)."
     )
-    parser.add_argument("--features", type=Path, nargs="+", required=True, metavar="FILE", help="made by 'features'")
+    parser.add_argument("--features", type=path, nargs="+", required=True, metavar="FILE", help="made by 'features'")
     add_split(parser, "val")
     parser.add_argument("--database", type=int, default=15_000, metavar="N", help="first N pictures (default 15000)")
     parser.add_argument("--queries", type=int, default=501, metavar="N", help="first N of these (default 501)")
@@ -271,7 +271,7 @@ def add_retrieve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cost", nargs="+", choices=COSTS, default=["soft"], help="of an exchange (default soft)")
     parser.add_argument("--k", type=int, nargs="+", default=[10, 100, 1000], help="recall@k (default 10 100 1000)")
     parser.add_argument("--threads", type=int, metavar="N", help="for the ground truth (default: all cores)")
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for tables")
+    parser.add_argument("--out", type=path, required=True, metavar="RUN", help="folder for tables")
     parser.set_defaults(run="retrieval.run_retrieve")
 
 
@@ -301,7 +301,7 @@ def _add_classifier(parser: argparse.ArgumentParser, preset: str, fields: Mappin
     parser.add_argument("--preset", default=preset, help=f"whose convolutions (default {preset})")
     add_clevr(parser)
     add_training_splits(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the training")
+    parser.add_argument("--out", type=path, required=True, metavar="RUN", help="folder of the training")
     parser.add_argument("--time-limit", type=float, default=0.0, metavar="M", help="stop after M minutes (0: never)")
     add_device(parser)
     add_set(parser, {"fields of the recipe": fields, PRESET_HEADING: PRESET_FIELDS})
@@ -323,7 +323,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("profile", help="a folder of params/: smoke, demo, synthetic, gpu, clevr, mesnico-recipe")
     parser.add_argument(
-        "--clevr", type=Path, metavar="DIR", help="CLEVR set to use (clevr and mesnico-recipe need one)"
+        "--clevr", type=path, metavar="DIR", help="CLEVR set to use (clevr and mesnico-recipe need one)"
     )
     parser.add_argument("--only", nargs="+", metavar="NN", help="only these notebooks, by number: --only 02 04")
     parser.add_argument("--run", dest="name", metavar="NAME", help="folder in outputs/ (default: the profile's name)")

@@ -1,13 +1,15 @@
 """`rnlib features` and `retrieve`."""
 
 import argparse
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from rnlib.clevr.split import Split, open_split
-from rnlib.commands.options import split_of
+from rnlib.commands.options import require_other, split_of
 from rnlib.errors import ConfigError
 from rnlib.files import atomic_write, make_folder, read_json, write_json
 from rnlib.model.checkpoint import ATTRIBUTES_FORMAT, Weights, load_weights
@@ -25,6 +27,7 @@ CURVE = 30  # points of a recall curve
 
 def run_features(options: argparse.Namespace) -> None:
     """`features`."""
+    require_other(options.out, options.weights)
     weights = _weights(options.weights)
     preset = weights.preset
     size = preset.picture_size
@@ -55,7 +58,11 @@ def run_features(options: argparse.Namespace) -> None:
 
 def _weights(path: Path) -> Weights | AttributeWeights:
     sidecar = path.with_suffix(".json")
-    if path.suffix == ".safetensors" and sidecar.is_file() and read_json(sidecar).get("format") == ATTRIBUTES_FORMAT:
+    if (
+        path.suffix == ".safetensors"
+        and os.path.isfile(sidecar)
+        and read_json(sidecar, dict[str, Any]).get("format") == ATTRIBUTES_FORMAT
+    ):
         return load_attribute_weights(path)
     return load_weights(path)
 
@@ -63,6 +70,10 @@ def _weights(path: Path) -> Weights | AttributeWeights:
 def run_retrieve(options: argparse.Namespace) -> None:
     """`retrieve`."""
     split = open_split(options.clevr, split_of(options), images=None, cache=options.cache)
+    if options.database < 2:
+        raise ConfigError(f"expected --database of at least 2 pictures, found {options.database}.")
+    if options.threads is not None and options.threads < 1:
+        raise ConfigError(f"expected --threads of at least 1, found {options.threads}.")
     features = _read_features(options.features, split, options.database)
     count = len(next(iter(features.values())))
     require_neighbours(count, max(options.k))

@@ -1,12 +1,12 @@
 """`rnlib train`."""
 
 import argparse
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from rnlib.clevr.opening import open_training_splits
 from rnlib.clevr.split import Split
@@ -21,6 +21,7 @@ from rnlib.model.inputs import choose_device
 from rnlib.model.preset import preset_names, preset_of
 from rnlib.runs.parameters import check_parameters, declared_parameters
 from rnlib.runs.paths import notebook_path
+from rnlib.runs.profiles import read_yaml
 from rnlib.synthesis import synthesize
 from rnlib.training.fit import Options
 from rnlib.training.recipe import FIELDS, recipe_of
@@ -44,12 +45,8 @@ SETTINGS: dict[str, Any] = {
 
 def _parameters_of(path: Path) -> dict[str, Any]:
     """The parameters of notebook 02 or 03 in a YAML file, with the notebook's defaults."""
-    try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = " ".join(str(error).split())
-        raise ConfigError(f"expected --params to name a YAML file of parameters, found {path}: {problem}.") from None
-    if path.stem not in TRAINING_NOTEBOOKS or not isinstance(given, dict):
+    given = read_yaml(path)
+    if path.stem not in TRAINING_NOTEBOOKS:
         raise ConfigError(
             f"expected --params to name the parameters of a training notebook, {' or '.join(TRAINING_NOTEBOOKS)} "
             f"with .yaml behind it, found {path}."
@@ -103,9 +100,9 @@ def run_train(options: argparse.Namespace) -> None:
     folder = train(preset, recipe, (train_split, val_split), options.out, how)
     if not workers.is_main:
         return
-    if not folder.history_file.is_file():  # the time limit came before the end of the first epoch
+    if not os.path.isfile(folder.history_file):  # the time limit came before the end of the first epoch
         return
-    history = folder.history()
+    history = folder.history("val_accuracy")
     best = folder.weights("best")
     print(f"best validation accuracy {100 * history['val_accuracy'].max():.2f} %; weights in {best}")
     if recipe.held_out and val_split.name != train_split.name and folder.epochs_done(recipe) == recipe.epochs:
@@ -117,10 +114,9 @@ def run_train(options: argparse.Namespace) -> None:
 
 def _answer_val(out: Path, weights: Weights, split: Split, device: torch.device) -> dict[str, Any]:
     """The metrics of all of the validation split, unless these weights have answered it already."""
-    if (out / "provenance.json").is_file() and read_json(out / "provenance.json").get("sha256") == weights.info[
-        "sha256"
-    ]:
-        done: dict[str, Any] = read_json(out / "metrics.json")
+    told = out / "provenance.json"
+    if os.path.isfile(told) and read_json(told, dict[str, Any]).get("sha256") == weights.info["sha256"]:
+        done: dict[str, Any] = read_json(out / "metrics.json", dict[str, Any])
         return done
     return evaluate_into(out, weights, split, device=device)
 

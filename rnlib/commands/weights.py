@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from rnlib.clevr.split import Split
-from rnlib.commands.options import split_of
+from rnlib.commands.options import require_other, split_of
 from rnlib.errors import ConfigError
 from rnlib.evaluation import metrics_text, predict, save_answers
 from rnlib.evaluation.consistency import consistency_text
@@ -48,6 +48,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
 def run_predict(options: argparse.Namespace) -> None:
     """`predict`."""
     weights, split = _open(options)
+    require_other(options.out, options.weights, *split.directory.signed_files(split.name))
     table = predict(weights, split, device=choose_device(options.device), batch_size=options.batch_size)
     save_answers(table, options.out)
     print(f"{len(table):,} answers in {options.out}")

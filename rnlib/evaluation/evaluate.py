@@ -9,7 +9,7 @@ from rnlib.clevr.split import Split
 from rnlib.evaluation.consistency import consistency
 from rnlib.evaluation.metrics import compute_metrics
 from rnlib.evaluation.predict import predict, require_answers, save_predictions
-from rnlib.files import make_folder, write_json
+from rnlib.files import sole_user, write_json
 from rnlib.model.checkpoint import Weights
 from rnlib.model.inputs import NetworkInputs
 from rnlib.provenance import provenance
@@ -26,19 +26,19 @@ def evaluate_into(
     """
     require_answers(split)
     NetworkInputs.of(split, weights.preset, weights.vocabulary)  # what does not fit must show before a folder is made
-    make_folder(out, "the evaluation")
-    table = predict(weights, split, device=device, batch_size=batch_size)
-    metrics = compute_metrics(table)
-    if (pairs := consistency(table, split)) is not None:
-        metrics["consistency"] = pairs.to_dict("index")
-    save_predictions(table, out / "predictions.parquet")
-    write_json(out / "metrics.json", metrics)
-    origin = provenance(
-        weights=weights.name,
-        sha256=weights.info.get("sha256"),
-        precision=weights.network.precision,
-        split=split.label,
-        data=split.fingerprint,
-    )
-    write_json(out / "provenance.json", origin)
+    with sole_user(out, "evaluation"):
+        table = predict(weights, split, device=device, batch_size=batch_size)
+        metrics = compute_metrics(table)
+        if (pairs := consistency(table, split)) is not None:
+            metrics["consistency"] = pairs.to_dict("index")
+        origin = provenance(
+            weights=weights.name,
+            sha256=weights.info.get("sha256"),
+            precision=weights.network.precision,
+            split=split.label,
+            data=split.fingerprint,
+        )
+        save_predictions(table, out / "predictions.parquet")
+        write_json(out / "metrics.json", metrics)
+        write_json(out / "provenance.json", origin)
     return metrics

@@ -10,8 +10,8 @@ from jaxtyping import Float
 
 from rnlib.clevr.constants import CLASS_OF_ANSWER, GROUP_OF_TYPE, QUESTION_TYPES
 from rnlib.clevr.split import Split
-from rnlib.errors import ConfigError, DataError
-from rnlib.files import atomic_write
+from rnlib.errors import ConfigError, DataError, WeightsError
+from rnlib.files import atomic_write, remove_leftovers
 from rnlib.model.checkpoint import Weights
 from rnlib.model.inputs import NetworkInputs
 from rnlib.model.network import RelationNetwork
@@ -83,6 +83,11 @@ def predictions_table(
     log_probability: Float[np.ndarray, "questions answers"], split: Split, weights: Weights, truths: np.ndarray
 ) -> pd.DataFrame:
     """The table `predict` returns, from log-probabilities and the truths' numbers (from 1, 0 = none)."""
+    if np.isnan(log_probability).any():
+        raise WeightsError(
+            f"expected answers from {weights.name or 'the network'}, found probabilities of NaN: its "
+            "weights are too large, the training diverged. Take other weights."
+        )
     names = np.array(weights.vocabulary.answers)
     classes = np.array([CLASS_OF_ANSWER.get(name, "") for name in names])
     best = np.argsort(-log_probability, axis=1, kind="stable")[:, :TOP]
@@ -137,5 +142,6 @@ def save_predictions(table: pd.DataFrame, path: Path | str) -> None:
 
 def save_answers(table: pd.DataFrame, path: Path | str) -> None:
     """Write one answer a line in the order of the question file, as CLEVR's test server took them."""
+    remove_leftovers(Path(path))
     with atomic_write(path, "w") as file:
         file.writelines(f"{answer}\n" for answer in table["answer"])

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 
 from rnlib.clevr.vocabulary import Vocabulary
-from rnlib.errors import ConfigError
+from rnlib.errors import ConfigError, WeightsError
 from rnlib.model.checkpoint import Weights
 
 TOP = 5
@@ -54,6 +54,8 @@ def answer(
     visual = weights.preset.kind.example(weights.preset, picture, scene).to(device)
     with torch.inference_mode():
         log_probability = network(visual, torch.tensor([numbers], device=device))[0].float().cpu().numpy()
+    if np.isnan(log_probability).any():
+        raise WeightsError(f"expected an answer from {weights.name or 'the network'}, found NaN. Take other weights.")
     return Reply(top_answers(weights.vocabulary, log_probability))
 
 

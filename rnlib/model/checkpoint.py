@@ -6,10 +6,11 @@ numbers. Neither file is of use without the other, and neither can execute code.
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from safetensors import SafetensorError
@@ -17,13 +18,13 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from rnlib.clevr.vocabulary import Vocabulary
-from rnlib.errors import ConfigError, DataError, WeightsError
-from rnlib.files import atomic_write, read_json, sha256, write_json
+from rnlib.errors import RnlibError, WeightsError, reason
+from rnlib.files import atomic_write, read_json, remove_leftovers, sha256, write_json
 from rnlib.model.legacy import read_seed_weights
 from rnlib.model.network import RelationNetwork
 from rnlib.model.objects.pixels import PixelObjects
 from rnlib.model.preset import Preset
-from rnlib.model.pretrained import find_weights
+from rnlib.model.pretrained import MESNICO_FILES, find_weights
 
 FORMAT = "rnlib-weights-1"
 ATTRIBUTES_FORMAT = "rnlib-attributes-1"  # the convolutions with another head: see rnlib.retrieval.attributes
@@ -71,6 +72,7 @@ def write_weights(path: Path | str, tensors: Mapping[str, Tensor], info: Mapping
     content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     info = {**info, "sha256": hashlib.sha256(content).hexdigest()}
     json.dumps(info, allow_nan=False)  # what cannot be written must show before either file is
+    remove_leftovers(path)
     with atomic_write(path) as file:
         file.write(content)
     write_json(path.with_suffix(".json"), info)
@@ -88,10 +90,7 @@ def load_weights(path: Path | str) -> Weights:
         info: dict[str, Any] = {"metrics": {}, "provenance": {"imported from": path.name, "note": note}}
     else:
         preset, info, tensors = read_weights(path, FORMAT)
-        try:
-            vocabulary = msgspec.convert(info["vocabulary"], Vocabulary)
-        except (KeyError, msgspec.ValidationError) as error:
-            raise _undescribed(path, error) from None
+        vocabulary = described(info, _Named, path).vocabulary
     network = RelationNetwork(preset, vocabulary)
     fill(network, tensors, path, preset)
     return Weights(network.eval(), preset, vocabulary, info, path.stem)
@@ -99,6 +98,8 @@ def load_weights(path: Path | str) -> Weights:
 
 def import_mesnico_weights(source: Path | str, target: Path | str) -> Weights:
     """Turn a .pth of the 2018 implementation into .safetensors and JSON; returns the weights, with a note in info."""
+    if Path(source).suffix != ".pth" and str(source) not in MESNICO_FILES:
+        raise WeightsError(f"expected a .pth file of the 2018 implementation, found {source}. Give its path.")
     weights = load_weights(source)
     save_weights(target, weights.network, weights.vocabulary, provenance=weights.info["provenance"])
     return weights
@@ -116,29 +117,47 @@ def _checked_suffix(path: Path) -> Path:
 def read_weights(path: Path, *formats: str) -> tuple[Preset, dict[str, Any], dict[str, Tensor]]:
     """Preset, JSON and tensors of a .safetensors file of one of the formats. WeightsError says what is wrong."""
     path = _checked_suffix(path)
-    if not path.is_file():
+    if not os.path.exists(path):
         raise WeightsError(f"expected weights at {path}, found no such file. Check the path.")
     sidecar = path.with_suffix(".json")
-    if not sidecar.is_file():
+    if not os.path.exists(sidecar):
         raise WeightsError(
             f"{path} stands without its {sidecar.name}, which holds the preset and the vocabulary; "
             "weights mean nothing without them. Copy both files together."
         )
+    info: dict[str, Any] = read_json(sidecar, dict[str, Any], WeightsError)
+    if info.get("format") not in formats:
+        raise WeightsError(f"{sidecar}: expected the format {' or '.join(formats)}, found {info.get('format')}.")
+    told = described(info, _Description, path)
+    return told.preset, info, _read_tensors(path, told.sha256)
+
+
+class _Description(msgspec.Struct):
+    """What the JSON of all weights holds."""
+
+    preset: Preset
+    sha256: str
+    metrics: dict[str, Any]
+    provenance: dict[str, Any]
+
+
+class _Named(msgspec.Struct):
+    """And that of relation networks: what their inputs and outputs stand for."""
+
+    vocabulary: Vocabulary
+
+
+_Told = TypeVar("_Told")
+
+
+def described(info: Mapping[str, Any], what: type[_Told], path: Path) -> _Told:
+    """A part of what the JSON of the weights `path` holds. WeightsError where it is not there, or not right."""
     try:
-        info = read_json(sidecar)
-        if info["format"] not in formats:
-            raise WeightsError(f"{sidecar}: expected the format {' or '.join(formats)}, found {info['format']}.")
-        preset, digest = msgspec.convert(info["preset"], Preset), info["sha256"]
-    except (ConfigError, DataError, KeyError, TypeError, msgspec.ValidationError) as error:
-        raise _undescribed(path, error) from None
-    return preset, info, _read_tensors(path, digest)
-
-
-def _undescribed(path: Path, error: Exception) -> WeightsError:
-    problem = f"lacks {error}" if isinstance(error, KeyError) else str(error).removesuffix(".")
-    return WeightsError(
-        f"{path.with_suffix('.json')} does not describe weights: {problem}. Copy it again from its source."
-    )
+        return msgspec.convert(info, what)
+    except (msgspec.ValidationError, RnlibError) as error:
+        raise WeightsError(
+            f"{path.with_suffix('.json')} does not describe weights: {str(error).removesuffix('.')}. Copy it again from its source."
+        ) from None
 
 
 def _read_tensors(path: Path, expected: str) -> dict[str, Tensor]:
@@ -151,7 +170,9 @@ def _read_tensors(path: Path, expected: str) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise WeightsError(f"{path} is not a safetensors file ({error}). Copy it again from its source.") from None
+        raise WeightsError(
+            f"{path} is not a safetensors file ({reason(error)}). Copy it again from its source."
+        ) from None
 
 
 def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path, preset: Preset) -> None:
@@ -164,6 +185,12 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path, preset: 
         for name in own
         if name in tensors and tensors[name].shape != own[name].shape
     ]
+    spoilt = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if spoilt:
+        raise WeightsError(
+            f"expected finite numbers in {path}, found NaN or infinity in {spoilt[0]}. The training diverged, or "
+            "the file is damaged: take other weights."
+        )
     if faults:
         raise WeightsError(
             f"{path} does not fit the preset '{preset.name}': {'; '.join(faults[:3])}"

@@ -5,9 +5,7 @@ vocabulary. The preset is inferred from the shapes; the vocabulary is CLEVR v1.0
 word order is that of the training questions, as in the 2018 implementation.
 """
 
-import pickle
 import re
-import zipfile
 from pathlib import Path
 
 import torch
@@ -17,6 +15,7 @@ from rnlib.clevr.vocabulary import Vocabulary, clevr_v1
 from rnlib.errors import WeightsError
 from rnlib.files import sha256
 from rnlib.model.preset import Preset
+from rnlib.model.torch_file import read_torch_file
 
 KNOWN_FILES = {
     "0e1d1fcb0ed68de9f7fbf5fb0b280174ef043b281448af2e4f0ac4ac0e95b13d": "original_fp_epoch_493.pth",
@@ -56,10 +55,10 @@ def read_seed_weights(path: Path) -> tuple[Preset, Vocabulary, dict[str, Tensor]
 
 def _read(path: Path) -> dict[str, Tensor]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile, OSError) as error:
+        content = read_torch_file(path)
+    except ValueError as error:
         raise WeightsError(
-            f"{path} cannot be read as a .pth file of tensors ({str(error).splitlines()[0]}). "
+            f"{path} cannot be read as a .pth file of tensors ({error}). "
             "It is damaged or holds more than tensors, which rnlib does not load."
         ) from None
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):

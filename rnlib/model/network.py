@@ -5,7 +5,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from rnlib.clevr.vocabulary import Vocabulary
-from rnlib.model.preset import Preset
+from rnlib.model.preset import Preset, require_memory
 from rnlib.model.question import QuestionEncoder
 from rnlib.model.relation import RelationSum
 
@@ -36,7 +36,9 @@ class RelationNetwork(nn.Module):
     """
 
     def __init__(self, preset: Preset, vocabulary: Vocabulary) -> None:
+        """Raises ConfigError for a preset too large for this machine."""
         super().__init__()
+        require_memory(preset)
         self.preset = preset
         self.precision = "fp32"
         self.question = QuestionEncoder(preset, len(vocabulary.words))

@@ -6,14 +6,16 @@ other is a JSON file with the same fields, or the 2018 implementation's own conf
 '#name' of the entry wanted. A preset is stored with every set of weights.
 """
 
+import os
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from rnlib.errors import ConfigError, DataError
+from rnlib.errors import ConfigError
 from rnlib.fields import fields_of
 from rnlib.files import read_json
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 PRESETS_FILE = Path(__file__).with_name("presets.json")
 
-Size = Annotated[int, Meta(ge=1)]
+Size = Annotated[int, Meta(ge=1, le=1 << 20)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
 
 
@@ -39,7 +41,12 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ]
     image_size: Annotated[
         int,
-        Meta(ge=32, multiple_of=16, description="side of the square picture in pixels; 128 gives 8 x 8 = 64 objects"),
+        Meta(
+            ge=32,
+            le=4096,
+            multiple_of=16,
+            description="side of the square picture in pixels; 128 gives 8 x 8 = 64 objects",
+        ),
     ] = 128
     conv_channels: Annotated[
         tuple[Size, ...],
@@ -53,7 +60,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             "values); empty: all cells, as their features"
         ),
     ] = ()
-    state_rows: Annotated[Size, Meta(description="rows a scene is padded to with zeros")] = 12
+    state_rows: Annotated[int, Meta(ge=1, le=255, description="rows a scene is padded to with zeros")] = 12
     state_attributes: Annotated[
         Literal["codes", "one-hot"],
         Meta(description="codes: x, y, z and 4 integer codes (7 numbers); one-hot: x, y, z and 15 flags (18 numbers)"),
@@ -157,6 +164,19 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return self.kind.most(self)
 
     @property
+    def least_memory(self) -> int:
+        """Bytes that the network needs at least: its weights, and one layer of g on all pairs of one scene."""
+        chain = (3, *self.conv_channels, *self.describing_channels) if self.kind.reads_pictures else ()
+        numbers = 9 * sum(before * after for before, after in pairwise(chain))
+        numbers += 4 * self.lstm_hidden * (self.word_embedding + self.lstm_hidden)
+        numbers += sum(before * after for before, after in pairwise((self.answer_inputs, *self.f_layers)))
+        if self.sums_pairs:
+            numbers += sum(before * after for before, after in pairwise((2 * self.object_size, *self.g_layers)))
+            numbers += self.lstm_hidden * self.g_layers[self.question_layer]
+            numbers += self.most_objects**2 * max(self.g_layers)
+        return 4 * numbers
+
+    @property
     def picture_size(self) -> int | None:
         """Side of the pictures that the network reads, in pixels; None where it reads none."""
         return self.image_size if self.kind.reads_pictures else None
@@ -168,6 +188,19 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         for _ in self.conv_channels:
             side = (side + 1) // 2
         return side
+
+
+def require_memory(preset: Preset, copies: int = 1) -> None:
+    """Raise ConfigError where a preset's network, kept `copies` times, is too large for this machine."""
+    if not hasattr(os, "sysconf"):
+        return
+    there, needed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), copies * preset.least_memory
+    if needed > there:
+        raise ConfigError(
+            f"preset '{preset.name}': expected a network that fits in this machine's {there / 1e9:.0f} GB of memory, "
+            f"found one that needs {needed / 1e9:,.0f} GB. Use smaller layers, or fewer objects (a smaller image_size, "
+            "or more convolutions)."
+        )
 
 
 # The fields that a parameter of a training replaces. Name and objects make another preset: give a file for those.
@@ -196,7 +229,7 @@ def load_preset(which: str | Path, fields: Mapping[str, object] | None = None) -
     shipped = shipped_presets()
     if text in shipped:
         preset = shipped[text]
-    elif Path(path).is_file():
+    elif os.path.isfile(path):
         preset = _from_file(Path(path), entry)
     else:
         raise ConfigError(
@@ -222,10 +255,7 @@ def _preset(fields: Mapping[str, object], source: object) -> Preset:
 
 
 def _from_file(path: Path, entry: str) -> Preset:
-    try:
-        content = read_json(path)
-    except DataError as error:
-        raise ConfigError(str(error)) from None
+    content = read_json(path, kind=ConfigError)
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected a JSON object with a preset's fields, found a {type(content).__name__}.")
     if "hyperparams" not in content:

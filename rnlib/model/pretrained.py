@@ -4,6 +4,7 @@
 the 2018 implementation are in its own repository; they are fetched once into the cache and must have the known sha256.
 """
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,11 +47,11 @@ def find_weights(name: Path | str) -> Path:
 
     Raises WeightsError where there is neither file nor name, or a fetched file is not the one that was released.
     """
-    path = Path(name).expanduser()
-    if path.is_file():
+    path = Path(os.path.expanduser(name))
+    if os.path.isfile(path):
         return path
     shipped = shipped_folder() / f"{name}.safetensors"
-    if "/" not in str(name) and shipped.is_file():
+    if "/" not in str(name) and os.path.isfile(shipped):
         return shipped
     if str(name) in MESNICO_FILES:
         return _fetched(str(name))
@@ -64,7 +65,7 @@ def _fetched(name: str) -> Path:
     url, expected = MESNICO_FILES[name]
     cache = cache_root() / "weights"
     target = cache / url.rsplit("/", 1)[1]
-    if not target.is_file():
+    if not os.path.isfile(target):
         part = make_folder(cache, "the fetched weights") / f"{target.name}.part"
         try:
             fetch(url, part, verbose=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from rnlib.fields import fields_of
+from rnlib.fields import Seed, fields_of
 
 Count = Annotated[int, Meta(ge=1)]
 
@@ -25,7 +25,7 @@ class AttributeRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
             description="only this share of the pictures, those with the fewest different attribute values; 1: all",
         ),
     ] = 0.05
-    seed: Annotated[int, Meta(ge=0, description="of the initial weights, the order of pictures and augmentation")] = 1
+    seed: Annotated[Seed, Meta(description="of the initial weights, the order of pictures and augmentation")] = 1
 
 
 ATTRIBUTE_FIELDS = fields_of(AttributeRecipe)

@@ -5,6 +5,7 @@ of colour, material, shape and size (the baseline of the 2018 implementation). I
 (`conv_features`) and can start a relation network (`init_convolutions`).
 """
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from rnlib.errors import DataError
 from rnlib.model.checkpoint import ATTRIBUTES_FORMAT, fill, read_weights
 from rnlib.model.objects.pixels import PixelObjects, require_pixels
 from rnlib.model.objects.states import one_hot
-from rnlib.model.preset import Preset
+from rnlib.model.preset import Preset, require_memory
 
 VALUES = tuple(value for values in ATTRIBUTES.values() for value in values)
 
@@ -32,6 +33,7 @@ class AttributeClassifier(nn.Module):
         """Raises ConfigError for a preset that does not read pictures."""
         super().__init__()
         require_pixels(preset)
+        require_memory(preset)
         self.preset = preset
         self.objects = PixelObjects(preset)
         self.layers = nn.ModuleList(
@@ -55,7 +57,7 @@ class AttributeWeights:
 
 def load_attribute_weights(path: Path | str) -> AttributeWeights:
     """The classifier of a .safetensors file with its JSON, in evaluation mode. WeightsError for any other file."""
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     preset, info, tensors = read_weights(path, ATTRIBUTES_FORMAT)
     network = AttributeClassifier(preset)
     fill(network, tensors, path, preset)

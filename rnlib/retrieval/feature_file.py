@@ -4,18 +4,20 @@ Nothing in it depends on a vocabulary, and nothing in it can execute code.
 """
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from jaxtyping import Float, Integer
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from rnlib.clevr.split import Split
-from rnlib.errors import DataError
-from rnlib.files import atomic_write
+from rnlib.errors import DataError, reason
+from rnlib.files import atomic_write, open_input, remove_leftovers
 
 FORMAT = "rnlib-features-1"
 
@@ -78,6 +80,7 @@ def save_features(path: Path | str, features: FeatureSet) -> Path:
     # The file sorts its arrays; `names` keeps their order.
     texts = {"names": json.dumps(list(features.vectors)), "info": json.dumps(features.info, allow_nan=False)}
     content = save(arrays, {"format": FORMAT, **texts})
+    remove_leftovers(path)
     with atomic_write(path) as file:
         file.write(content)
     return path
@@ -85,21 +88,25 @@ def save_features(path: Path | str, features: FeatureSet) -> Path:
 
 def load_features(path: Path | str) -> FeatureSet:
     """Read a feature set. Raises DataError where the file is absent, damaged, of another format, or not finite."""
-    path = _checked_suffix(Path(path).expanduser())
-    if not path.is_file():
+    path = _checked_suffix(Path(os.path.expanduser(path)))
+    if not os.path.exists(path):
         raise DataError(f"expected features at {path}, found no such file. Make them with 'rnlib features'.")
+    open_input(path).close()
     try:
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise DataError(f"{path}: expected the format {FORMAT}, found {metadata.get('format', 'none')}.")
-            vectors = {name: file.get_tensor(f"feature {name}") for name in json.loads(metadata["names"])}
-            index, info = file.get_tensor("image_index"), json.loads(metadata["info"])
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+            names = msgspec.json.decode(metadata["names"], type=list[str])
+            vectors = {name: file.get_tensor(f"feature {name}") for name in names}
+            index, info = file.get_tensor("image_index"), msgspec.json.decode(metadata["info"], type=dict[str, Any])
+    except (SafetensorError, KeyError, msgspec.DecodeError, RecursionError) as error:
         raise DataError(
-            f"{path} is not a file of features ({error}). It is damaged: make the features again."
+            f"{path} is not a file of features ({reason(error)}). It is damaged: make the features again."
         ) from None
-    if any(values.ndim != 2 or len(values) != len(index) for values in vectors.values()):
+    shapes = all(values.ndim == 2 and len(values) == len(index) for values in vectors.values()) and index.ndim == 1
+    kinds = all(values.dtype.kind == "f" for values in vectors.values()) and index.dtype == np.int64
+    if not (vectors and len(index) and shapes and kinds):
         raise DataError(f"{path}: expected a row a picture in each feature, found other shapes. Make it again.")
     features = FeatureSet(vectors, index, info)
     features.require_finite(str(path))

@@ -37,7 +37,7 @@ from jaxtyping import Float, Int, Integer, UInt8
 from rnlib.clevr.cache import cache_folder, locked, open_arrays, replace_folder, seal
 from rnlib.clevr.constants import RELATIONS
 from rnlib.clevr.split import Split
-from rnlib.errors import ConfigError, DataError
+from rnlib.errors import ConfigError, DataError, reason
 from rnlib.progress import progress
 from rnlib.retrieval.assignment import MOST, cheapest_assignment, distances_to_scenes
 
@@ -182,7 +182,7 @@ def _keep(folder: Path, rows: np.ndarray, source: Mapping[str, object]) -> None:
         replace_folder(partial, folder)
     except OSError as error:
         raise DataError(
-            f"cannot write the ground truth to {partial}: {error.strerror}. "
+            f"cannot write the ground truth to {partial}: {reason(error)}. "
             "Free some space, or choose another folder with --cache DIR."
         ) from None
 

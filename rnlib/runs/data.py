@@ -2,12 +2,20 @@
 
 from pathlib import Path
 
+import msgspec
+
 from rnlib.clevr.layout import ClevrDirectory
 from rnlib.files import read_json
 from rnlib.runs.folder import RunFolder
 from rnlib.runs.pipeline import require
 
 EXPLORATION = "01_data_exploration"
+
+
+class _Data(msgspec.Struct):
+    """What notebook 01 says of the set that it looked at."""
+
+    clevr: str
 
 
 def clevr_of_run(folder: RunFolder, clevr: str) -> Path:
@@ -19,4 +27,4 @@ def clevr_of_run(folder: RunFolder, clevr: str) -> Path:
     if clevr:
         return ClevrDirectory.find(clevr).root
     exploration = require(folder, EXPLORATION)
-    return ClevrDirectory.find(read_json(exploration.path("data.json"))["clevr"]).root
+    return ClevrDirectory.find(read_json(exploration.path("data.json"), _Data).clevr).root

@@ -5,12 +5,14 @@ last cell. `finish` alone writes done.json, so a notebook counts as completed ho
 was run: by hand in JupyterLab, by papermill, by nbval or by `rnlib run`.
 """
 
+import os
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import msgspec
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -158,9 +160,21 @@ def _signatures(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {split: directory.signature(split) for split in directory.files}
 
 
+class _Done(msgspec.Struct):
+    """What done.json says."""
+
+    notebook: str
+    parameters: dict[str, Any]
+    code: str
+    read: dict[str, str]
+    seconds: float
+    finished: str
+    data: dict[str, Any] | None = None
+
+
 def _read_done(folder: Path) -> dict[str, Any] | None:
     path = folder / "done.json"
-    return read_json(path) if path.exists() else None
+    return msgspec.to_builtins(read_json(path, _Done)) if os.path.lexists(path) else None
 
 
 def _with_ending(name: str, ending: str) -> str:

@@ -7,12 +7,15 @@ own; so every path starts from rnlib, never from the working directory.
 import hashlib
 import json
 import os
-import re
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
 
 import rnlib
-from rnlib.errors import ConfigError
+from rnlib.errors import ConfigError, DataError, reason
+from rnlib.files import check_plain_name, read_json
 
 PACKAGE = Path(rnlib.__file__).parent
 
@@ -23,7 +26,7 @@ def project_root() -> Path:
     Raises ConfigError where there is none (rnlib installed without its notebooks).
     """
     given = os.environ.get("RNLIB_ROOT")
-    root = Path(given or Path(rnlib.__file__).parents[1]).expanduser().resolve()
+    root = Path(os.path.expanduser(given or Path(rnlib.__file__).parents[1])).resolve()
     missing = [name for name in ("notebooks", "params") if not (root / name).is_dir()]
     if missing:
         source = "$RNLIB_ROOT" if given else "the folder of the rnlib package"
@@ -36,7 +39,7 @@ def project_root() -> Path:
 
 def outputs_root() -> Path:
     """`outputs/` of the project, or $RNLIB_OUTPUTS (relative to the project's folder). It may not exist yet."""
-    return project_root() / Path(os.environ.get("RNLIB_OUTPUTS") or "outputs").expanduser()
+    return project_root() / Path(os.path.expanduser(os.environ.get("RNLIB_OUTPUTS") or "outputs"))
 
 
 def notebook_names() -> list[str]:
@@ -79,24 +82,27 @@ def code_fingerprint(notebook: str) -> str:
 def read_notebook(path: Path) -> dict:
     """The JSON of a notebook file. Raises ConfigError where it is not a notebook of format 4."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["nbformat"] != 4:
-            raise ValueError(f"its format is {content['nbformat']}")
-        for cell in content["cells"]:
-            _ = cell["cell_type"], cell["source"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = read_json(path, dict[str, Any])
+        msgspec.convert(content, _Notebook)
+    except (DataError, msgspec.ValidationError) as error:
         raise ConfigError(
-            f"expected {path} to be a Jupyter notebook of format 4, but {type(error).__name__}: {error}. "
+            f"expected {path} to be a Jupyter notebook of format 4, but {reason(error)} "
             "Restore the file, for example with git."
         ) from None
     return content
 
 
+class _Cell(msgspec.Struct):
+    cell_type: str
+    source: str | list[str]
+    metadata: dict[str, Any]
+
+
+class _Notebook(msgspec.Struct):
+    nbformat: Literal[4]
+    cells: list[_Cell]
+
+
 def check_run_name(run: str) -> str:
-    """`run` itself, where it is a plain name of letters, digits, '.', '_' and '-'; else ConfigError."""
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", run) or not run.strip("."):
-        raise ConfigError(
-            f"expected the name of a run made of letters, digits, '.', '_' and '-', found {run!r}. "
-            "The run's files go to outputs/<name>/."
-        )
-    return run
+    """`run` itself, where it is a plain name; else ConfigError."""
+    return check_plain_name(run, "run")

@@ -4,6 +4,7 @@
 `require`, inside a later notebook's kernel, executes a missing earlier one with the same.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 
 from rnlib.clevr.layout import ClevrDirectory
 from rnlib.errors import ConfigError, RnlibError
-from rnlib.files import make_folder, read_json, write_json
+from rnlib.files import read_json, sole_user, write_json
 from rnlib.provenance import provenance
 from rnlib.runs.folder import RunFolder
 from rnlib.runs.papermill_runner import execute, executed_notebook, export_html
@@ -48,27 +49,33 @@ def run_profile(
     run = check_run_name(profile if run is None else run)
     chosen = [notebook_name(name) for name in only] if only else notebook_names()
     plan = _plan(profile, run, clevr, dict(parameters or {}), chosen)
-    root = make_folder(outputs_root() / run, f"the run {run!r}")
-    write_json(root / "plan.json", plan)
-    for notebook in sorted(set(chosen)):
-        folder = RunFolder(run, notebook)
-        executed = executed_notebook(folder)
-        if folder.is_done_with(plan[notebook]) and not force:
-            # A run that was interrupted between a notebook's end and its HTML page catches up here.
-            if executed.exists() and not executed.with_suffix(".html").exists():
-                export_html(executed)
-            print(f"{notebook}: done before, left as it is", flush=True)
-            continue
-        print(f"{notebook}: running", flush=True)
-        began = time.monotonic()
-        if force:
-            shutil.rmtree(folder.folder, ignore_errors=True)
-        execute(notebook, run, plan[notebook])
-        print(f"{notebook}: done in {time.monotonic() - began:.0f} s", flush=True)
-    states = [state for state in (RunFolder(run, name).done() for name in notebook_names()) if state]
-    completed = [{key: state[key] for key in ("notebook", "parameters", "seconds", "finished")} for state in states]
-    write_json(root / "provenance.json", provenance(run=run, profile=profile, notebooks=completed))
+    root = outputs_root() / run
+    with sole_user(root, f"run {run!r}"):
+        write_json(root / "plan.json", plan)
+        for notebook in sorted(set(chosen)):
+            _run_notebook(run, notebook, plan[notebook], force)
+        states = [state for state in (RunFolder(run, name).done() for name in notebook_names()) if state]
+        completed = [{key: state[key] for key in ("notebook", "parameters", "seconds", "finished")} for state in states]
+        write_json(root / "provenance.json", provenance(run=run, profile=profile, notebooks=completed))
     return root
+
+
+def _run_notebook(run: str, notebook: str, parameters: dict[str, Any], force: bool) -> None:
+    """Execute a notebook of a run, unless it is done."""
+    folder = RunFolder(run, notebook)
+    executed = executed_notebook(folder)
+    if folder.is_done_with(parameters) and not force:
+        # A run that was interrupted between a notebook's end and its HTML page catches up here.
+        if executed.exists() and not executed.with_suffix(".html").exists():
+            export_html(executed)
+        print(f"{notebook}: done before, left as it is", flush=True)
+        return
+    print(f"{notebook}: running", flush=True)
+    began = time.monotonic()
+    if force:
+        shutil.rmtree(folder.folder, ignore_errors=True)
+    execute(notebook, run, parameters)
+    print(f"{notebook}: done in {time.monotonic() - began:.0f} s", flush=True)
 
 
 def require(run: str | RunFolder, notebook: str) -> RunFolder:
@@ -94,8 +101,8 @@ def require(run: str | RunFolder, notebook: str) -> RunFolder:
 def planned_parameters(run: str, notebook: str) -> dict[str, Any]:
     """The parameters that `require` gives to a notebook: of the run's plan, a profile of that name, or none."""
     plan = outputs_root() / check_run_name(run) / "plan.json"
-    if plan.exists():
-        values = read_json(plan).get(notebook_name(notebook))
+    if os.path.lexists(plan):
+        values = read_json(plan, dict[str, dict[str, Any]]).get(notebook_name(notebook))
         if values is not None:
             return values
     return profile_parameters(run, notebook) if run in profiles() else {}

@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from rnlib.errors import ConfigError
+from rnlib.errors import ConfigError, reason
+from rnlib.files import read_bytes
 from rnlib.runs.paths import notebook_name, notebook_names, project_root
 
 
@@ -41,17 +42,20 @@ def profile_parameters(profile: str, notebook: str) -> dict[str, Any]:
         )
     path = folder / f"{notebook_name(notebook)}.yaml"
     if path.exists():
-        return _read(path)
-    named = (_read(other).get("clevr") for other in sorted(folder.glob("*.yaml")))
+        return read_yaml(path)
+    named = (read_yaml(other).get("clevr") for other in sorted(folder.glob("*.yaml")))
     clevr = next(filter(None, named), None)
     return {"clevr": clevr} if clevr else {}
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The values of a file of parameters. ConfigError where it cannot be read, or is not a YAML mapping from names."""
+    content = read_bytes(path, ConfigError)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}. Correct the file.") from None
+        values = yaml.safe_load(content)
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:  # ValueError: as 2024-99-99
+        problem = " ".join(str(error).split()) or reason(error)
+        raise ConfigError(f"{path} is not valid YAML: {problem}. Correct the file.") from None
     if values is None:  # an empty file, or one of comments only
         return {}
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):

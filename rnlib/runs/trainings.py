@@ -4,6 +4,7 @@ The same training continues where it stopped; another one (a changed recipe, oth
 gets another folder, so that nothing is lost. `trainings.json` names the latest of each.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,14 +46,14 @@ def train_in(
             "time_limit). The state is saved: run the notebook again with the same parameters to go on."
         )
     index = folder.path(INDEX)
-    folder.save_json(INDEX, {**(read_json(index) if index.is_file() else {}), name: trained.root.name})
+    folder.save_json(INDEX, {**(read_json(index, dict[str, str]) if index.is_file() else {}), name: trained.root.name})
     return trained
 
 
 def training_of(folder: RunFolder, name: str) -> TrainingFolder:
     """The latest training `name` of a notebook. Raises DataError where there is none."""
     index = folder.path(INDEX)
-    names = read_json(index) if index.is_file() else {}
+    names = read_json(index, dict[str, str]) if index.is_file() else {}
     if name not in names:
         raise DataError(
             f"expected the training '{name}' in {index}, found {', '.join(names) or 'none'}. "
@@ -70,10 +71,10 @@ def weights_files(entries: Sequence[str]) -> list[Path]:
     """
     files: list[Path] = []
     for entry in entries:
-        folder = Path(entry).expanduser()
-        if not folder.exists() and (outputs_root() / entry).is_dir():
+        folder = Path(os.path.expanduser(entry))
+        if not os.path.exists(folder) and os.path.isdir(outputs_root() / entry):
             folder = outputs_root() / entry
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             files.append(folder)
         elif (folder / "run.json").is_file():
             files.append(TrainingFolder(folder).weights("best"))
@@ -81,7 +82,7 @@ def weights_files(entries: Sequence[str]) -> list[Path]:
             found = [
                 TrainingFolder(index.parent / name).weights("best")
                 for index in sorted(folder.glob(f"**/{INDEX}"))
-                for name in read_json(index).values()
+                for name in read_json(index, dict[str, str]).values()
             ]
             if not found:
                 raise DataError(

@@ -11,6 +11,7 @@ call completes it: splits that are whole stay, pictures that are there are not d
 scenes and questions are made again, which is quick.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -21,7 +22,7 @@ import msgspec
 
 from rnlib.clevr.layout import questions_file, scenes_file
 from rnlib.errors import ConfigError
-from rnlib.files import atomic_write, make_folder
+from rnlib.files import atomic_write, sole_user
 from rnlib.progress import progress
 from rnlib.synthesis.chunks import Chunk, make_chunk
 from rnlib.synthesis.image_writer import Gallery, gallery_of
@@ -49,11 +50,11 @@ def synthesize(out: Path, *, workers: int | None = None, verbose: bool = True, *
     splits = arguments.splits()
     if is_marked_complete(out, arguments) and all(_is_whole(out, arguments, split) for split in splits):
         return out
-    make_folder(out, "a synthetic CLEVR set")
-    write_marker(out, arguments, complete=False)
-    for leftover in out.rglob(".*.part"):  # of a run that was killed
-        leftover.unlink()
-    with processes(workers, sum(splits.values()), drawing=arguments.images is not None) as make_all:
+    drawing = arguments.images is not None
+    with sole_user(out, "synthetic CLEVR set"), processes(workers, sum(splits.values()), drawing=drawing) as make_all:
+        write_marker(out, arguments, complete=False)
+        for leftover in out.glob("images/*/.*.part"):  # of a run that was killed
+            leftover.unlink()
         for split in splits:
             if not _is_whole(out, arguments, split):
                 pieces = _pieces(out, arguments, split, make_all)
@@ -72,7 +73,9 @@ def _json_paths(out: Path, split: str) -> dict[str, Path]:
 def _is_whole(out: Path, arguments: Arguments, split: str) -> bool:
     """Whether all files of a split are there."""
     gallery = gallery_of(out, arguments, split)
-    return all(path.exists() for path in _json_paths(out, split).values()) and (gallery is None or gallery.whole())
+    return all(os.path.exists(path) for path in _json_paths(out, split).values()) and (
+        gallery is None or gallery.whole()
+    )
 
 
 def _pieces(out: Path, arguments: Arguments, split: str, make_all: MakeAll) -> Iterator[Piece]:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from rnlib.clevr.layout import images_folder, picture_array_file
 from rnlib.clevr.picture_array import open_picture_array
-from rnlib.errors import DataError
+from rnlib.errors import DataError, reason
 from rnlib.files import atomic_write, make_folder, reserve_space
 from rnlib.synthesis.settings import CHUNK, Arguments
 
@@ -152,7 +152,7 @@ class ArrayGallery:
 
     def _cannot_write(self, error: OSError) -> DataError:
         return DataError(
-            f"cannot write {self.path}: {error.strerror}. Free some space, or choose a folder that can be written to; "
+            f"cannot write {self.path}: {reason(error)}. Free some space, or choose a folder that can be written to; "
             "what is drawn already is kept."
         )
 

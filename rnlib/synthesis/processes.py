@@ -11,6 +11,7 @@ from multiprocessing import get_context, parent_process
 from threading import Thread
 from typing import Any
 
+from rnlib.clevr.images import MOST_WORKERS
 from rnlib.errors import DataError
 
 FEW_SCENES = 200  # below this, starting processes takes longer than they save
@@ -25,6 +26,7 @@ def processes(workers: int | None, scenes: int, *, drawing: bool) -> Iterator[Ma
     workers: None means one below FEW_SCENES scenes, else one a CPU. drawing: whether they will draw pictures.
     """
     count = workers or (1 if scenes < FEW_SCENES else os.cpu_count() or 1)
+    count = min(count, scenes, MOST_WORKERS)
     if count == 1:
         yield map
         return

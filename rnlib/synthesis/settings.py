@@ -1,5 +1,6 @@
 """What decides every byte of a synthetic set, and the file in which a set remembers it."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Required, TypedDict
@@ -144,6 +145,11 @@ def parse_images(text: str) -> tuple[int, int] | int | None:
     return int(text) if len(parts) == 1 else (int(parts[0]), int(parts[1]))
 
 
+class _Marker(msgspec.Struct):
+    complete: bool
+    arguments: dict[str, Any]
+
+
 def write_marker(out: Path, arguments: Arguments, *, complete: bool) -> None:
     """Note in `out` what it holds, and whether all of it is there."""
     write_json(out / MARKER, {"complete": complete, "arguments": arguments.described()})
@@ -151,16 +157,16 @@ def write_marker(out: Path, arguments: Arguments, *, complete: bool) -> None:
 
 def is_marked_complete(out: Path, arguments: Arguments) -> bool:
     """Whether `out` says that it holds the whole set. Raises DataError where it holds another."""
-    if not (out / MARKER).exists():
-        found = [name for name in ("images", "questions", "scenes") if (out / name).exists()]
+    if not os.path.lexists(out / MARKER):
+        found = [name for name in ("images", "questions", "scenes") if os.path.exists(out / name)]
         if found:
             raise DataError(
                 f"expected {out} to be empty or to hold a synthetic set with its {MARKER}; found "
                 f"{', '.join(found)} without one. Choose another directory, or remove these first."
             )
         return False
-    marker: dict[str, Any] = read_json(out / MARKER)
-    made_with = marker.get("arguments", {})
+    marker = read_json(out / MARKER, _Marker)
+    made_with = marker.arguments
     wanted = arguments.described()
     names = sorted(name for name in made_with.keys() | wanted.keys() if made_with.get(name) != wanted.get(name))
     if names:
@@ -169,4 +175,4 @@ def is_marked_complete(out: Path, arguments: Arguments) -> bool:
             f"expected {out} to be empty or to hold the set asked for; found one made with other arguments "
             f"({differences}). Choose another directory, or remove this one first."
         )
-    return bool(marker.get("complete"))
+    return marker.complete

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from rnlib.fields import fields_of
+from rnlib.fields import Seed, fields_of
 
 
 class CellRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -22,7 +22,7 @@ class CellRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     held_out: Annotated[
         int, Meta(ge=0, description="validate on this many of the last training scenes; 0 validates on val")
     ] = 0
-    seed: Annotated[int, Meta(ge=0, description="of the initial weights, the order of pictures and augmentation")] = 1
+    seed: Annotated[Seed, Meta(description="of the initial weights, the order of pictures and augmentation")] = 1
 
 
 CELL_FIELDS = fields_of(CellRecipe)

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
 from rnlib.clevr.split import Split
+from rnlib.errors import DataError
 from rnlib.model.objects.pixels import SIZES
 from rnlib.model.preset import Preset
 
@@ -83,3 +84,13 @@ def cell_loss(
         distance = nn.functional.smooth_l1_loss(told, truth, reduction="sum", beta=0.1)
         loss = loss + distance / max(1, len(truth))
     return loss
+
+
+def require_objects(split: Split, preset: Preset) -> None:
+    """Raise DataError where no object of a split lies within its picture."""
+    held, _ = what_cells_hold(split, np.arange(min(split.n_images, 1000)), preset)
+    if not held.any():
+        raise DataError(
+            f"expected objects whose pixel_coords lie within the pictures of {split.name}, found none in "
+            f"{split.directory.scenes(split.name)}. Were these pictures rendered from these scenes, in this size?"
+        )

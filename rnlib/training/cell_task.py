@@ -22,10 +22,10 @@ from rnlib.clevr.subsets import hold_out
 from rnlib.model.checkpoint import CELLS_FORMAT
 from rnlib.model.inputs import pictures_of
 from rnlib.model.objects.pixels import SIZES, DescribedObjects, PixelObjects, require_pixels
-from rnlib.model.preset import Preset
+from rnlib.model.preset import Preset, require_memory
 from rnlib.training.augment import augment, draw_recoloring, moved_points, recolor
 from rnlib.training.cell_recipe import CellRecipe
-from rnlib.training.cell_targets import cell_loss, mirror_points, what_cells_hold
+from rnlib.training.cell_targets import cell_loss, mirror_points, require_objects, what_cells_hold
 from rnlib.training.fit import Options
 from rnlib.training.picture_task import PictureTask
 from rnlib.training.recipe import Recipe
@@ -44,6 +44,7 @@ class CellClassifier(nn.Module):
         """Raises ConfigError for a preset that does not read pictures."""
         super().__init__()
         require_pixels(preset)
+        require_memory(preset)
         self.preset = preset
         self.objects = cast(PixelObjects, preset.kind(preset))
         self.layer = None if preset.describes else nn.Linear(preset.object_size, 1 + sum(SIZES))
@@ -62,6 +63,8 @@ class CellTask(PictureTask):
 
     def __init__(self, preset: Preset, recipe: CellRecipe, splits: Sequence[Split], device: torch.device | str) -> None:
         super().__init__(CellClassifier, preset, recipe, splits, device)
+        for split in splits:
+            require_objects(split, preset)
         cast(CellClassifier, self.network).objects.precision = recipe.precision
         self.schedule = Recipe(lr=recipe.lr, lr_schedule="cosine", lr_warmup=recipe.lr_warmup, epochs=recipe.epochs)
 

@@ -1,6 +1,7 @@
 """A trainer at work: with its log, progress, checkpoints, time limit, interrupts and requests to pause or stop."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import TimeUp
+from rnlib.files import sole_user
 from rnlib.training.reporting import EpochLines, OnEpoch, ProgressBar, StepLog, TensorBoard
 from rnlib.training.saving import Checkpoints, Saving, listening
 from rnlib.training.state import Row
@@ -44,8 +46,15 @@ def fit(trainer: Trainer, options: Options, log_every: int, line: Callable[[Row]
     """Resume a trainer and run it to its end, its time limit (which is printed), or an interrupt (KeyboardInterrupt).
 
     log_every: steps between two rows of steps.csv. line: what is printed of a row of the history; nothing if empty.
-    Raises ConfigError as `Trainer.resume`.
+    Raises ConfigError as `Trainer.resume`, and where another process trains in the folder.
     """
+    main = trainer.workers.is_main
+    with sole_user(trainer.folder.root, "training") if main else nullcontext():
+        _fit(trainer, options, log_every, line)
+    trainer.workers.wait()
+
+
+def _fit(trainer: Trainer, options: Options, log_every: int, line: Callable[[Row], str]) -> None:
     main = trainer.workers.is_main
     resumed, position = trainer.resume(options.resume_from), trainer.position
     if resumed and options.verbose and main and trainer.task.epochs_done(position) < trainer.task.epochs:
@@ -64,4 +73,3 @@ def fit(trainer: Trainer, options: Options, log_every: int, line: Callable[[Row]
         except TimeUp as stop:
             if options.verbose and main:
                 print(stop, flush=True)
-    trainer.workers.wait()

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from rnlib.clevr.constants import FAMILY_GROUPS
 from rnlib.errors import ConfigError
-from rnlib.fields import fields_of
+from rnlib.fields import Seed, fields_of
 from rnlib.model.preset import PRESET_FIELDS
 
 Count = Annotated[int, Meta(ge=1)]
@@ -176,7 +176,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         ),
     ] = 0.0
     seed: Annotated[
-        int, Meta(ge=0, description="of the initial weights, the order of questions, augmentation and dropout")
+        Seed, Meta(description="of the initial weights, the order of questions, augmentation and dropout")
     ] = 42
     log_every: Annotated[Count, Meta(description="steps between two lines of steps.csv")] = 100
 

@@ -1,5 +1,6 @@
 """Training a network that answers questions: from a preset, a recipe and two splits to a folder of weights."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from rnlib.model.checkpoint import init_convolutions
 from rnlib.model.inputs import NetworkInputs
 from rnlib.model.network import RelationNetwork
 from rnlib.model.precision import choose_precision
-from rnlib.model.preset import Preset
+from rnlib.model.preset import Preset, require_memory
 from rnlib.training.curriculum import Pool, StageScenes, lay_out
 from rnlib.training.fit import Options, fit
 from rnlib.training.log import epoch_line
@@ -93,9 +94,9 @@ def _precision(
     if recipe.precision != "auto":
         return choose_precision(recipe.precision, device)
     source = folder.state()
-    if not source.is_file() and resume_from:
+    if not os.path.isfile(source) and resume_from:
         source = resume_source(Path(resume_from))
-    if source.is_file():
+    if os.path.isfile(source):
         begun: str = load_state(source)["config"]["recipe"]["precision"]
         return begun
     chosen = choose_precision("auto", device) if workers.is_main else ""
@@ -135,7 +136,8 @@ def _chosen(recipe: Recipe, pools: list[Pool], image_of_question: np.ndarray) ->
 
 
 def _new_network(preset: Preset, recipe: Recipe, vocabulary: Vocabulary, options: Options) -> RelationNetwork:
-    """A network with its initial weights."""
+    """A network with its initial weights. Adam keeps two moments of each weight, and there is its gradient."""
+    require_memory(preset, copies=4)
     torch.manual_seed(recipe.seed)
     network = RelationNetwork(preset, vocabulary)
     network.question.set_forget_bias(recipe.forget_bias)

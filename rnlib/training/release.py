@@ -5,18 +5,21 @@ NAME.csv                         the learning curve, which the training notebook
 NAME.md                          the model card, written from the other two
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+import msgspec
 import pandas as pd
+from msgspec import Meta
 
 from rnlib.clevr.constants import QUESTION_TYPES, TYPE_GROUPS
 from rnlib.errors import DataError
 from rnlib.evaluation.statistics import wilson
-from rnlib.files import atomic_write, make_folder, read_json
-from rnlib.model.checkpoint import load_weights, save_weights
-from rnlib.training.run_folder import TrainingFolder
+from rnlib.files import atomic_write, check_plain_name, make_folder, read_json
+from rnlib.model.checkpoint import described, load_weights, save_weights
+from rnlib.training.run_folder import TrainingFolder, read_table
 
 
 def release(training: Path, name: str, out: Path, trained_on: str, evaluations: Mapping[str, Path], about: str) -> Path:
@@ -27,8 +30,11 @@ def release(training: Path, name: str, out: Path, trained_on: str, evaluations: 
     Raises DataError where an evaluation is of other weights or not there, or where what the training began as is not
     in `out`.
     """
+    check_plain_name(name, "release")
     folder = TrainingFolder(training)
     weights = load_weights(folder.weights("best"))
+    described(weights.info, _Trained, folder.weights("best"))
+    history = folder.history("questions", "train_seconds", "val_accuracy")
     metrics = dict(weights.info["metrics"])
     for what, place in evaluations.items():
         metrics[what] = _metrics_of(place, weights.info["sha256"])
@@ -41,7 +47,7 @@ def release(training: Path, name: str, out: Path, trained_on: str, evaluations: 
         metrics=metrics,
         provenance=weights.info["provenance"],
     )
-    curve = learning_curve(f"{weights.preset.kind.label}, released {name}", trained_on, folder.history(), start)
+    curve = learning_curve(f"{weights.preset.kind.label}, released {name}", trained_on, history, start)
     with atomic_write(out / f"{name}.csv", "w") as file:
         curve.to_csv(file, index=False)
     with atomic_write(out / f"{name}.md", "w") as file:
@@ -67,10 +73,10 @@ def _start(origin: Mapping[str, Any], released: Path) -> Start | None:
     if not sha256:
         return None
     for path in sorted(released.glob("*.json")):
-        info = read_json(path)
-        if info["sha256"] == sha256:
-            epoch = info["provenance"]["epoch"]
-            row = pd.read_csv(path.with_suffix(".csv")).iloc[epoch - 1]
+        info = read_json(path, dict[str, Any])
+        if info.get("sha256") == sha256:
+            epoch = described(info, _Trained, path).provenance.epoch
+            row = read_table(path.with_suffix(".csv"), ("questions", "minutes")).iloc[epoch - 1]
             return Start(path.stem, epoch, int(row["questions"]), float(row["minutes"]))
     raise DataError(
         f"expected the weights this training began as (sha256 {sha256[:12]}…) in {released}, found none with it. "
@@ -167,13 +173,42 @@ def _commit(origin: Mapping[str, Any]) -> str:
 def _metrics_of(place: Path, sha256: str) -> dict[str, Any]:
     """The metrics of an evaluation's folder, if it is of the weights with this sha256."""
     path = place / "metrics.json"
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataError(f"expected the folder of an evaluation with {path}, found none. Run 'rnlib evaluate' first.")
-    evaluated = read_json(place / "provenance.json").get("sha256")
+    evaluated = read_json(place / "provenance.json", dict[str, Any]).get("sha256")
     if evaluated != sha256:
         raise DataError(
             f"{place} evaluates other weights: expected sha256 {sha256[:12]}…, found {str(evaluated)[:12]}…. "
             "Run 'rnlib evaluate' with the training's best weights."
         )
+    read_json(path, _Metrics)
     found: dict[str, Any] = read_json(path)
     return found
+
+
+class _Accuracy(msgspec.Struct):
+    """What is said of the answers to some questions; of a whole evaluation, the groups and types of questions too."""
+
+    n: Annotated[int, Meta(ge=1)]
+    accuracy: Annotated[float, Meta(ge=0, le=1)]
+
+
+class _Metrics(_Accuracy):
+    by_group: dict[str, _Accuracy]
+    by_type: dict[str, _Accuracy]
+
+
+class _Origin(msgspec.Struct):
+    recipe: dict[str, Any]
+    epoch: int
+    rnlib: str
+    packages: dict[str, str | None]
+    git: dict[str, Any] | None
+    start: dict[str, str] = {}
+
+
+class _Trained(msgspec.Struct):
+    """What the JSON of a training's weights says, which the card repeats."""
+
+    metrics: dict[str, _Metrics]
+    provenance: _Origin

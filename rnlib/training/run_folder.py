@@ -7,17 +7,19 @@ state/              what resuming needs: last.pt and kept epochs
 """
 
 import hashlib
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from rnlib.clevr.split import Split
 from rnlib.clevr.vocabulary import Vocabulary
-from rnlib.errors import ConfigError, DataError
-from rnlib.files import atomic_write, make_folder, read_json, sha256, write_json
+from rnlib.errors import ConfigError, DataError, reason
+from rnlib.files import atomic_write, make_folder, open_input, read_json, sha256, write_json
 from rnlib.model.preset import Preset
 from rnlib.model.pretrained import find_weights
 from rnlib.synthesis.settings import VERSION
@@ -25,6 +27,10 @@ from rnlib.training.recipe import Recipe
 from rnlib.training.state import Row
 
 STEP_COLUMNS = ["step", "epoch", "train_loss", "lr"]
+
+
+class _Metrics(msgspec.Struct):
+    metrics: dict[str, dict[str, Any]]
 
 
 class TrainingFolder:
@@ -51,22 +57,22 @@ class TrainingFolder:
 
     def metrics(self, name: str = "best") -> dict[str, Any]:
         """The metrics of weights on what they were validated on: val, or the training scenes held out."""
-        found: dict[str, dict[str, Any]] = read_json(self.weights(name).with_suffix(".json"))["metrics"]
+        found = read_json(self.weights(name).with_suffix(".json"), _Metrics).metrics
         return next(iter(found.values()))
 
-    def history(self) -> pd.DataFrame:
-        """history.csv as a table, a row an epoch."""
-        return _read_table(self.history_file)
+    def history(self, *columns: str) -> pd.DataFrame:
+        """history.csv as a table, a row an epoch. Raises DataError where it, or one of `columns`, is not there."""
+        return read_table(self.history_file, ("epoch", *columns))
 
     def steps(self) -> pd.DataFrame:
         """steps.csv as a table, a row every `log_every` steps."""
-        return _read_table(self.steps_file)
+        return read_table(self.steps_file, STEP_COLUMNS)
 
     def epochs_done(self, recipe: Recipe) -> int:
         """Finished epochs behind the curriculum; 0 where nothing has been recorded."""
-        if not self.history_file.is_file():
+        if not os.path.isfile(self.history_file):
             return 0
-        return int((self.history()["stage"] > len(recipe.curriculum)).sum())
+        return int((self.history("stage")["stage"] > len(recipe.curriculum)).sum())
 
     def write_tables(self, history: list[Row], steps: list[Row]) -> None:
         """Write history.csv and steps.csv."""
@@ -82,8 +88,8 @@ class TrainingFolder:
         """
         path = self.root / "run.json"
         make_folder(self.root, "the training")
-        if path.is_file() and self.state().is_file():
-            check_same(read_json(path), config, self.root)
+        if os.path.isfile(path) and os.path.isfile(self.state()):
+            check_same(read_json(path, dict[str, dict[str, Any]]), config, self.root)
         write_json(path, config)
 
 
@@ -147,10 +153,22 @@ def _short(value: object) -> str:
     return text if len(text) < 60 else text[:57] + "…"
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    if not path.is_file():
+def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A table of a training. Raises DataError where it is absent or no such table."""
+    if not os.path.exists(path):
         raise DataError(f"expected {path}, found none. Is this the folder of a training that finished an epoch?")
-    return pd.read_csv(path)
+    with open_input(path) as file:
+        try:
+            table = pd.read_csv(file)
+        except (ValueError, pd.errors.ParserError) as error:
+            raise DataError(f"{path} is no table ({reason(error)}). Copy it again, or continue the training.") from None
+    missing = [column for column in columns if column not in table or not is_numeric_dtype(table[column])]
+    if missing:
+        raise DataError(
+            f"{path} is damaged: expected numbers in the columns {', '.join(columns)}, found none in "
+            f"{', '.join(missing)}. Copy it again, or continue the training."
+        )
+    return table
 
 
 def pictures_config(preset: Preset, recipe: msgspec.Struct, train: Split, val: Split) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """When a training saves, stops and pauses."""
 
+import math
 import re
 import signal
 import threading
@@ -31,8 +32,9 @@ class Saving:
     begun: float = field(default_factory=time.monotonic, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.time_limit < 0:
-            raise ConfigError(f"expected a time_limit of 0 minutes (none) or more, found {self.time_limit}.")
+        for name in ("time_limit", "checkpoint_minutes"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"expected a {name} of 0 minutes or more, found {getattr(self, name)}.")
         if self.keep != "last" and not re.fullmatch(r"every:[1-9]\d*", self.keep):
             raise ConfigError(f"expected keep 'last' or 'every:N' with N from 1, found '{self.keep}'.")
 

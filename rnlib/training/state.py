@@ -1,16 +1,19 @@
 """The state of a training at a step: enough to go on from it, bit for bit on the CPU."""
 
-import pickle
+import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import torch
 from torch import nn
 
-from rnlib.errors import DataError
+from rnlib.errors import DataError, reason
 from rnlib.files import atomic_write
+from rnlib.model.torch_file import read_torch_file
 from rnlib.training.curriculum import GAIN
 from rnlib.training.recipe import Stage
 
@@ -95,32 +98,58 @@ def save_state(
         "optimizer": optimizer.state_dict(),
         "ema": ema.state_dict() if ema else {},
     }
+    buffer = io.BytesIO()  # torch's writer would make something else of the error that tells of a full disk
+    torch.save(state, buffer)
     with atomic_write(path) as file:
-        torch.save(state, file)
+        file.write(buffer.getbuffer())
+
+
+class _State(msgspec.Struct):
+    """What is in the file of a state."""
+
+    format: Literal["rnlib-training-state-1"]
+    config: dict[str, dict[str, Any]]
+    position: Position
+    network: dict[str, Any]
+    optimizer: dict[str, Any]
+    ema: dict[str, Any]
 
 
 def load_state(path: Path) -> dict[str, Any]:
     """Read a state (weights_only). Raises DataError where the file is absent or damaged."""
-    if not path.is_file():
+    if not os.path.exists(path):
         raise DataError(f"expected the state of a training at {path}, found none. Only kept epochs can be resumed.")
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        if state["format"] != FORMAT:
-            raise DataError(f"{path}: expected the format {FORMAT}, found {state['format']}.")
-        return state
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError) as error:
-        raise DataError(
-            f"{path} is not the state of a training ({str(error).splitlines()[0]}). It is damaged: "
-            "resume from a kept epoch (--resume-from) or start over in another folder."
-        ) from None
+        state = read_torch_file(path)
+    except ValueError as error:
+        raise _no_state(path, str(error)) from None
+    try:
+        msgspec.convert(state, _State)
+    except msgspec.ValidationError as error:
+        raise _no_state(path, reason(error)) from None
+    whole: dict[str, Any] = state
+    return whole
+
+
+def _no_state(path: Path, problem: str) -> DataError:
+    return DataError(
+        f"{path} is not the state of a training ({problem}). It is damaged: resume from a kept epoch (--resume-from) "
+        "or start over in another folder."
+    )
 
 
 def restore_state(
-    state: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer, ema: nn.Module | None
+    path: Path, state: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer, ema: nn.Module | None
 ) -> Position:
-    """Put a state into a network, an optimiser and the moving average of the weights; returns where it was."""
-    network.load_state_dict(state["network"])
-    optimizer.load_state_dict(state["optimizer"])
-    if ema:
-        ema.load_state_dict(state["ema"])
-    return Position(**state["position"])
+    """Put a state, read from `path`, into a network, an optimiser and the moving average of the weights.
+
+    Returns where the training was. Raises DataError where the state does not fit.
+    """
+    try:
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": state["optimizer"]["state"]})
+        if ema:
+            ema.load_state_dict(state["ema"])
+        return msgspec.convert(state["position"], Position)
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _no_state(path, reason(error)) from None

@@ -4,6 +4,7 @@ What is trained is a `Task`. Everything else (progress bar, log, checkpoints, ti
 TensorBoard) is a `Callback`.
 """
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -203,18 +204,18 @@ class Trainer:
         """
         self.workers.wait()  # a process that came late must not read what another has begun to write
         source, branch = self.folder.state(), False
-        if not source.is_file() and resume_from:
+        if not os.path.isfile(source) and resume_from:
             source, branch = resume_source(Path(resume_from)), True
         elif resume_from and resume_source(Path(resume_from)).resolve().parent == source.resolve().parent:
             raise ConfigError(
                 f"{resume_from} is a kept epoch of the training in {self.folder.root} itself, which has continued "
                 "since. Give another folder with --out to branch off from it, or leave --resume-from out to continue."
             )
-        resumed = branch or source.is_file()
+        resumed = branch or os.path.isfile(source)
         if resumed:
             state = load_state(source)
             check_same(state["config"], self.config, source)
-            self.position = restore_state(state, self.task.network, self.optimizer, self.average)
+            self.position = restore_state(source, state, self.task.network, self.optimizer, self.average)
             done, epochs = self.task.epochs_done(self.position), self.task.epochs
             if done > epochs or (branch and done == epochs):
                 raise ConfigError(f"{source} holds {done} epochs, and {epochs} were asked for. Ask for more epochs.")
