@@ -134,14 +134,14 @@ def write_json(path: Path | str, value: object) -> None:
         file.write(text + "\n")
 
 
-def open_input(path: Path | str, kind: type[RnlibError] = DataError) -> io.BufferedReader:
+def open_input(path: Path | str, kind: type[RnlibError] = DataError, what: str = "file") -> io.BufferedReader:
     """Open a file to read it. Raises `kind` for a path that is absent, closed, or a folder, a device or a pipe."""
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISREG(mode):
             return open(path, "rb")
     except FileNotFoundError:
-        raise kind(f"expected the file {path}, found none. Check the path.") from None
+        raise kind(f"expected the {what} {path}, found none. Check the path.") from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte
         raise kind(f"cannot read {path}: {reason(error)}. Check the file and its permissions.") from None
     found = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"

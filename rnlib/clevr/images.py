@@ -32,7 +32,7 @@ _SAVE_EVERY = 16  # chunks after which the progress is noted on disk
 def opened_picture(path: Path) -> Iterator[Image.Image]:
     """A picture file, opened and not yet decoded. Raises DataError if it cannot be read, then or in the block."""
     try:
-        with open_input(path) as file, Image.open(file) as picture:
+        with open_input(path, what="picture") as file, Image.open(file) as picture:
             yield picture
         return
     except UnidentifiedImageError:

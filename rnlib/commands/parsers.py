@@ -310,8 +310,8 @@ def _add_classifier(parser: argparse.ArgumentParser, preset: str, fields: Mappin
 def add_figures(parser: argparse.ArgumentParser) -> None:
     """`figures`."""
     parser.description = "Write learning curves, accuracies, calibration and confusions at slide size (16:9)."
-    parser.add_argument("source", type=Path, metavar="RUN", help="folder of a run, a training or an evaluation")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the figures")
+    parser.add_argument("source", type=path, metavar="RUN", help="folder of a run, a training or an evaluation")
+    parser.add_argument("--out", type=path, required=True, metavar="DIR", help="folder for the figures")
     parser.set_defaults(run="figures.run_figures")
 
 

@@ -155,9 +155,10 @@ def described(info: Mapping[str, Any], what: type[_Told], path: Path) -> _Told:
     try:
         return msgspec.convert(info, what)
     except (msgspec.ValidationError, RnlibError) as error:
-        raise WeightsError(
-            f"{path.with_suffix('.json')} does not describe weights: {str(error).removesuffix('.')}. Copy it again from its source."
-        ) from None
+        problem = str(error).removesuffix(".")
+    raise WeightsError(
+        f"{path.with_suffix('.json')} does not describe weights: {problem}. Copy it again from its source."
+    )
 
 
 def _read_tensors(path: Path, expected: str) -> dict[str, Tensor]:

@@ -148,6 +148,11 @@ def restore_state(
     try:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state["optimizer"]["state"]})
+        for parameter, kept in optimizer.state.items():
+            for name in ("exp_avg", "exp_avg_sq"):
+                if kept[name].shape != parameter.shape:
+                    raise ValueError(f"its {name} has the shape {list(kept[name].shape)}")
+            kept["step"].item()
         if ema:
             ema.load_state_dict(state["ema"])
         return msgspec.convert(state["position"], Position)
