@@ -1,11 +1,14 @@
 """What all widgets here share: rows that wrap in a narrow window, keys, and a card that stays where no kernel runs."""
 
 from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from typing import Any
 
 import anywidget
 import ipywidgets as widgets
 import traitlets
+
+from rnlib.errors import RnlibError
 
 
 class Panel(widgets.VBox):
@@ -43,6 +46,15 @@ def button(text: str, icon: str, action: Callable[[], None], **options: Any) -> 
     )
     made.on_click(lambda _: action())
     return made
+
+
+def attempt(action: Callable[[], None], message: widgets.HTML) -> None:
+    """Do what was asked for. What is wrong with it is said in `message`, which is empty else."""
+    message.value = ""
+    try:
+        action()
+    except RnlibError as error:
+        message.value = escape(str(error), quote=False)
 
 
 def choice(name: str, options: Sequence[Any], value: Any) -> widgets.Dropdown:

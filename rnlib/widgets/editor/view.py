@@ -11,11 +11,10 @@ from typing import Any
 import ipywidgets as widgets
 
 from rnlib.clevr.constants import ATTRIBUTES
-from rnlib.errors import RnlibError
 from rnlib.widgets.answer_html import comparison, picture_uri
 from rnlib.widgets.editor.canvas import SceneCanvas
 from rnlib.widgets.editor.state import FARTHEST, STEP, SceneEditing
-from rnlib.widgets.panel import Keys, Panel, button, choice, row
+from rnlib.widgets.panel import Keys, Panel, attempt, button, choice, row
 
 KEYS = (
     "Keys: arrows move the object, n selects the next, t turns it, c, m, s and z change colour, material, shape and "
@@ -120,11 +119,7 @@ class SceneEditor(Panel):
             self._do(action)
 
     def _do(self, action: Callable[[], None]) -> None:
-        self.message.value = ""
-        try:
-            action()
-        except RnlibError as error:
-            self.message.value = escape(str(error), quote=False)
+        attempt(action, self.message)
         self._show()
 
     def _show(self) -> None:

@@ -9,10 +9,9 @@ from html import escape
 
 import ipywidgets as widgets
 
-from rnlib.errors import RnlibError
 from rnlib.training.curves import plot_monitor
 from rnlib.widgets.monitor.state import Monitoring
-from rnlib.widgets.panel import Panel, button, row
+from rnlib.widgets.panel import Panel, attempt, button, row
 
 REFRESH = 1.0  # seconds
 
@@ -70,11 +69,7 @@ class Monitor(Panel):
                 self.figure.value = buffer.getvalue()
 
     def _do(self, action: Callable[[], None]) -> None:
-        self.message.value = ""
-        try:
-            action()
-        except RnlibError as error:
-            self.message.value = escape(str(error), quote=False)
+        attempt(action, self.message)
         self.refresh()
 
     def _start(self) -> None:
