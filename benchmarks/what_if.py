@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 
 from rnlib.clevr import open_split
 from rnlib.clevr.constants import ATTRIBUTES
-from rnlib.evaluation import predict
+from rnlib.evaluation import plots, predict
 from rnlib.evaluation.consistency import consistency
 from rnlib.evaluation.deletion import REMOVED, delete_objects, deletion_table, sample_questions
 from rnlib.evaluation.statistics import mcnemar, wilson
@@ -39,8 +40,16 @@ def turning_point(options: argparse.Namespace) -> None:
         models = {name: measure(yes_probability(load_weights(name)), trials) for name in options.weights}
         table = pd.concat(models, names=["model"]).reset_index(level="model")
         table.to_parquet(path)
-    for by in ([], ["axis"], ["relation"], ["distance"], ["sizes"], ["objects"]):
-        print(turning_points(table, ["model", *by], options.resamples).round(3).to_string(), "\n")
+    print(turning_points(table, ["model"], options.resamples).round(3).to_string(), "\n")
+    points = {
+        by: turning_points(table, ["model", by], options.resamples)
+        for by in ("relation", "axis", "distance", "sizes", "objects")
+    }
+    for found in points.values():
+        print(found.round(3).to_string(), "\n")
+    title = f"one object moved past another in {table['trial'].nunique()} scenes"
+    save(plots.plot_turning_points(table, title), options.out / "what_if_turning_point.png")
+    save(plots.plot_widths(points, "over what stretch the answer turns"), options.out / "what_if_widths.png")
     for model, part in table.groupby("model", sort=False):
         for by, first, second in (("axis", "front / behind", "left / right"), ("objects", CROWDS[2], CROWDS[0])):
             ratio = width_ratio(part[part[by] == first], part[part[by] == second], options.resamples)
@@ -53,14 +62,18 @@ def turning_point(options: argparse.Namespace) -> None:
 def deletion(options: argparse.Namespace) -> None:
     """Hypothesis 5."""
     asked = sample_questions(options.number, options.seed)
+    tables = {}
     for name in options.weights:
         table = delete_objects(load_weights(name), asked)
         table.to_parquet(options.out / f"deletion_{name}_{options.seed}.parquet")
-        print(f"{name}\n{deletion_table(table).round(1).to_string()}")
+        tables[name] = deletion_table(table)
+        print(f"{name}\n{tables[name].round(1).to_string()}")
         changed = (table["answer"] != table["answer after"]).groupby(table["removed"])
         most, least = (changed.get_group(REMOVED[i]).to_numpy(bool) for i in (0, -1))
         found = mcnemar(most, least)
         print("most - least, points: {difference:.1f} [{low:.1f}, {high:.1f}], p = {p:.2g}\n".format(**found))
+    title = f"{options.number} questions asked again without one object"
+    save(plots.plot_deletion(tables, title), options.out / "what_if_deletion.png")
 
 
 def minimal_pairs(options: argparse.Namespace) -> None:
@@ -75,9 +88,11 @@ def minimal_pairs(options: argparse.Namespace) -> None:
         workers=1,
     )
     split = open_split(made, "pairs", cache=options.out / "cache")
+    tables = {}
     for name in options.weights:
         table = consistency(predict(load_weights(name), split), split)
         assert table is not None
+        tables[name] = table
         print(f"{name}\n{table.round(1).to_string()}")
         pairs, both = table["pairs"], table["both right"] * table["pairs"] / 100
         moved = both["position"], pairs["position"]
@@ -85,6 +100,13 @@ def minimal_pairs(options: argparse.Namespace) -> None:
         low, high = difference_of_shares(*map(round, (*altered, *moved)))
         value = 100 * (altered[0] / altered[1] - moved[0] / moved[1])
         print(f"attribute changed - object moved, points: {value:.1f} [{100 * low:.1f}, {100 * high:.1f}]\n")
+    title = f"{options.number} minimal pairs"
+    save(plots.plot_consistency(tables, title), options.out / "what_if_consistency.png")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """As a small picture for the docs."""
+    figure.savefig(path, dpi=80)
 
 
 def difference_of_shares(hits: int, n: int, other_hits: int, other_n: int) -> tuple[float, float]:

@@ -1,11 +1,14 @@
 """Minimal pairs: valid scenes that differ in one thing, questions with two answers, networks of known consistency."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pandas as pd
 import pytest
+from test_questions import idle_steps
 
 from rnlib.__main__ import main
 from rnlib.clevr import check_directory, open_split
@@ -15,10 +18,10 @@ from rnlib.errors import ConfigError, DataError
 from rnlib.evaluation.consistency import ANY_CHANGE, consistency
 from rnlib.evaluation.plots import plot_consistency
 from rnlib.synthesis import execute, synthesize
-from rnlib.synthesis.camera import CAMERA, Camera
-from rnlib.synthesis.editing import ambiguous, outside, too_close, with_objects
+from rnlib.synthesis.editing import ambiguous, outside, too_close
 from rnlib.synthesis.families import FAMILIES
-from rnlib.synthesis.minimal_pairs import CHANGES, names_more_than_needed, sample_pair
+from rnlib.synthesis.minimal_pairs import CHANGES, degenerate, sample_pair
+from rnlib.synthesis.questions import ask
 from rnlib.synthesis.scenes import sample_scene
 from rnlib.synthesis.visibility import Solids, visible_pixels
 
@@ -76,7 +79,8 @@ def test_questions_are_the_same_well_posed_and_have_two_answers(made):
         assert (second.question_index, second.partner) == (2 * number + 1, 2 * number)
         for scene, question in zip(scenes, questions, strict=True):
             assert execute(question.program, scene) == question.answer
-            assert not names_more_than_needed(question.program, scene)
+            assert not degenerate(question.program, scene)
+            assert not idle_steps(question.program, scene, question.answer)
             assert question.image_index == scene.image_index == question.question_index
 
 
@@ -88,21 +92,46 @@ def steps(*named: tuple[str, ...]) -> list[ProgramNode]:
     ]
 
 
-def test_the_check_of_needless_relations_finds_them():
+def test_no_question_that_is_asked_is_degenerate():
+    rng = np.random.default_rng(3)
+    scenes = [sample_scene(rng, (3, 10), (480, 320))[0] for _ in range(80)]
+    asked = [(question, scene) for i, scene in enumerate(scenes) for question in ask(Random(i), scene, FAMILIES, 10)]
+    assert len({question.question_family_index for question, _ in asked}) > 80
+    assert not [question.question for question, scene in asked if degenerate(question.program, scene)]
+
+
+def test_questions_moved_to_other_scenes_are_degenerate_where_a_step_is_idle():
+    """Against the independent check of the tests of questions."""
+    rng = np.random.default_rng(4)
+    scenes = [sample_scene(rng, (4, 6), (480, 320))[0] for _ in range(60)]
+    seen = 0
+    for i, (scene, other) in enumerate(pairwise(scenes)):
+        for question in ask(Random(i), scene, FAMILIES, 10):
+            try:
+                answer = execute(question.program, other)
+                if idle_steps(question.program, other, answer):
+                    seen += 1
+                    assert degenerate(question.program, other), question.question
+            except DataError:
+                continue
+    assert seen > 10
+
+
+def test_degenerate_questions_that_are_known():
     scene, _ = sample_scene(np.random.default_rng(0), (5, 5), (480, 320))
     words = [[(f"filter_{name}", getattr(item, name)) for name in ATTRIBUTES] for item in scene.objects]
     assert len(set(map(tuple, words))) == 5
-    relation = next(name for name, rows in scene.relationships.items() if 0 in rows[1] and len(rows[1]) < 4)
+    relation = next(name for name, rows in scene.relationships.items() if 0 in rows[1])
+    back = next(name for name, rows in scene.relationships.items() if 1 in rows[0])
     to_it = [("scene",), *words[1], ("unique",), ("relate", relation)]
-    assert names_more_than_needed(steps(*to_it, *words[0], ("unique",), ("query_color",)), scene)
-    assert not names_more_than_needed(steps(*to_it, *words[0], ("count",)), scene)  # counts may say more
-    assert not names_more_than_needed(steps(("scene",), *words[0], ("unique",), ("query_color",)), scene)
-    # Of two alike, one there: the relation is needed.
-    twin = with_objects(scene, Camera(np.array(CAMERA)), scene.objects)
-    far = next(i for i in range(2, 5) if i not in scene.relationships[relation][1])
-    for name in ATTRIBUTES:
-        setattr(twin.objects[far], name, getattr(twin.objects[0], name))
-    assert not names_more_than_needed(steps(*to_it, *words[0], ("unique",), ("query_color",)), twin)
+    query = [("unique",), ("query_color",)]
+    assert degenerate(steps(*to_it, *words[0], *query), scene)  # the only one of its description anyway
+    assert not degenerate(steps(("scene",), *words[0], *query), scene)
+    assert not degenerate(steps(*to_it, *words[0], ("count",)), scene)
+    assert degenerate(steps(*to_it, *words[1], ("count",)), scene)  # none, but for the object spoken of
+    assert degenerate(
+        steps(*to_it, *words[0], ("unique",), ("relate", back), *words[1], *query), scene
+    )  # there and back
 
 
 def test_the_same_bytes_again_and_with_more_processes_and_after_a_loss(made, tmp_path):

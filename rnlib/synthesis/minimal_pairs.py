@@ -1,13 +1,14 @@
 """Minimal pairs: scenes that differ in one attribute or the place of one object, and a question that tells them apart.
 
-Both scenes keep all of CLEVR's rules and are seen from the same place in the same light; the question is well-posed
-on both and has another answer on each. As with Gardner et al.'s contrast sets (2020), who answers both by the way the
-scene is has looked; who answers one only may have guessed.
+Both scenes keep all of CLEVR's rules and are seen from the same place in the same light; CLEVR could ask the question
+about either, and it has another answer on each. As with Gardner et al.'s contrast sets (2020), who answers both
+correctly has looked; who answers one only may have guessed.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import numpy as np
 
@@ -83,33 +84,74 @@ def _other_answer(program: Program, scene: Scene, answer: str) -> str:
     """The answer on `scene`; empty where it is `answer` too, or the question is ill-posed there."""
     try:
         found = execute(program, scene)
-        return "" if found == answer or names_more_than_needed(program, scene) else found
+        return "" if found == answer or degenerate(program, scene) else found
     except DataError:  # what it speaks of is not there, or not unique
         return ""
 
 
-def names_more_than_needed(program: Program, scene: Scene) -> bool:
-    """Whether an object of the question would be the only one of its description without a relation that it names.
+def degenerate(program: Program, scene: Scene) -> bool:
+    """Whether CLEVR would not ask this question about this scene, although it has an answer there.
 
-    CLEVR asks no such questions. Raises DataError as `execute`.
+    A relation or a "same" could be left out (but for the last one before a count or exist that finds something); a part
+    of an "or" that is related to something is empty, or both parts are; an object is named twice on one way, or is
+    compared with itself. Raises DataError as `execute`. Source: Johnson et al. 2017, section 3 (degenerate questions).
     """
     values = node_values(program, scene)
-    everything = list(range(len(scene.objects)))
-    for end, node in enumerate(program):
-        if node.name != "unique":
-            continue
-        for step in _links(program, node.inputs[0]):
-            without = node_values(program[:end], scene, [*values[:step], everything])
-            if len(without[node.inputs[0]]) == 1:
-                return True
-    return False
+    last = program[-1]
+    unions = [node for node in program if node.name == "union"]
+    ways = [_named(program, values, at) for node in unions or [last] for at in node.inputs]
+    if any(len(set(way)) < len(way) for way in ways):
+        return True
+    if last.name.startswith("equal_") and last.name != "equal_integer" and ways[0][0] == ways[1][0]:
+        return True
+    for node in unions:
+        parts = [(bool(values[at]), bool(_links(program, at))) for at in node.inputs]
+        if not any(found for found, _ in parts) or any(related and not found for found, related in parts):
+            return True
+    asked = list(_asked(program, len(program) - 1))
+    return any(_idle(program, scene, values, step, asked) for step in range(len(program)))
 
 
-def _links(program: Program, at: int) -> Iterator[int]:
+def _idle(program: Program, scene: Scene, values: list[Any], step: int, asked: list[int]) -> bool:
+    """Whether the sets of the steps `asked` stay the same if `step`, a relation or "same", is left out."""
+    node = program[step]
+    if not node.name.startswith(("relate", "same")):
+        return False
+    others = list(range(len(scene.objects)))
+    if (
+        program[-1].name in ("count", "exist")
+        and step in _links(program, asked[0])
+        and len(_links(program, asked[0])) == 1
+    ):
+        if node.name != "relate" or values[asked[0]]:
+            return False
+        others = [i for i in others if i not in _named(program, values, step)]  # nothing there, but something elsewhere
+    try:
+        without = node_values(program, scene, [*values[:step], others])
+    except DataError:  # it makes an object the only one
+        return False
+    return all(without[at] == values[at] for at in asked)
+
+
+def _asked(program: Program, at: int) -> Iterator[int]:
+    """The steps of the sets that are counted, looked for or looked at in the end."""
+    node = program[at]
+    if node.name.startswith(("unique", "count", "exist", "query", "equal", "less", "greater")):
+        for source in node.inputs:
+            yield from _asked(program, source)
+    else:
+        yield at
+
+
+def _links(program: Program, at: int) -> list[int]:
     """The relations and sames that the set of step `at` comes from, other than through another object."""
     node = program[at]
     if node.name.startswith(("relate", "same")):
-        yield at
-    elif node.name != "unique":
-        for source in node.inputs:
-            yield from _links(program, source)
+        return [at]
+    return [] if node.name in ("unique", "union") else [link for one in node.inputs for link in _links(program, one)]
+
+
+def _named(program: Program, values: list[Any], at: int) -> list[int]:
+    """The objects that are named on the way to step `at`."""
+    node = program[at]
+    return [values[at]] * (node.name == "unique") + [i for one in node.inputs for i in _named(program, values, one)]
