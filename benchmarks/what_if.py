@@ -12,12 +12,14 @@ from collections.abc import Callable
 from math import hypot
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
 from rnlib.clevr import open_split
-from rnlib.clevr.constants import ATTRIBUTES
+from rnlib.clevr.constants import ATTRIBUTES, FAMILY_GROUPS
+from rnlib.clevr.schema import read_questions
 from rnlib.evaluation import plots, predict
 from rnlib.evaluation.consistency import consistency
 from rnlib.evaluation.deletion import REMOVED, delete_objects, deletion_table, sample_questions
@@ -27,6 +29,8 @@ from rnlib.evaluation.what_if import yes_probability
 from rnlib.model import load_weights
 from rnlib.synthesis import synthesize
 
+GROUPS = {family: group for group, families in FAMILY_GROUPS.items() for family in families}
+CHAINS, TWO_SETS = ("one_hop", "two_hop", "three_hop"), ("compare_integer", "single_and", "single_or")
 WEIGHTS = ["detect-fp", "medium-sd-long", "medium-ir-sd"]
 
 
@@ -77,7 +81,7 @@ def deletion(options: argparse.Namespace) -> None:
 
 
 def minimal_pairs(options: argparse.Namespace) -> None:
-    """Hypothesis 6."""
+    """Hypotheses 6 and 7."""
     made = synthesize(
         options.out / f"pairs_{options.seed}",
         train=0,
@@ -88,9 +92,11 @@ def minimal_pairs(options: argparse.Namespace) -> None:
         workers=1,
     )
     split = open_split(made, "pairs", cache=options.out / "cache")
+    changes = [record.change for record in read_questions(split.directory.questions("pairs"))][::2]
     tables = {}
     for name in options.weights:
-        table = consistency(predict(load_weights(name), split), split)
+        answers = predict(load_weights(name), split)
+        table = consistency(answers, split)
         assert table is not None
         tables[name] = table
         print(f"{name}\n{table.round(1).to_string()}")
@@ -99,7 +105,14 @@ def minimal_pairs(options: argparse.Namespace) -> None:
         altered = both[list(ATTRIBUTES)].sum(), pairs[list(ATTRIBUTES)].sum()
         low, high = difference_of_shares(*map(round, (*altered, *moved)))
         value = 100 * (altered[0] / altered[1] - moved[0] / moved[1])
-        print(f"attribute changed - object moved, points: {value:.1f} [{100 * low:.1f}, {100 * high:.1f}]\n")
+        print(f"attribute changed - object moved, points: {value:.1f} [{100 * low:.1f}, {100 * high:.1f}]")
+        right = answers["correct"].to_numpy(bool).reshape(-1, 2).all(1)
+        groups = [GROUPS[int(family)] for family in split.families[::2]]
+        moved = np.array(changes) == "position"
+        for what, kinds in (("one chain", CHAINS), ("two sets", TWO_SETS)):
+            hits = right[moved & np.isin(groups, kinds)]
+            low, high = wilson(int(hits.sum()), len(hits))
+            print(f"moved, {what}: {hits.sum()} of {len(hits)} [{100 * low:.1f}, {100 * high:.1f}] %")
     title = f"{options.number} minimal pairs"
     save(plots.plot_consistency(tables, title), options.out / "what_if_consistency.png")
 
