@@ -1,15 +1,17 @@
 """The retrieval browser: its search without a front end, and the buttons that drive it."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rnlib.clevr.split import Split, open_split
 from rnlib.errors import ConfigError
 from rnlib.retrieval import Scenes, distances_from, ground_truth, nearest, random_features
 from rnlib.widgets.retrieval.state import TRUTH, Search
-from rnlib.widgets.retrieval.view import RetrievalBrowser
+from rnlib.widgets.retrieval.view import HEIGHT, WIDTH, RetrievalBrowser, thumbnail
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +144,11 @@ def test_pictures_with_the_same_number_of_objects_leave_nothing_to_slide(split: 
     controls = browser.children[0].children
     assert browser.objects not in controls
     assert any(getattr(one, "value", "") == f"all pictures have {counts[same[0]]} objects" for one in controls)
+
+
+def test_a_picture_of_other_proportions_is_not_squeezed(clevr_cases: Path, tmp_path: Path) -> None:
+    split = open_split(clevr_cases / "320x240", "val", images=None, cache=tmp_path, verbose=False)
+    small = np.asarray(Image.open(io.BytesIO(thumbnail(split, 0))))
+    assert small.shape == (2 * HEIGHT, 2 * WIDTH, 3)
+    white = (small.min(axis=2) > 240).all(axis=0)
+    assert white.sum() == pytest.approx(2 * WIDTH - 2 * HEIGHT * 4 / 3, abs=6)

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 import ipywidgets as widgets
-from PIL import Image
+from PIL import Image, ImageOps
 
 from rnlib.clevr.plots import picture
+from rnlib.clevr.split import Split
 from rnlib.widgets.panel import Keys, Panel, button, choice, row
 from rnlib.widgets.retrieval.state import TRUTH, Found, Search
 
@@ -137,12 +138,12 @@ class PictureButton(widgets.VBox):
         self.style_sheet.value = f"<style>.{name} {{ {look} }}</style>"
 
 
-def thumbnail(search: Search, row: int) -> bytes:
-    """A small JPEG of a picture (a row of the split)."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture(search.split, row)).resize((2 * WIDTH, 2 * HEIGHT)).save(buffer, "jpeg", quality=80)
+def thumbnail(split: Split, row: int) -> bytes:
+    """A small JPEG of a picture (a row of the split), on white where its proportions are not CLEVR's 3:2."""
+    buffer, size = io.BytesIO(), (2 * WIDTH, 2 * HEIGHT)
+    ImageOps.pad(Image.fromarray(picture(split, row)), size, color="white").save(buffer, "jpeg", quality=80)
     return buffer.getvalue()
 
 
 def _address(search: Search, row: int) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(thumbnail(search, row)).decode()}"
+    return f"data:image/jpeg;base64,{base64.b64encode(thumbnail(search.split, row)).decode()}"
