@@ -25,7 +25,7 @@ help: ## list these targets
 setup: $(READY) ## create .venv and install the locked packages and rnlib
 	@echo "Ready: $(BIN)/python has rnlib and the locked packages."
 
-demo: $(READY) ## the seven notebooks with the demo profile: train, evaluate, explain (11 minutes on 2 cores)
+demo: $(READY) ## the seven notebooks as they are: train, evaluate, explain (ten minutes on 2 cores)
 	$(BIN)/python -m rnlib run demo
 	@echo "Results: outputs/demo/ (open the .html files in a browser, or the notebooks with 'make lab')"
 
@@ -39,7 +39,7 @@ test: lint browser ## lint, type check, unit and browser tests, then the noteboo
 	$(TESTS) --durations=30
 	@if [ -n "$(NOTEBOOKS)" ]; then $(MAKE) --no-print-directory test-notebooks; fi
 
-test-notebooks: $(READY) ## run the notebooks as they are and compare the cells marked NBVAL_CHECK_OUTPUT
+test-notebooks: $(READY) ## run the notebooks as they are and compare the cells tagged nbval-check-output
 	RNLIB_OUTPUTS=$$(mktemp -d) $(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
@@ -63,7 +63,7 @@ lint: $(READY) ## ruff (check and format, notebooks included) and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy rnlib
 
-notebooks: $(READY) ## run the notebooks with their smoke defaults and store the outputs in them
+notebooks: $(READY) ## run the notebooks with their defaults and store the outputs in them
 	$(BIN)/python -m rnlib notebooks --store
 
 lock: $(READY) ## make requirements.lock anew from pyproject.toml

@@ -106,3 +106,13 @@ def empty_figure(title: str, why: str) -> Figure:
 def p_value(p: float) -> str:
     """A p-value for readers: two digits, and "< 0.0001" below that."""
     return "< 0.0001" if p < 0.0001 else f"{p:.2g}"
+
+
+def alt_text(figure: Figure) -> str:
+    """A figure in words, from its titles and axis labels, for those who do not see it."""
+    parts = [figure.get_suptitle()]
+    for axes in figure.axes:
+        title, x, y = axes.get_title() or axes.get_title("left"), axes.get_xlabel(), axes.get_ylabel()
+        named = f"{y} by {x}" if x and y else x or y
+        parts.append(f"{title}: {named}" if title and named else title or named)
+    return "Figure. " + "; ".join(" ".join(part.split()) for part in dict.fromkeys(parts) if part)

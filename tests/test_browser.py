@@ -197,7 +197,7 @@ def test_the_training_monitor(lab: Lab) -> None:
     lab.press(monitor, "stop")
     lab.wait_for_text(monitor, "the state is saved")
     lab.screenshot("monitor", monitor)
-    (folder,) = (lab.folder / "outputs/smoke/02_train_state_descriptions").glob("state-*")
+    (folder,) = (lab.folder / "outputs/demo/02_train_state_descriptions").glob("state-*")
     stopped = load_state(folder / "state/last.pt")["position"]
     assert stopped["epoch"] >= 2
     load_weights(folder / "weights/last.safetensors")

@@ -20,6 +20,7 @@ from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.vocabulary import Vocabulary, clevr_v1
 from rnlib.errors import ConfigError, DataError, WeightsError
 from rnlib.evaluation import (
+    central_comparison,
     compare_types,
     comparison_table,
     complete_table,
@@ -219,6 +220,24 @@ def test_the_published_table_is_complete() -> None:
     assert table[["model", "split", "source"]].notna().all(axis=None)
     paper = table.set_index("model").loc["RN from pixels, paper"]
     assert paper[["split", "overall", *TYPE_GROUPS]].tolist() == ["test", 95.5, 90.1, 97.8, 93.6, 97.9, 97.1]
+
+
+def test_the_central_comparison_is_of_the_measured_set() -> None:
+    """The relation networks first; each other row's groups give its whole (their questions are those of the set)."""
+    metrics = load_weights("detect-fp").info["metrics"]["synthetic val"]
+    table = central_comparison({"detect-fp": metrics})
+    assert table["model"].tolist() == [
+        "detect-fp",
+        "same trunk without relations",
+        "question-only network",
+        "question-type baseline",
+    ]
+    assert (table["questions"] == 150_000).all() and table["source"].notna().all()
+    sizes = np.array([metrics["by_group"][group]["n"] for group in TYPE_GROUPS])
+    for row in table.to_dict("records"):
+        assert row["overall"] == pytest.approx(
+            np.average([row[group] for group in TYPE_GROUPS], weights=sizes), abs=0.1
+        )
 
 
 def test_our_rows_stand_above_the_published_ones() -> None:

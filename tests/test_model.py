@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from rnlib.errors import ConfigError, DataError
 from rnlib.model import RelationNetwork, load_preset, shipped_presets, state_rows
 from rnlib.model import pair_sum as pair_sum_module
 from rnlib.model import question as question_module
+from rnlib.model.diagram import network_diagram
 from rnlib.model.reference import naive_forward as naive_batch
 
 RELATIONAL = ["original-fp", "original-sd", "ir-fp", "ir-sd"]
@@ -397,3 +399,22 @@ def test_of_a_config_with_one_network_the_size_of_its_objects_says_what_they_are
 def test_a_wrong_preset_is_one_clear_error(which: str, overrides: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_preset(which, overrides)
+
+
+# The drawing
+
+
+@pytest.mark.parametrize("name", ["original-sd", "ir-fp"])
+def test_the_drawing_has_the_shapes_of_the_network(name: str) -> None:
+    network = small_network(name)
+    drawing = network_diagram(network.preset, 3, "Is <that> a cube?", 5, "no & yes")
+    root = ElementTree.fromstring(drawing)
+    texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    size = network.preset.object_size
+    assert {f"3 × {size}", f"9 × ({size} + {size} + 6)", "9 × 8", "8", "5 words → LSTM → q: 6"} <= set(texts)
+    assert {"Is <that> a cube?", "“no & yes”", "9 → 7 → 28"} <= set(texts)
+    assert any("(q joins at layer 2)" in str(text) for text in texts) == (name == "ir-fp")
+    first = network.relations.linear(0)  # type: ignore[union-attr]
+    assert first.in_features == 2 * size + (6 if name == "original-sd" else 0)
+    with pytest.raises(ConfigError, match="sums g over pairs, found 'question-only'"):
+        network_diagram(load_preset("question-only"), 3, "Why?", 2, "no")

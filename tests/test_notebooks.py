@@ -25,6 +25,7 @@ from rnlib.runs.profiles import profile_parameters
 from rnlib.training import FIELDS, recipe_of
 
 NAMES = notebook_names()
+CHECKED = "nbval-check-output"  # the tag of cells whose stored output must come out again
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -66,7 +67,7 @@ def test_a_notebook_defines_no_class_and_hardly_a_function(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_has_at_least_five_checked_cells_with_outputs(name: str) -> None:
-    checked = [cell for cell in cells(name, "code") if cell.source.startswith("# NBVAL_CHECK_OUTPUT\n")]
+    checked = [cell for cell in cells(name, "code") if CHECKED in cell.metadata.get("tags", [])]
     assert len(checked) >= 5
     assert all(cell.outputs for cell in checked)
 
@@ -93,10 +94,10 @@ def test_every_profile_fits_the_parameters_of_the_notebook(name: str) -> None:
         check_parameters(declared, given)
         if (ROOT / "params" / profile / f"{name}.yaml").is_file():
             assert given["run"] == profile
-    assert {parameter.name: parameter.default for parameter in declared}["run"] == "smoke"
+    assert {parameter.name: parameter.default for parameter in declared}["run"] == "demo"
 
 
-@pytest.mark.parametrize("profile", ["smoke", "demo", "synthetic", "gpu", "clevr", "mesnico-recipe"])
+@pytest.mark.parametrize("profile", ["demo", "synthetic", "gpu", "clevr", "mesnico-recipe"])
 @pytest.mark.parametrize("name", ["02_train_state_descriptions", "03_train_from_pixels"])
 def test_the_presets_and_recipes_of_the_profiles_are_valid(profile: str, name: str) -> None:
     values = check_parameters(declared_parameters(notebook_path(name)), profile_parameters(profile, name))
@@ -117,7 +118,7 @@ def test_a_profile_has_no_file_that_sets_nothing() -> None:
     for profile in profiles():
         files = sorted((ROOT / "params" / profile).glob("*.yaml"))
         idle = [path for path in files if set(profile_parameters(profile, path.stem)) <= {"run", "clevr"}]
-        assert len(idle) == (1 if profile == "smoke" else 0), idle  # git keeps no empty folder
+        assert len(idle) == (1 if profile == "demo" else 0), idle  # git keeps no empty folder
 
 
 @pytest.mark.parametrize("name", ["02_train_state_descriptions", "03_train_from_pixels"])
@@ -133,7 +134,7 @@ def test_no_variable_of_a_training_notebook_is_taken_for_a_field(name: str) -> N
 
 
 def test_the_profiles_are_there() -> None:
-    assert {"smoke", "demo", "synthetic", "gpu", "clevr", "mesnico-recipe"} <= set(profiles())
+    assert {"demo", "synthetic", "gpu", "clevr", "mesnico-recipe"} == set(profiles())
 
 
 def nbval(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
@@ -157,7 +158,7 @@ def test_a_tampered_stored_output_fails_nbval(tmp_path: Path) -> None:
     place, tamper_with = next(
         (place, output)
         for place, cell in enumerate(notebook.cells)
-        if cell.cell_type == "code" and cell.source.startswith("# NBVAL_CHECK_OUTPUT")
+        if cell.cell_type == "code" and CHECKED in cell.metadata.get("tags", [])
         for output in cell.outputs
         if re.search(r"\d", output_text(output))
     )

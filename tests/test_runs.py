@@ -1,6 +1,7 @@
 """Headless runs: notebooks in order, all checked before the first starts, failing clearly, continuing afterwards."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from rnlib.errors import ConfigError, DataError, RnlibError, TimeUp
 from rnlib.files import read_json
 from rnlib.model.preset import load_preset
 from rnlib.runs import RunFolder, paths, require, run_profile, train_in, training_of, weights_files
-from rnlib.runs.papermill_runner import execute
+from rnlib.runs.papermill_runner import execute, export_html
 from rnlib.runs.stored_outputs import store_outputs, strip_volatile
 from rnlib.training import Options, Saving
 from rnlib.training.recipe import Recipe
@@ -79,15 +80,43 @@ def test_a_folder_takes_figures_tables_and_json(project: Project) -> None:
     assert folder.path("weights/best").parent.is_dir()
     figure, axes = plt.subplots()
     axes.plot([1, 2])
-    picture = folder.save_figure(figure, "curve")
+    for kind, begins in {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}.items():
+        picture = RunFolder.open("demo", "01_first", kind).save_figure(figure, "curve")
+        assert picture == project.output("demo", "01_first", f"curve.{kind}")
+        assert picture.read_bytes().startswith(begins)
     plt.close(figure)
-    assert picture == project.output("demo", "01_first", "curve.png")
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ConfigError, match="expected figures as one of png, svg, pdf, found 'gif'"):
+        RunFolder.open("demo", "01_first", "gif")
     table = pd.DataFrame({"type": ["count", "exist"], "accuracy": [0.5, 0.25]})
     assert folder.save_table(table, "types").read_text() == "type,accuracy\ncount,0.5\nexist,0.25\n"
     assert folder.save_table(table.set_index("type"), "types.csv").read_text().startswith("type,accuracy\ncount")
     pd.testing.assert_frame_equal(pd.read_parquet(folder.save_table(table, "types.parquet")), table)
     assert read_json(folder.save_json("metrics", {"accuracy": 0.5})) == {"accuracy": 0.5}
+
+
+def test_a_shown_figure_has_an_alternative_text(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In a notebook save_figure shows the figure once, with its titles and labels in words; the page has them."""
+    project.notebook("01_first")
+    shown = []
+    monkeypatch.setattr("IPython.get_ipython", lambda: "a kernel")
+    monkeypatch.setattr("IPython.display.display", lambda figure, metadata: shown.append(metadata))
+    figure, axes = plt.subplots()
+    axes.set(title="a & b", xlabel="step", ylabel="loss")
+    figure.suptitle("Two things")
+    RunFolder.open("demo", "01_first").save_figure(figure, "curve")
+    assert shown == [{"image/png": {"alt": "Figure. Two things; a & b: loss by step"}}]
+    assert not plt.fignum_exists(figure.number)
+    output = nbformat.v4.new_output("display_data", {"image/png": "aGk="}, metadata=shown[0])
+    plain = nbformat.v4.new_output("display_data", {"image/png": "aGk="})
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1", outputs=[plain, output])])
+    nbformat.write(notebook, tmp_path / "01_first.ipynb")
+    page = export_html(tmp_path / "01_first.ipynb").read_text()
+    assert re.findall(r'alt="([^"]*)" class="[^"]*" src="data:image/png;base64,aGk="', page) == [
+        "No description has been provided for this image",
+        "Figure. Two things; a &amp; b: loss by step",
+    ]
 
 
 def test_outputs_can_be_redirected(project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

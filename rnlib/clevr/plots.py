@@ -204,7 +204,7 @@ def plot_for_network(
     figure, grid = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained", width_ratios=(1.5, 1, 1))
     size = squeezed.shape[1]
     small = squeezed.transpose(1, 2, 0)
-    file = f"the file, {image.shape[1]} x {image.shape[0]}"
+    file = f"the picture, {image.shape[1]} x {image.shape[0]}"
     titles = (file, f"squeezed to {size} x {size}", f"{cells} x {cells} cells")
     for axes, shown, title in zip(grid, (image, small, small), titles, strict=True):
         axes.imshow(shown)

@@ -321,7 +321,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         "Execute the notebooks one after another with the parameters in params/PROFILE. Results go to "
         "outputs/RUN. What is already done there with the same parameters is passed over."
     )
-    parser.add_argument("profile", help="a folder of params/: smoke, demo, synthetic, gpu, clevr, mesnico-recipe")
+    parser.add_argument("profile", help="a folder of params/: demo, synthetic, gpu, clevr, mesnico-recipe")
     parser.add_argument(
         "--clevr", type=path, metavar="DIR", help="CLEVR set to use (clevr and mesnico-recipe need one)"
     )

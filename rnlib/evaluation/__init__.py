@@ -24,6 +24,7 @@ plots/             the figures of all of these
 from rnlib.evaluation.metrics import compare_types, compute_metrics, question_type_baseline, training_split
 from rnlib.evaluation.predict import predict, require_answers, save_answers, save_predictions
 from rnlib.evaluation.tables import (
+    central_comparison,
     comparison_table,
     complete_table,
     metrics_table,
@@ -33,6 +34,7 @@ from rnlib.evaluation.tables import (
 )
 
 __all__ = [
+    "central_comparison",
     "compare_types",
     "comparison_table",
     "complete_table",

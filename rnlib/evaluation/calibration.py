@@ -1,8 +1,9 @@
 """Is a network as sure as it should be? Of the answers that it gives with 80 %, 80 % ought to be right.
 
-Reliability diagram and expected calibration error (ECE): Guo et al. 2017, "On Calibration of Modern
-Neural Networks". Brier's score (1950) and the negative log-likelihood are proper: they are
-least, in the mean, for who states the true probabilities.
+Reliability diagram and expected calibration error (ECE): Guo et al. 2017, "On Calibration of Modern Neural Networks";
+in parts with the same number of answers each (Nguyen and O'Connor 2015), so that no mark rests on a few answers.
+Brier's score (1950) and the negative log-likelihood are proper: they are least, in the mean, for who states the true
+probabilities.
 """
 
 from collections.abc import Mapping
@@ -17,10 +18,10 @@ _SIMULATIONS = 200
 
 
 def reliability_table(predictions: pd.DataFrame, bins: int = BINS) -> pd.DataFrame:
-    """Answers by their probability, in `bins` equal parts of 0..1; parts without answers are left out.
+    """Answers by their probability, in `bins` parts with the same number of answers each; equal ones are not parted.
 
-    Index `bin` (from 0). Columns: questions, confidence (mean probability of the answer given), accuracy, low, high
-    (95 % Wilson interval); all in percent.
+    Index `bin` (from 0; parts that ties leave without answers are left out). Columns: questions, confidence (mean
+    probability of the answer given), accuracy, low, high (95 % Wilson interval); all in percent.
     """
     confidence = predictions["probability"].to_numpy(float)
     correct = predictions["correct"].to_numpy(bool)
@@ -83,4 +84,4 @@ def calibration_table(predictions: Mapping[str, pd.DataFrame], bins: int = BINS)
 
 
 def _bin(confidence: np.ndarray, bins: int) -> np.ndarray:
-    return np.minimum((confidence * bins).astype(int), bins - 1)
+    return np.searchsorted(np.quantile(confidence, np.linspace(0, 1, bins + 1)[1:-1]), confidence)

@@ -12,11 +12,26 @@ from rnlib.evaluation.metrics import ALL
 from rnlib.evaluation.statistics import wilson
 
 PUBLISHED_FILE = Path(__file__).with_name("published.csv")
+CENTRAL_FILE = Path(__file__).with_name("central_comparison.csv")
 
 
 def published() -> pd.DataFrame:
     """Published accuracies on CLEVR in percent: model, split, overall, the five groups, source."""
     return pd.read_csv(PUBLISHED_FILE)
+
+
+def central_comparison(released: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """What relations are worth: networks with them beside those without, on full-size synthetic val, in percent.
+
+    Columns: model, questions, overall, the five groups, source. `released`: metrics of released networks on that set
+    (`Weights.info["metrics"]["synthetic val"]`) by name, which come first; the others were measured once (docs/log.md).
+    """
+    rows = [
+        {**results_row(name, "", one), "questions": one["n"], "source": "released weights"}
+        for name, one in released.items()
+    ]
+    measured = pd.read_csv(CENTRAL_FILE)
+    return pd.concat([pd.DataFrame(rows, columns=measured.columns), measured], ignore_index=True).round(1)
 
 
 def results_row(name: str, split: str, metrics: Mapping[str, Any]) -> dict[str, Any]:

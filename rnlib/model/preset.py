@@ -1,7 +1,7 @@
 """Presets: the architecture of a network as plain data.
 
 The four of the 2018 implementation, a question-only baseline, and two small networks for a CPU
-(small-sd, small-fp: what the smoke and demo profiles train) ship in `presets.json`. Any
+(small-sd, small-fp: for a CPU) ship in `presets.json`. Any
 other is a JSON file with the same fields, or the 2018 implementation's own config.json followed by
 '#name' of the entry wanted. A preset is stored with every set of weights.
 """

@@ -9,7 +9,7 @@ papermill_runner  one notebook through papermill, with its HTML page
 data              the CLEVR set of a run
 trainings         a notebook's trainings, each in a folder of its own
 pipeline          all notebooks of a profile in order, and `require` for what a later one needs
-stored_outputs    `make notebooks`: the committed notebooks with the outputs of the smoke run
+stored_outputs    `make notebooks`: the committed notebooks with the outputs of their defaults
 """
 
 from typing import TYPE_CHECKING

@@ -6,12 +6,14 @@ was run: by hand in JupyterLab, by papermill, by nbval or by `rnlib run`.
 """
 
 import os
+import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import matplotlib.pyplot as plt
 import msgspec
 import pandas as pd
 from matplotlib.figure import Figure
@@ -22,12 +24,18 @@ from rnlib.files import atomic_write, make_folder, read_json, write_json
 from rnlib.provenance import provenance
 from rnlib.runs.parameters import accepted_fields, declared_parameters
 from rnlib.runs.paths import check_run_name, code_fingerprint, notebook_name, notebook_path, outputs_root
+from rnlib.style import alt_text
+
+FIGURES = ("png", "svg", "pdf")
 
 
 class RunFolder:
     """Files of `notebook` in `run`. Making the object touches no file; see `open`."""
 
-    def __init__(self, run: str, notebook: str) -> None:
+    def __init__(self, run: str, notebook: str, figures: str = "png") -> None:
+        if figures not in FIGURES:
+            raise ConfigError(f"expected figures as one of {', '.join(FIGURES)}, found '{figures}'.")
+        self.figures = figures
         self.run = check_run_name(run)
         self.notebook = notebook_name(notebook)
         self.root = outputs_root() / self.run
@@ -37,13 +45,13 @@ class RunFolder:
         self._read: dict[str, str] = {}
 
     @classmethod
-    def open(cls, run: str, notebook: str) -> "RunFolder":
+    def open(cls, run: str, notebook: str, figures: str = "png") -> "RunFolder":
         """Begin the work of a notebook: its folder exists, it no longer counts as completed, the clock runs.
 
-        Raises ConfigError for a bad run name or an unknown notebook, DataError where the
-        folder cannot be written.
+        figures: how they are saved, "png", "svg" or "pdf". Raises ConfigError for a bad run name or an unknown
+        notebook, DataError where the folder cannot be written.
         """
-        folder = cls(run, notebook)
+        folder = cls(run, notebook, figures)
         make_folder(folder.folder, f"the run {run!r}")
         (folder.folder / "done.json").unlink(missing_ok=True)
         return folder
@@ -64,10 +72,17 @@ class RunFolder:
         return path
 
     def save_figure(self, figure: Figure, name: str) -> Path:
-        """Write a figure as `<name>.png`, 150 dots an inch, margins cut."""
-        path = self.path(_with_ending(name, ".png"))
+        """Write a figure as `<name>.png` (150 dots per inch), `.svg` or `.pdf`, margins cut.
+
+        In a notebook it is shown too, with an alternative text for readers who do not see it.
+        """
+        path = self.path(_with_ending(name, f".{self.figures}"))
         with atomic_write(path) as file:
-            figure.savefig(file, format="png", dpi=150, bbox_inches="tight")
+            figure.savefig(file, format=self.figures, dpi=150, bbox_inches="tight")
+        ipython: Any = sys.modules.get("IPython")
+        if ipython and ipython.get_ipython():
+            ipython.display.display(figure, metadata={"image/png": {"alt": alt_text(figure)}})
+            plt.close(figure)  # else it would be shown again at the end of the cell
         return path
 
     def save_table(self, table: pd.DataFrame, name: str) -> Path:

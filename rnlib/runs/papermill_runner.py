@@ -1,9 +1,11 @@
 """One notebook, run headlessly by papermill: executed copy and HTML page in outputs/<run>/."""
 
 import logging
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 # papermill, nbclient, nbconvert and nbformat are imported where they are used: a notebook's
 # own kernel imports this package too, and needs none of them.
+
+NO_TEXT = "No description has been provided for this image"  # nbconvert's alternative text
 
 
 def execute(notebook: str, run: str, parameters: Mapping[str, Any]) -> Path:
@@ -95,6 +99,12 @@ def export_html(executed: Path) -> Path:
             cell.outputs = without_widgets(cell.outputs)
     resources = {"metadata": {"name": executed.stem, "path": str(notebook_path(executed.stem).parent)}}
     page, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook, resources)
+    # nbconvert knows of no alternative texts (RunFolder.save_figure notes them): one for each picture, in their order.
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    texts = iter(
+        [o.metadata.get("image/png", {}).get("alt", NO_TEXT) for o in outputs if "image/png" in o.get("data", {})]
+    )
+    page = re.sub(f'alt="{NO_TEXT}"', lambda _: f'alt="{escape(next(texts, NO_TEXT))}"', page)
     path = executed.with_suffix(".html")
     with atomic_write(path, "w") as file:
         file.write(page)

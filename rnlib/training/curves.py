@@ -101,19 +101,8 @@ def draw_against_reference(axes: Axes, history: pd.DataFrame, title: str, kind: 
 
 def _draw_here(axes: Axes, history: pd.DataFrame) -> None:
     accuracy, seen = 100 * history["val_accuracy"], history["questions"] / 1e6
-    axes.plot(seen, accuracy, color=PALETTE[0], lw=2.5, label="this training")
-    last = (float(seen.iloc[-1]), float(accuracy.iloc[-1]))
-    axes.plot(*last, marker="*", ms=15, color=PALETTE[0])
-    below = last[1] > 85
-    axes.annotate(
-        f"you are here: {last[1]:.1f} %",
-        last,
-        xytext=(10, -16 if below else 10),
-        textcoords="offset points",
-        color=PALETTE[0],
-        weight="bold",
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1},
-    )
+    here = f"this training (star, you are here: {accuracy.iloc[-1]:.1f} %)"
+    axes.plot(seen, accuracy, color=PALETTE[0], lw=2.5, marker="*", ms=15, markevery=[-1], label=here)
 
 
 def plot_monitor(history: pd.DataFrame, steps: pd.DataFrame, kind: str) -> Figure:
@@ -121,7 +110,7 @@ def plot_monitor(history: pd.DataFrame, steps: pd.DataFrame, kind: str) -> Figur
 
     The figure is none of pyplot's, so that a thread can draw it; end a cell with it to show it.
     """
-    figure = Figure(figsize=(10, 4.4), layout="constrained")
+    figure = Figure(figsize=(10, 5.2), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1, 1.35])
     draw_steps(left, steps, "training loss")
     draw_against_reference(right, history, "validation accuracy over known trainings", kind)

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from matplotlib.figure import Figure
 
 from rnlib.model.network import RelationNetwork
@@ -30,31 +30,35 @@ def plot_augmentations(picture: UInt8[np.ndarray, "3 size size"], seed: int, epo
     return figure
 
 
-def feature_map(
-    network: RelationNetwork, picture: UInt8[np.ndarray, "3 size size"]
-) -> Float[np.ndarray, "channels rows columns"]:
-    """The convolutional map of one picture. Raises TypeError for a network that does not read pixels."""
+def plot_feature_map(
+    network: RelationNetwork, picture: UInt8[np.ndarray, "3 size size"], title: str, most: int = 24
+) -> Figure:
+    """A picture and the first channels of its convolutional map; each cell, over all channels, is described to g.
+
+    Raises TypeError for a network that does not read pixels.
+    """
     if not isinstance(network.objects, PixelObjects):
         raise TypeError(f"expected a network that reads pixels, found the preset '{network.preset.name}'")
     network.eval()
     device = next(network.parameters()).device
     with torch.inference_mode():
         features = network.objects.features(torch.from_numpy(np.array(picture))[None].float().to(device) / 255)
-    return features[0].cpu().numpy()
-
-
-def plot_feature_map(features: Float[np.ndarray, "channels rows columns"], title: str, most: int = 24) -> Figure:
-    """The first channels of a convolutional map; each cell of the grid, over all channels, is one object for g."""
-    shown = features[:most]
+    shown = features[0, :most].cpu().numpy()
     columns = 8
     rows = (len(shown) + columns - 1) // columns
-    figure, grid = plt.subplots(rows, columns, figsize=(8, 1.15 * rows + 0.6), layout="constrained", squeeze=False)
+    figure = plt.figure(figsize=(11, 1.15 * rows + 0.6), layout="constrained")
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[1, 2.6])[0]
+    beside = left.subplots()
+    beside.imshow(picture.transpose(1, 2, 0))
+    beside.set_title("the picture", fontsize=9)
+    beside.set_axis_off()
+    grid = right.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
     top = float(shown.max()) or 1.0
     for number, (axes, channel) in enumerate(zip(grid.flat, shown, strict=False)):
         image = axes.imshow(channel, cmap="viridis", vmin=0, vmax=top)
         axes.set_title(f"channel {number}", fontsize=8)
-    figure.colorbar(image, ax=grid, label="activation", shrink=0.8)
+    right.colorbar(image, ax=grid, label="activation", shrink=0.8)
     figure.suptitle(title)
     return figure

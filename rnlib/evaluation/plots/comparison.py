@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
 
 from rnlib.clevr.constants import TYPE_GROUPS
-from rnlib.evaluation.calibration import BINS
 from rnlib.evaluation.error_analysis import SIGNIFICANT
 from rnlib.evaluation.metrics import ALL
 from rnlib.evaluation.plots.accuracy import counted, draw_baseline
@@ -35,14 +35,15 @@ def plot_published(accuracies: pd.DataFrame, published: pd.DataFrame, where: str
     rows, kinds = table["model"].unique(), table["kind"].unique()
     colors = dict(zip(kinds, [ORANGE, BLUE, GREEN, PALETTE[3]], strict=False))
     marker = dict(zip(kinds, "osDv", strict=False))
-    size = (11, 1.2 + 0.27 * len(rows))
+    size = (12, 1.4 + 0.27 * len(rows))
     figure, grid = plt.subplots(1, 6, figsize=size, sharey=True, layout="constrained")
     for axes, name in zip(grid, ["overall", *TYPE_GROUPS], strict=True):
         panel = table[table["name"] == name]
         look: dict[str, Any] = {"palette": colors, "markers": [marker[kind] for kind in panel["kind"].unique()]}
         point_plot(axes, panel, "accuracy", "model", "kind", order=rows, dodge=False, **look)
         axes.axhline(own["model"].nunique() - 0.5, color="0.6", lw=1)
-        axes.margins(x=0.08)
+        axes.set_xlim(min(30.0, float(table["accuracy"].min()) - 2), 102)
+        axes.xaxis.set_major_locator(MultipleLocator(20))
         label(axes, name.replace(" ", "\n"), "correct (%)", "")
     figure.suptitle(title)
     legend_below(figure)
@@ -73,9 +74,13 @@ def plot_paired(table: pd.DataFrame, first: str, second: str) -> Figure:
 
 
 def plot_calibration(tables: Mapping[str, pd.DataFrame], title: str) -> Figure:
-    """Left the reliability diagram, right how often each confidence occurs. `tables`: `reliability_table` by model."""
+    """Left the reliability diagram, right how many answers are at most so confident.
+
+    `tables`: `reliability_table` by model.
+    """
     table = pd.concat(tables, names=["model"]).reset_index()
-    table["share"] = 100 * table["questions"] / table.groupby("model")["questions"].transform("sum")
+    by_model = table.groupby("model")["questions"]
+    table["share"] = 100 * by_model.cumsum() / by_model.transform("sum")
     colors = colors_of(len(tables))
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.4), layout="constrained")
     left.plot([0, 100], [0, 100], color="0.6", ls="--", lw=1.2, label="perfectly calibrated")
@@ -83,14 +88,12 @@ def plot_calibration(tables: Mapping[str, pd.DataFrame], title: str) -> Figure:
     look: dict[str, Any] = {"style": "model", "markers": markers_of(len(tables)), "dashes": False, "palette": colors}
     bounds: dict[str, Any] = {"errorbar": ("pi", 100), "err_style": "bars", "err_kws": {"capsize": 2.5}}
     sns.lineplot(long, x="confidence", y="value", hue="model", estimator="median", ax=left, **look, **bounds)
-    middle, edges = 100 / BINS * (table["bin"] + 0.5), np.linspace(0, 100, BINS + 1).tolist()
-    bars: dict[str, Any] = {"multiple": "dodge", "shrink": 0.85, "alpha": 1, "linewidth": 0, "legend": False}
-    sns.histplot(table, x=middle, bins=edges, weights="share", hue="model", palette=colors, ax=right, **bars)
+    sns.lineplot(table, x="confidence", y="share", hue="model", ax=right, legend=False, **look)
     left.set(xlim=(0, 101), ylim=(0, 101))
-    right.set_xlim(0, 100)
+    right.set(xlim=(0, 101), ylim=(0, 101))
     confidence = "probability of the answer given (%)"
     label(left, "are confident answers correct?", confidence, "correct answers (%), 95 % interval")
-    label(right, "how confident are the answers?", confidence, "share of the answers (%)")
+    label(right, "how confident are the answers?", confidence, "answers at most as confident (%)")
     figure.suptitle(title)
     legend_below(figure)
     return figure

@@ -115,8 +115,10 @@ def draw_pair_map(axes: Axes, picture: UInt8[np.ndarray, "height width 3"], pair
     if not pairs.cells:
         for (x, y), share in zip(places, shares, strict=True):
             axes.plot(x, y, "o", ms=3 + 19 * (abs(share) / most) ** 0.5, color=FOR if share > 0 else AGAINST, alpha=0.6)
+            if abs(share) < most / 20:
+                continue  # its number would only hide others
             axes.annotate(
-                f"{share:+.2g}", (x, y), xytext=(0, 13), textcoords="offset points", ha="center", fontsize=9,
+                f"{share:+.1f}", (x, y), xytext=(0, 13), textcoords="offset points", ha="center", fontsize=9,
                 bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1},
             )  # fmt: skip
     axes.set_xlim(0, width)
