@@ -84,7 +84,7 @@ def test_what_is_missing_or_wrong_is_one_clear_error(val: Split, tmp_path: Path)
         answer(pixels, tmp_path / "no.png", text)
     with pytest.raises(DataError, match="holds 12 scenes: expected one"):
         answer(states, "another.png", text, scene=scenes)
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match=r"no.json, found none"):
         answer(states, None, text, scene=tmp_path / "no.json")
     with pytest.raises(DataError, match="expected a scene as in CLEVR's scene files"):
         answer(states, None, text, scene={"objects": "none"})
