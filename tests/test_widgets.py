@@ -188,15 +188,17 @@ def test_without_scenes_there_is_no_truth(tiny_clevr: Path) -> None:
 def test_ones_own_question_stays_when_the_model_changes(inspection: Inspection) -> None:
     text = "How many cubes are there?"
     inspection.ask(text)
+    assert inspection.shown().answer.question != text  # only asked, not looked at
+    inspection.put(text)
     inspection.choose(model="question")
     shown = inspection.shown()
     assert shown is not None and shown.answer.question == text and shown.pairs is None
     inspection.step(1)
     assert inspection.shown().answer.question == inspection.split.question_text(1)
-    inspection.ask(text)
+    inspection.put(text)
     inspection.choose(outcome="right")
     assert inspection.shown().answer.question != text
-    inspection.ask(text)
+    inspection.put(text)
     words, own = clevr_v1().words, inspection.split.vocabulary.words
     rare = next(word for word in words if word not in own)
     few = Vocabulary(tuple(word for word in words if word != rare), clevr_v1().answers)
@@ -204,7 +206,7 @@ def test_ones_own_question_stays_when_the_model_changes(inspection: Inspection) 
     inspection.models = {**inspection.models, "few": Weights(RelationNetwork(preset, few).eval(), preset, few)}
     for tables in (inspection.predictions, inspection._outcomes):
         tables["few"] = tables["question"]
-    inspection.ask(f"Is there a {rare}?")
+    inspection.put(f"Is there a {rare}?")
     inspection.choose(model="few")
     with pytest.raises(ConfigError, match=f"unknown word '{rare}'"):
         inspection.shown()

@@ -256,8 +256,13 @@ class Inspection:
             truth = truth_of(text, self.split.scene(row))
         weights, inputs = self.models[self.model], self._inputs_of_model()
         answer, pairs = ask_network(weights, inputs, row, text, truth, picture(self.split, row))
-        self.asked = text
         return Shown(answer, pairs, list(truth.steps), truth.problem)
+
+    def put(self, text: str) -> Shown:
+        """The same, and the question is looked at from now on, in place of the split's."""
+        shown = self.ask(text)
+        self.asked = text
+        return shown
 
     def _inputs_of_model(self) -> NetworkInputs:
         """What the chosen model reads of the split; numbered once."""

@@ -121,7 +121,7 @@ class Inspector(Panel):
     def _ask(self) -> None:
         self.message.value = ""
         try:
-            self._show_card(self.inspection.ask(self.text.value))
+            self._show_card(self.inspection.put(self.text.value))
         except RnlibError as error:
             self.message.value = _problem(error)
 
