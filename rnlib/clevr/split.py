@@ -56,6 +56,7 @@ class Split:
     families: UInt8[np.ndarray, " questions"] = field(repr=False)
     program_lengths: UInt8[np.ndarray, " questions"] = field(repr=False)
     left_out: int = 0  # questions with unknown words (rnlib.clevr.opening)
+    stored: int = 0  # pictures that an array of the whole split has at least: this may be a part of it
     # The questions' numbers in their file (from 0); None: all of them, in order.
     numbers: Integer[np.ndarray, " questions"] | None = field(repr=False, default=None)
     scenes: SceneArrays | None = field(repr=False, default=None)
@@ -200,7 +201,7 @@ class Split:
         if not arrays:
             return np.asarray(open_picture(self.image_path(row)))
         side, path = list(arrays.items())[-1]
-        pictures = open_picture_array(path, side, self.image_indices[-1] + 1, more=True)  # this may be a part of it
+        pictures = open_picture_array(path, side, self.stored, more=self.scenes is None)
         return np.ascontiguousarray(pictures[self.image_indices[row]].transpose(1, 2, 0))
 
     def picture_size(self, row: int) -> tuple[int, int]:
@@ -255,6 +256,7 @@ def open_split(
         fingerprint=_fingerprint(manifest),
         image_fingerprint=image_fingerprint,
         left_out=0,
+        stored=manifest["image_indices"][-1] + 1 if manifest["image_indices"] else 0,
         numbers=None,
         **{name: arrays[name] for name in QUESTION_ARRAYS},
         scenes=SceneArrays(**{name: arrays[name] for name in SCENE_ARRAYS}) if "codes" in arrays else None,
