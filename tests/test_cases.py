@@ -9,6 +9,7 @@ from clevr_files import ClevrFiles, question
 from rnlib.__main__ import main
 from rnlib.files import read_json
 from rnlib.synthesis import synthesize
+from rnlib.training import TrainingFolder, plot_steps
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
@@ -160,3 +161,20 @@ def test_the_vocabulary_of_clevr_is_advised_where_it_has_the_words_and_then_help
     code, text = run(capsys, *train, "--out", tmp_path / "run")
     assert code == 2 and "(train --vocabulary clevr-v1.0)" in text
     assert run(capsys, *train, "--out", tmp_path / "run", "--vocabulary", "clevr-v1.0")[0] == 0
+
+
+def test_a_split_that_is_not_there_names_those_that_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = ClevrFiles(tmp_path / "set", split="mine")
+    evaluate = ["evaluate", "--weights", "medium-sd", "--clevr", files.root, "--out", tmp_path / "out"]
+    code, text = run(capsys, *evaluate, "--split", "val")
+    assert code == 2 and "It has: mine. Name one of these." in text
+    assert run(capsys, *evaluate, "--split", "mine")[0] == 0
+
+
+def test_a_training_of_few_steps_has_an_empty_table_of_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = ClevrFiles(tmp_path / "set", split="new")
+    train = ["train", "--preset", "small-sd", "--clevr", files.root, "--out", tmp_path / "run", "--vocabulary"]
+    assert run(capsys, *train, "clevr-v1.0", "--set", "epochs=1", "held_out=1")[0] == 0
+    steps = TrainingFolder(tmp_path / "run").steps()
+    assert not len(steps) and "train_loss" in steps
+    plot_steps(steps, "no steps").canvas.draw()

@@ -65,8 +65,8 @@ class TrainingFolder:
         return read_table(self.history_file, ("epoch", *columns))
 
     def steps(self) -> pd.DataFrame:
-        """steps.csv as a table, a row every `log_every` steps."""
-        return read_table(self.steps_file, STEP_COLUMNS)
+        """steps.csv as a table, a row every `log_every` steps; none where a training has fewer."""
+        return read_table(self.steps_file, STEP_COLUMNS, may_be_empty=True)
 
     def epochs_done(self, recipe: Recipe) -> int:
         """Finished epochs behind the curriculum; 0 where nothing has been recorded."""
@@ -153,7 +153,7 @@ def _short(value: object) -> str:
     return text if len(text) < 60 else text[:57] + "…"
 
 
-def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+def read_table(path: Path, columns: Sequence[str], *, may_be_empty: bool = False) -> pd.DataFrame:
     """A table of a training. Raises DataError where it is absent or no such table."""
     if not os.path.exists(path):
         raise DataError(f"expected {path}, found none. Is this the folder of a training that finished an epoch?")
@@ -162,6 +162,8 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             table = pd.read_csv(file)
         except (ValueError, pd.errors.ParserError) as error:
             raise DataError(f"{path} is no table ({reason(error)}). Copy it again, or continue the training.") from None
+    if may_be_empty and not len(table) and set(columns) <= set(table):
+        return table.astype(float)
     missing = [column for column in columns if column not in table or not is_numeric_dtype(table[column])]
     if missing:
         raise DataError(
