@@ -70,7 +70,7 @@ def test_features_of_weights_and_of_the_baseline_are_ranked(
     table = pd.read_csv(tmp_path / "r/rankings.csv")
     assert set(table["truth"]) == {"canonical soft", "literal soft", "node soft"}
     assert {"features_rn: pairs 2 mean", "features_sd: pairs 2 mean", "conv flat"} <= set(table["feature"])
-    assert len(table) == 3 * 2 * (6 + 3 + 3)
+    assert len(table) == 3 * 2 * (6 + 4 + 3)  # of state descriptions: mean, max and sum over pairs, and random
     assert {"spearman mean", "kendall half width", "ndcg@5 mean", "recall@5 mean", "queries"} <= set(table.columns)
     curves = pd.read_csv(tmp_path / "r/recall_curves.csv")
     assert list(curves.columns) == ["truth", "feature", "1", "2", "3", "4", "5"]
