@@ -157,7 +157,7 @@ def test_lengths_words_and_the_baseline_are_labelled(split: Split) -> None:
 def test_the_picture_for_the_network_has_its_grid() -> None:
     picture, squeezed = np.zeros((80, 120, 3), np.uint8), np.zeros((3, 128, 128), np.uint8)
     axes = plots.plot_for_network(picture, squeezed, cells=8).axes
-    assert [one.get_title() for one in axes] == ["the file, 120 x 80", "squeezed to 128 x 128", "8 x 8 cells"]
+    assert [one.get_title() for one in axes] == ["the picture, 120 x 80", "squeezed to 128 x 128", "8 x 8 cells"]
     assert len(axes[2].lines) == 14
 
 
