@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         plot_against_reference,
         plot_losses,
         plot_monitor,
-        plot_schedule,
         plot_steps,
         reference_curves,
     )

@@ -12,7 +12,6 @@ from matplotlib.ticker import MaxNLocator
 from rnlib.clevr.constants import ANSWER_CLASSES
 from rnlib.model.pretrained import shipped_folder
 from rnlib.style import MARKERS, PALETTE, label
-from rnlib.training.recipe import Recipe
 
 REFERENCE_FILE = Path(__file__).with_name("reference_curves.csv")
 
@@ -25,17 +24,6 @@ def reference_curves() -> pd.DataFrame:
     """
     released = sorted(shipped_folder().glob("*.csv"))
     return pd.concat([pd.read_csv(path) for path in (REFERENCE_FILE, *released)], ignore_index=True)
-
-
-def plot_schedule(recipe: Recipe) -> Figure:
-    """Learning rate and batch size of each epoch of a recipe."""
-    figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
-    epochs = range(1, recipe.epochs + 1)
-    axes.step(epochs, [recipe.lr_at(epoch) for epoch in epochs], where="mid", color=PALETTE[0])
-    axes.set_yscale("log")
-    title = f"Schedule: {recipe.epochs} epochs, batch {recipe.batch_at(1)} to {recipe.batch_at(recipe.epochs)}"
-    _label(axes, title, "epoch", "learning rate")
-    return figure
 
 
 def plot_losses(history: pd.DataFrame, title: str) -> Figure:
