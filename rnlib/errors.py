@@ -19,7 +19,7 @@ class WeightsError(RnlibError):
 
 
 class TimeUp(RnlibError):
-    """A time limit was reached before the work was done. What was done is saved; the same command goes on."""
+    """A time limit was reached before the work was done. What was done is saved; the same command continues."""
 
 
 class ConfigError(RnlibError):

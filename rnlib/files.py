@@ -83,7 +83,7 @@ def remove_leftovers(path: Path) -> None:
 def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary file beside `path`; on a clean exit it takes the name `path`.
 
-    An exception inside the block removes the temporary file and leaves whatever stood
+    An exception inside the block removes the temporary file and leaves whatever was
     at `path` untouched. Raises DataError where the folder cannot be written or is full.
     """
     path = Path(path)

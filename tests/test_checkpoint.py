@@ -66,7 +66,7 @@ def test_weights_survive_the_disk(saved: Path) -> None:
 
 def test_weights_without_their_json(saved: Path) -> None:
     saved.with_suffix(".json").unlink()
-    with pytest.raises(WeightsError, match=r"stands without its w.json.*Copy both files"):
+    with pytest.raises(WeightsError, match=r"has no w.json beside it.*Copy both files"):
         load_weights(saved)
 
 

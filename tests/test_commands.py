@@ -185,7 +185,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     )
     assert "at least 1 question" in refused(capsys, *evaluate, tiny_clevr, "--batch-size", "-5")
     sd.with_suffix(".json").unlink()
-    assert "stands without its original-sd.json" in refused(capsys, *evaluate, tiny_clevr)
+    assert "has no original-sd.json beside it" in refused(capsys, *evaluate, tiny_clevr)
     fp.with_suffix(".json").rename(sd.with_suffix(".json"))
     assert "is not the file its JSON describes" in refused(capsys, *evaluate, tiny_clevr)
     assert "no preset 'orginal-fp'" in refused(capsys, *train, "orginal-fp")

@@ -80,7 +80,7 @@ def open_arrays(folder: Path, source: object) -> tuple[dict[str, np.ndarray], di
 
 
 def seal(folder: Path, names: list[str], source: object, extra: Mapping[str, object]) -> None:
-    """Write the manifest of arrays that stand in `folder` as .npy files."""
+    """Write the manifest of arrays that are in `folder` as .npy files."""
     paths = {name: folder / f"{name}.npy" for name in names}
     entries = {name: {"bytes": path.stat().st_size, "digest": digest(path)} for name, path in paths.items()}
     write_json(folder / "manifest.json", {"version": VERSION, "source": source, "arrays": entries, **extra})

@@ -73,7 +73,7 @@ class _Progress(msgspec.Struct):
 def prepare_images(
     pictures: Sequence[Path], size: int, folder: Path, source: str, workers: int | None, verbose: bool
 ) -> None:
-    """Decode `pictures` into `folder`/images.npy. A run that was killed goes on where it stopped."""
+    """Decode `pictures` into `folder`/images.npy. A run that was killed continues where it stopped."""
     partial = folder.with_name(folder.name + ".part")
     array_file, progress_file = partial / "images.npy", partial / "progress.json"
     shape = (len(pictures), 3, size, size)

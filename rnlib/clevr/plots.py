@@ -105,7 +105,7 @@ def _draw_map(axes: Axes, scene: Scene, anchor: int) -> None:
     for name, (across, up) in {"left": (-1, 0), "right": (1, 0), "front": (0, -1), "behind": (0, 1)}.items():
         arrow = {"arrowstyle": "-|>", "color": ORANGE, "lw": 1.8}
         axes.annotate("", (x + 1.4 * across, y + 1.4 * up), (x, y), arrowprops=arrow, zorder=1)
-        # The words stand at the map's edge, where no object is.
+        # The words are at the map's edge, where no object is.
         label = (4.8 * across if across else x, 4.6 * up if up else y)
         ground = {"facecolor": "white", "edgecolor": "none", "pad": 1}
         axes.text(*label, name, color=ORANGE, ha="center", va="center", fontsize=9, weight="bold", bbox=ground)

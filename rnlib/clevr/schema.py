@@ -1,4 +1,4 @@
-"""Scenes and questions as they stand in the JSON files, typed; other fields are ignored.
+"""Scenes and questions as in the JSON files, typed; other fields are ignored.
 
 Both dialects are read: the v1.0 release, and files of the public generator (`type` for `function`, yes and no as JSON
 true and false, counts as integers). A file is an object with the list, as in the release, the bare list, or JSON Lines
@@ -106,7 +106,7 @@ def read_questions(path: Path) -> Iterator[QuestionRecord]:
 
 
 def raw_questions(path: Path) -> list[msgspec.Raw]:
-    """The questions of a file as they stand there, not decoded, in its order. They keep the file mapped."""
+    """The questions of a file as they are there, not decoded, in its order. They keep the file mapped."""
     with _entries(path, _QuestionsFile, "questions") as entries:
         return list(entries)
 

@@ -269,7 +269,7 @@ SCENE_ARRAYS = tuple(one.name for one in fields(SceneArrays))
 
 
 def _fingerprint(manifest: dict[str, Any]) -> str:
-    """A digest of what questions and scenes say, wherever their files stand."""
+    """A digest of what questions and scenes say, wherever their files are."""
     digests = {name: entry["digest"] for name, entry in manifest["arrays"].items()}
     content = [sorted(digests.items()), manifest["words"], manifest["answers"]]
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()

@@ -97,7 +97,7 @@ def _origin(name: str, weights: Weights, split: Split) -> dict[str, Any]:
 
 
 def is_official(split: Split) -> bool:
-    """Whether the split has as many pictures and questions as that of CLEVR v1.0."""
+    """Whether the split has the size of the one of CLEVR v1.0."""
     counts = (split.n_images, split.n_questions)
     return counts == OFFICIAL_COUNTS.get(split.name) and split.label == split.name
 

@@ -122,7 +122,7 @@ def read_weights(path: Path, *formats: str) -> tuple[Preset, dict[str, Any], dic
     sidecar = path.with_suffix(".json")
     if not os.path.exists(sidecar):
         raise WeightsError(
-            f"{path} stands without its {sidecar.name}, which holds the preset and the vocabulary; "
+            f"{path} has no {sidecar.name} beside it, which holds the preset and the vocabulary; "
             "weights mean nothing without them. Copy both files together."
         )
     info: dict[str, Any] = read_json(sidecar, dict[str, Any], WeightsError)

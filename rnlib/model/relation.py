@@ -4,7 +4,7 @@
 
 The question q joins the input of layer `question_layer` of g: layer 0 in the original, 2 in the
 IR presets, whose first two layers then describe pairs of objects whatever is asked and are
-computed once a scene. `rnlib.model.pair_sum` does the sum; `rnlib.model.reference` is the formula as it stands.
+computed once a scene. `rnlib.model.pair_sum` does the sum; `rnlib.model.reference` is the formula itself.
 
 AVF-RN aggregates inside g: behind layer `aggregation_layer`, which does not know the question yet, each pair of cells
 counts as much as a learned weight of its own says, and the layers that follow read one vector a scene (Messina et al.

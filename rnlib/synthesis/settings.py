@@ -13,7 +13,7 @@ from rnlib.files import read_json, write_json
 from rnlib.synthesis.questions import select_families
 from rnlib.synthesis.scenes import MOST_OBJECTS
 
-# Raise it with any change that alters a byte of what is made; the date (of that change) stands in every file.
+# Raise it with any change that alters a byte of what is made; the date (of that change) is in every file.
 VERSION, DATE = 4, "11/25/2026"
 MARKER = "synthesis.json"
 CHUNK = 16  # scenes that are made, drawn and noted as done together

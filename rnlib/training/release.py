@@ -1,4 +1,4 @@
-"""Make a training's best weights a release: the files that stand in `weights/`.
+"""Make a training's best weights a release: the files of `rnlib/weights/`.
 
 NAME.safetensors and NAME.json   the weights, with the metrics of every evaluation
 NAME.csv                         the learning curve, which the training notebooks draw among the known ones

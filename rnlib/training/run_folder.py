@@ -144,7 +144,7 @@ def resume_source(weights: Path) -> Path:
 
 
 def _may_change(recipe: Mapping[str, Any]) -> set[str]:
-    """Fields of a recipe that may change when a training goes on: they do not touch the steps already done."""
+    """Fields of a recipe that may change when a training continues: they do not touch the steps already done."""
     return {"log_every"} if recipe.get("lr_schedule") == "cosine" else {"epochs", "log_every"}
 
 

@@ -89,7 +89,7 @@ def save_state(
     ema: nn.Module | None,
     config: dict[str, Any],
 ) -> None:
-    """Write the state, atomically. `config` says what is trained, so that nothing else goes on from it."""
+    """Write the state, atomically. `config` says what is trained, so that nothing else continues from it."""
     state = {
         "format": FORMAT,
         "config": config,

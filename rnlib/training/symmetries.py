@@ -3,7 +3,7 @@
 Colours, materials, shapes and sizes are names: where every red object turns green and every green one red, in the
 scene, in the question and in the answer, nothing else changes. Each attribute's values are permuted so, and half the
 scenes are mirrored, with "left" and "right" exchanged. CLEVR draws all values alike, so a
-question under a random symmetry is a new question of the same distribution, and cannot be learnt by heart.
+question under a random symmetry is a new question of the same distribution, and cannot be memorised.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Drawn:
 
     values: what each of the 15 VALUES becomes, as a position in VALUES, always of the same attribute
     mirrored: whether left and right are exchanged
-    words: which of a value's words stands at each place of a question, in [0, 1)
+    words: which of a value's words is at each place of a question, in [0, 1)
     """
 
     values: UInt8[np.ndarray, "rows 15"]
