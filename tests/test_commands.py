@@ -98,7 +98,7 @@ def test_a_profiles_file_gives_preset_and_recipe_and_options_override_it(
     assert (recipe["epochs"], recipe["lr"], recipe["forget_bias"], recipe["held_out"]) == (1, 2e-3, 1.5, 4)
     assert recipe["lr_schedule"] == "cosine"
     assert [(stage["objects"], stage["epochs"], stage["patience"]) for stage in recipe["curriculum"]] == [(9, 1, 3)]
-    assert recipe["lr_gamma"] == 1 and recipe["batch_size"] == 64  # the notebook's defaults
+    assert recipe["lr_gamma"] == 1 and recipe["batch_size"] == 128  # the notebook's defaults
     capsys.readouterr()
     out = ("--out", tmp_path / "other")
     assert "neither" in refused(capsys, "train", *data, *out)
