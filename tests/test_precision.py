@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.vocabulary import clevr_v1
@@ -13,6 +12,7 @@ from rnlib.errors import ConfigError
 from rnlib.files import read_json
 from rnlib.model import load_preset, precision
 from rnlib.model.network import RelationNetwork
+from rnlib.model.objects.nothing import NoObjects
 from rnlib.model.objects.pixels import PixelObjects
 from rnlib.training import Options, Saving, make_recipe, train
 
@@ -133,4 +133,4 @@ def test_every_part_that_multiplies_is_switched() -> None:
     assert [part.precision for part in (network.objects, network.question, network.relations)] == ["bf16"] * 3
     alone = RelationNetwork(load_preset("question-only"), clevr_v1())
     alone.set_precision("bf16")
-    assert isinstance(alone.objects, nn.Identity) and alone.question.precision == "bf16"
+    assert isinstance(alone.objects, NoObjects) and alone.question.precision == "bf16"

@@ -101,6 +101,7 @@ def join(splits: Sequence[Split], vocabulary: Vocabulary) -> Split:
         fingerprint="+".join(split.fingerprint for split in splits),
         image_fingerprint="+".join(split.image_fingerprint for split in splits) if pictures else "",
         **joined,
+        numbers=None,  # of several files
         scenes=scenes,
         images=JoinedPictures([np.asarray(array) for array in pictures]) if pictures else None,
     )

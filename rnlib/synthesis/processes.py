@@ -27,7 +27,7 @@ def processes(workers: int | None, scenes: int, *, drawing: bool) -> Iterator[Ma
     """
     count = workers or (1 if scenes < FEW_SCENES else os.cpu_count() or 1)
     count = min(count, scenes, MOST_WORKERS)
-    if count == 1:
+    if count <= 1:
         yield map
         return
     if drawing:

@@ -67,7 +67,8 @@ class Inspection:
         self._splits = {split.name: (split, dict(predictions), Programs(split))}
         self._rng = np.random.default_rng(seed)
         self._inputs: dict[tuple[str, str], NetworkInputs] = {}
-        self.split_names = list(dict.fromkeys([split.name, *split.directory.with_answers()]))
+        known = {split.name, *split.directory.with_answers()}
+        self.split_names = [name for name in split.directory.splits() if name in known]
         self.model = next(iter(models))
         self.type, self.outcome = ANY_TYPE, ANY_OUTCOME
         self._turn_to(split.name)
