@@ -25,7 +25,7 @@ help: ## list these targets
 setup: $(READY) ## create .venv and install the locked packages and rnlib
 	@echo "Ready: $(BIN)/python has rnlib and the locked packages."
 
-demo: $(READY) ## the seven notebooks as they are: train, evaluate, explain (ten minutes on 2 cores)
+demo: $(READY) ## the seven notebooks as they are: train, evaluate, explain (4 minutes on 2 cores)
 	$(BIN)/python -m rnlib run demo
 	@echo "Results: outputs/demo/ (open the .html files in a browser, or the notebooks with 'make lab')"
 
