@@ -79,7 +79,7 @@ def by_objects(runs: int) -> None:
     took = {side: statistics.median(values) / BATCH for side, values in seconds.items()}
     work = {side: 3 * operations(networks[side]) for side in SIDES}
     for side in SIDES:
-        cells = networks[side].preset.cells
+        cells = networks[side].preset.cells_per_side ** 2
         print(
             f"{cells:5} {cells**2:6} {1 / took[side]:13.1f} {work[side] / 1e9:28.2f} "
             f"{work[side] / took[side] / 1e9:9.0f}   {took[side] / took[128]:.3f} ({work[side] / work[128]:.3f})"
@@ -89,7 +89,7 @@ def by_objects(runs: int) -> None:
 def operations(network: RelationNetwork) -> float:
     """Floating-point operations of g's layers from the second on, forward, a question."""
     preset = network.preset
-    return preset.cells**2 * sum(2.0 * a * b for a, b in pairwise(preset.g_layers))
+    return preset.cells_per_side**4 * sum(2.0 * a * b for a, b in pairwise(preset.g_layers))
 
 
 def peak_of_a_step(preset: str, batch: int) -> dict[str, float]:
