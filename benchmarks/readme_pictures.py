@@ -12,7 +12,6 @@ import argparse
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import msgspec
 import numpy as np
 import pandas as pd
 
@@ -24,13 +23,12 @@ from rnlib.evaluation import predict
 from rnlib.evaluation.attribution import pair_map
 from rnlib.evaluation.examples import answer_of
 from rnlib.evaluation.plots.examples import plot_explained
-from rnlib.model import NetworkInputs, answer, load_weights
-from rnlib.model.checkpoint import Weights
+from rnlib.evaluation.what_if import Case, yes_probability
+from rnlib.model import NetworkInputs, load_weights
 from rnlib.model.pretrained import shipped_folder
 from rnlib.style import MARKERS, PALETTE, label
-from rnlib.synthesis.camera import CAMERA, Camera, View
+from rnlib.synthesis.camera import CAMERA, LAMPS, Camera, View
 from rnlib.synthesis.editing import with_objects
-from rnlib.synthesis.light import LAMPS
 from rnlib.synthesis.pictures import draw
 from rnlib.synthesis.truth import truth_of
 
@@ -58,25 +56,18 @@ def main() -> None:
 def moved_scene(camera: Camera, across: float) -> Scene:
     """Four objects; the ball is `across` world units right of the red cube, and in front of it."""
     right, front = (np.array(DIRECTIONS[name][:2]) for name in ("right", "front"))
-    x, y = across * right + 1.5 * front
-    objects = [
-        ((0.0, 0.0), "large", "red", "rubber", "cube", 20.0),
-        ((float(x), float(y)), "small", "yellow", "metal", "sphere", 0.0),
-        tuple_at(2.2 * right - 2.0 * front, "large", "cyan", "metal", "cylinder"),
-        tuple_at(-2.0 * right - 1.2 * front, "small", "gray", "rubber", "cylinder"),
+    looks = [
+        (0 * right, "large", "red", "rubber", "cube", 20.0),
+        (across * right + 1.5 * front, "small", "yellow", "metal", "sphere", 0.0),
+        (2.2 * right - 2.0 * front, "large", "cyan", "metal", "cylinder", 0.0),
+        (-2.0 * right - 1.2 * front, "small", "gray", "rubber", "cylinder", 0.0),
     ]
     made = [
-        SceneObject((*place, 0.0), (0.0, 0.0, 0.0), rotation, size, color, material, shape)
-        for place, size, color, material, shape, rotation in objects
+        SceneObject((float(place[0]), float(place[1]), 0.0), (0.0, 0.0, 0.0), rotation, size, color, material, shape)
+        for place, size, color, material, shape, rotation in looks
     ]
     empty = Scene(image_index=0, image_filename="", split="", objects=[], relationships={}, directions=DIRECTIONS)
     return with_objects(empty, camera, made)
-
-
-def tuple_at(place: np.ndarray, *look: str) -> tuple[tuple[float, float], str, str, str, str, float]:
-    """An object at a place, with its size, colour, material and shape, not turned."""
-    size, color, material, shape = look
-    return (float(place[0]), float(place[1])), size, color, material, shape, 0.0
 
 
 def turning(out: Path) -> None:
@@ -97,19 +88,12 @@ def turning(out: Path) -> None:
     axes.axvspan(-0.4, 0.4, color="0.92", label="no training scene has two objects so nearly level")
     axes.axvline(0.2, color="0.4", ls="--", lw=1.2, label="CLEVR's rule: right of, from 0.2 on")
     for name, color, marker in zip(NETWORKS, PALETTE, MARKERS, strict=False):
-        weights = load_weights(name)
-        said = [probability_of(weights, picture, scene) for picture, scene in zip(pictures, scenes, strict=True)]
+        said = 100 * yes_probability(load_weights(name))([Case(scene, view, QUESTION) for scene in scenes])
         axes.plot(places, said, color=color, marker=marker, ms=4, lw=1.5, label=NETWORKS[name])
     axes.set_ylim(-3, 103)
-    label(axes, "", "how far the ball is right of the cube (world units)", "probability of “yes” (%)")
+    label(axes, "", "how far the ball is right of the cube (world units)", "“yes” against “no” (%)")
     axes.legend(loc="upper left", fontsize=10, frameon=False)
     figure.savefig(out, dpi=90)
-
-
-def probability_of(weights: Weights, picture: np.ndarray, scene: Scene, wanted: str = "yes") -> float:
-    """How likely `wanted` is to the network as an answer to QUESTION, in percent."""
-    reply = answer(weights, picture, QUESTION, scene=msgspec.to_builtins(scene))
-    return 100 * dict(reply.top).get(wanted, 0.0)
 
 
 def learning(out: Path) -> None:

@@ -122,6 +122,8 @@ def test_a_mirrored_picture_has_its_objects_on_the_other_side(splits: tuple[Spli
 
 def test_colours_change_by_what_is_drawn() -> None:
     draws = draw_recoloring(1, 1, 1000)
+    unmirrored = draw_recoloring(1, 1, 1000, mirror=False)
+    assert not unmirrored[:, 0].any() and np.array_equal(unmirrored[:, 1:], draws[:, 1:])
     assert 0.4 < draws[:, 0].mean() < 0.6
     assert np.abs(draws[:, 1:4] - 1).max() < 0.145 and np.abs(draws[:, 4]).max() <= 0.04
     assert draws[:, 1:4].std(1).mean() < draws[:, 1:4].mean(1).std()  # a picture's factors are alike

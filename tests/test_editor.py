@@ -5,28 +5,19 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-import torch
+from small_networks import small_weights
 
 from rnlib.clevr.constants import ATTRIBUTES, RADII, RELATIONS
 from rnlib.clevr.schema import Scene
 from rnlib.clevr.split import Split, open_split
-from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.errors import ConfigError, DataError
 from rnlib.evaluation import predict
-from rnlib.model import RelationNetwork, Weights, load_preset
+from rnlib.model import Weights
 from rnlib.synthesis.scenes import relationships
 from rnlib.synthesis.tracing import ROOM
 from rnlib.synthesis.truth import truth_of
 from rnlib.widgets.editor.state import MOST, SceneEditing, relational_question
 from rnlib.widgets.editor.view import SceneEditor
-
-SMALL = {"g_layers": [8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8}
-
-
-def small_weights(preset: str) -> Weights:
-    torch.manual_seed(0)
-    chosen = load_preset(preset, SMALL)
-    return Weights(RelationNetwork(chosen, clevr_v1()).eval(), chosen, clevr_v1(), name=preset)
 
 
 @pytest.fixture(scope="module")

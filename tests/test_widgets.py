@@ -10,9 +10,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from small_networks import small_weights
 
 from rnlib.clevr.programs import Programs, chains
 from rnlib.clevr.schema import ProgramNode, read_questions
@@ -25,7 +25,7 @@ from rnlib.evaluation.attribution import Attribution, PairMap
 from rnlib.evaluation.error_analysis import error_selections, weak_kinds, weakest_types
 from rnlib.evaluation.examples import Answer
 from rnlib.evaluation.plots.examples import AGAINST
-from rnlib.model import RelationNetwork, Weights, load_preset
+from rnlib.model import RelationNetwork, Weights
 from rnlib.runs.papermill_runner import WIDGET_VIEW
 from rnlib.widgets.answer_html import card
 from rnlib.widgets.autocomplete import KNOWN, UNFINISHED, UNKNOWN, UNTRAINED, Word, check_words, suggest_questions
@@ -34,14 +34,6 @@ from rnlib.widgets.inspector import state as inspection_module
 from rnlib.widgets.inspector import view as inspector_module
 from rnlib.widgets.inspector.state import ANY_OUTCOME, ANY_TYPE, Inspection
 from rnlib.widgets.inspector.view import Inspector, words_html
-
-SMALL = {"g_layers": [8, 8, 8], "f_layers": [8, 8], "lstm_hidden": 8}
-
-
-def small_weights(preset: str) -> Weights:
-    torch.manual_seed(0)
-    chosen = load_preset(preset, SMALL)
-    return Weights(RelationNetwork(chosen, clevr_v1()).eval(), chosen, clevr_v1(), name=preset)
 
 
 @pytest.fixture(scope="module")

@@ -49,14 +49,14 @@ def moved_points(
     return np.stack([cos * x + sin * y, cos * y - sin * x], axis=2) + size / 2
 
 
-def draw_recoloring(seed: int, epoch: int, pictures: int) -> Float[np.ndarray, "pictures 5"]:
+def draw_recoloring(seed: int, epoch: int, pictures: int, mirror: bool = True) -> Float[np.ndarray, "pictures 5"]:
     """Whether each picture is mirrored (1 or 0), the factors of its red, green and blue, and what is added to them.
 
-    Half of the pictures are mirrored. A factor is one for the picture (1 +- 0.1) times one for the colour (1 +- 0.04);
-    what is added is at most 0.04 of white.
+    Half of the pictures are mirrored, none of them without `mirror`. A factor is one for the picture (1 +- 0.1) times
+    one for the colour (1 +- 0.04); what is added is at most 0.04 of white.
     """
     generator = np.random.default_rng([seed, epoch, 3])
-    mirrored = generator.integers(0, 2, (pictures, 1))
+    mirrored = generator.integers(0, 2, (pictures, 1)) * mirror
     gains = 1 + generator.uniform(-MAX_GAIN, MAX_GAIN, (pictures, 1))
     tints = 1 + generator.uniform(-MAX_TINT, MAX_TINT, (pictures, 3))
     offsets = generator.uniform(-MAX_OFFSET, MAX_OFFSET, (pictures, 1))

@@ -60,8 +60,8 @@ class QuestionTask:
         if recipe.augment and size:
             keys = split.n_images if recipe.group_questions else split.n_questions
             if self.inputs.preset.describes:
-                self.draws = draw_recoloring(recipe.seed, epoch, keys)
-                self.draws[:, 0] = 0  # a mirrored picture has other relations
+                # A mirrored picture has other relations.
+                self.draws = draw_recoloring(recipe.seed, epoch, keys, mirror=False)
             else:
                 self.draws = draw_augmentations(recipe.seed, epoch, keys, size)
         return Batches(order, recipe.batch_at(epoch))
