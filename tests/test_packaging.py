@@ -249,7 +249,24 @@ def test_training_and_evaluation_begin_without_what_figures_and_statistics_need(
     assert not loaded & {"scipy.stats", "scipy.spatial", "scipy.optimize"}
 
 
+def test_a_training_says_its_first_line_before_torch_loads_its_compiler(tiny_clevr, tmp_path) -> None:
+    """The compiler takes as long to import as torch itself; an optimizer imports it."""
+    data = ["--clevr", str(tiny_clevr), "--vocabulary", "clevr-v1.0", "--cache", str(tmp_path / "cache")]
+    loaded = modules_of(FIRST_LINE.format(["train", "--preset", "small-sd", *data, "--out", str(tmp_path / "run")]))
+    assert "torch" in loaded and not loaded & {"torch._dynamo", "sympy", "matplotlib", "torchvision", "scipy.stats"}
+
+
 RETRIEVAL = ("retrieve", "train-attributes")
+FIRST_LINE = """
+import os, sys, rnlib.__main__ as program
+def write(text):
+    if "computing in" not in text:  # what is said of the set comes before
+        return
+    os.write(1, ("LOADED " + " ".join(sys.modules)).encode())
+    os._exit(0)
+sys.stdout.write = write
+program.main({})
+"""
 HELP = """
 import contextlib, io, rnlib.__main__ as program
 for arguments in {}:

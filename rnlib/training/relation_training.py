@@ -69,6 +69,8 @@ def train(
     network.set_precision(recipe.precision)
     pools = _chosen(recipe, pools, questions.image_of_question)
     task = QuestionTask(network, recipe, inputs, pools, vocabulary, config, workers, wording)
+    if verbose:
+        _say_start(task, device)  # before the optimizer, for which torch imports its compiler
     kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
     trainer = Trainer(
         task,
@@ -81,8 +83,6 @@ def train(
         workers=workers,
         device=device,
     )
-    if verbose:
-        _say_start(task, device)
     fit(trainer, options, recipe.log_every, lambda row: epoch_line(row, recipe, trainer.position.stage))
     return folder
 
