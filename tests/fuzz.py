@@ -8,6 +8,7 @@ and where something half-written is left: with 2 all files are as before, with 0
 """
 
 import contextlib
+import gc
 import importlib
 import os
 import resource
@@ -58,6 +59,17 @@ data synthesize --out made --train 2 --val 1 --test 0 --seed 1 --objects 3-4 --i
     > made/synthesis.json made/scenes/CLEVR_val_scenes.json
 data synthesize --out out --train 2 --val 1 --seed 1 --objects 3-4 --images none --families zero_hop
     > out/synthesis.json out/questions/CLEVR_train_questions.json
+data synthesize --out pairs --train 0 --val 1 --minimal-pairs 1 --seed 1 --objects 3-3 --images none --workers 1
+    < pairs/synthesis.json pairs/questions/CLEVR_pairs_questions.json
+    > pairs/synthesis.json pairs/questions/CLEVR_pairs_questions.json
+data synthesize --out out --cogent --train 1 --val 1 --seed 1 --objects 3-3 --images none --workers 1
+    > out/synthesis.json out/questions/CLEVR_trainA_questions.json out/scenes/CLEVR_valB_scenes.json
+data draw --clevr made --splits val --size 16 --workers 1
+    < made/scenes/CLEVR_val_scenes.json
+    > made/images/CLEVR_val_16.npy made/redrawn.json
+data draw --clevr made --size 16 --view 480x320 --out out --workers 1
+    < made/scenes/CLEVR_val_scenes.json made/questions/CLEVR_val_questions.json
+    > out/images/CLEVR_val_16.npy out/scenes/CLEVR_val_scenes.json out/redrawn.json
 evaluate --weights sd.safetensors --clevr set --split val --batch-size 4 --device cpu --precision fp32 --out out
     < {STATE} {VAL}
     > {EVALUATED}
@@ -98,6 +110,12 @@ train --preset pixels.json {TRAIN} --out out --init-conv attributes.safetensors 
 release run --name x --trained-on set --out out --evaluation val=eval
     < run/weights/best.json run/weights/best.safetensors run/history.csv eval/metrics.json eval/provenance.json
     > out/x.md out/x.csv out/x.json out/x.safetensors
+figures run --out out
+    < run/run.json run/history.csv run/history.csv
+    > out/run-loss.svg out/run-loss.pdf
+figures eval --out out
+    < eval/predictions.parquet
+    > out/eval-by_type.svg out/eval-calibration.pdf
 import-weights old.pth --out new.safetensors
     < old.pth old.pth
     > new.safetensors new.json
@@ -185,6 +203,9 @@ def make_world(root: Path) -> None:
         "evaluate --weights run/weights/best.safetensors --clevr set --cache cache --out eval",
         "features --weights pixels/weights/best.safetensors --clevr set --cache cache --out features.safetensors",
         "retrieve --features features.safetensors --clevr set --database 3 --queries 2 --k 1 --out ranked",
+        "data synthesize --out pairs --train 0 --val 1 --minimal-pairs 1 --seed 1 --objects 3-3 --images none",
+        "figures run --out figures",
+        "figures eval --out figures",
     ]
     project = Project(_made(root / "project"))
     project.notebook("01_a")
@@ -194,7 +215,7 @@ def make_world(root: Path) -> None:
     for name, folder in (("sd", "run"), ("fp", "pixels"), ("attributes", "attributes")):
         for suffix in (".safetensors", ".json"):
             shutil.copy(root / folder / "weights" / f"best{suffix}", root / f"{name}{suffix}")
-    for name in ("pixels", "attributes", "ranked", "cache"):
+    for name in ("pixels", "attributes", "ranked", "figures", "cache"):
         shutil.rmtree(root / name)
     (root / "cache").mkdir()
 
@@ -338,8 +359,11 @@ def fault(case: Case, code: int | None, errors: str, before: dict[str, bytes], a
             else [name for name in case.command.writes if name not in after]
         )
         return f"{missing[0]} is missing" if missing else ""
-    if case.most:  # a training that was saved before stays; what cannot be written does not replace what is there
-        before = {name: content for name, content in before.items() if name not in case.command.writes}
+    if case.most or errors.startswith("error: cannot write") or "diverged" in errors:
+        # What a training saved before stays; what cannot be written does not replace what is there.
+        last = ("progress.json", "steps.csv", "weights/last.json", "weights/last.safetensors")
+        free = {*case.command.writes, *(f"run/{name}" for name in last)}
+        before = {name: content for name, content in before.items() if name not in free}
         after = {name: content for name, content in after.items() if name in before}
     if "'cache'" in case.what or "'--cache'" in case.what:
         return ""
@@ -349,6 +373,8 @@ def fault(case: Case, code: int | None, errors: str, before: dict[str, bytes], a
 
 def run_cases(seed: int, first: int, last: int) -> int:
     """The number of cases that fail."""
+    import nbclient  # noqa: F401  what commands import when they need it, imported once
+
     for name in ("data", "retrieval", "training", "weights", "classifiers", "notebooks", "parsers"):
         importlib.import_module(f"rnlib.commands.{name}")
     torch.set_num_threads(1)
@@ -364,7 +390,9 @@ def run_cases(seed: int, first: int, last: int) -> int:
         make_world(world)
     os.chdir(here)
     pipeline.execute = lambda notebook, run, parameters: Path()  # a kernel takes seconds
-    begin = time.monotonic()
+    gc.collect()
+    gc.freeze()  # or each case's first collection copies all of torch's objects
+    begin, start = time.monotonic(), os.times()
     for number in range(first, last + 1):
         folder = root / "case"
         case = make_case(seed, number, folder, world)
@@ -382,7 +410,11 @@ def run_cases(seed: int, first: int, last: int) -> int:
             print(f"{case.what}\nrnlib {' '.join(case.arguments)}\nin {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
-    print(f"{last + 1 - first} cases, {failed} failed, {time.monotonic() - begin:.0f} s")
+    used = os.times()
+    print(
+        f"{last + 1 - first} cases, {failed} failed, {time.monotonic() - begin:.0f} s"
+        f" ({sum(used[:4]) - sum(start[:4]):.0f} s of a processor)"
+    )
     if not show:
         shutil.rmtree(root)
     return failed

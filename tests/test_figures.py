@@ -68,3 +68,23 @@ def test_a_folder_without_results_is_refused(tmp_path: Path, capsys: pytest.Capt
     error = capsys.readouterr().err
     assert "expected in" in error and "found neither. Give the folder of a run" in error
     assert not (tmp_path / "talk").exists()
+
+
+def test_other_answers_than_clevrs_have_no_confusions_and_damaged_tables_are_one_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = {"correct": [True], "invalid": [False], "probability": [0.5], "loss": [0.7], "truth": ["11"]}
+    texts = {"answer": ["11"], "type": ["count"], "group": ["count"], "answer_class": ["number"]}
+    table = pd.DataFrame({**rows, **texts})
+    command = ["figures", str(tmp_path / "eval"), "--out", str(tmp_path / "talk")]
+    save_predictions(table, tmp_path / "eval/predictions.parquet")
+    assert main(command) == 0
+    assert "eval: no confusions, for there are answers that CLEVR does not have" in capsys.readouterr().out
+    assert {path.stem for path in (tmp_path / "talk").iterdir()} == {"eval-by_type", "eval-calibration"}
+    for change in ({"probability": [2.0]}, {"loss": ["x"]}, {"answer": [3]}, {"invalid": [None]}):
+        save_predictions(table.assign(**change), tmp_path / "eval/predictions.parquet")
+        assert main(command) == 2
+        assert "is no table of predictions: expected one row per question" in capsys.readouterr().err
+    (tmp_path / "eval/predictions.parquet").write_bytes(b"PAR1")
+    assert main(command) == 2
+    assert "is no table of predictions (" in capsys.readouterr().err

@@ -3,18 +3,21 @@
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from rnlib.clevr.constants import ANSWER_CLASSES
 from rnlib.errors import DataError
 from rnlib.evaluation import compute_metrics
 from rnlib.evaluation.calibration import reliability_table
-from rnlib.evaluation.confusion import confusion_matrix
+from rnlib.evaluation.confusion import ANSWERS, confusion_matrix
 from rnlib.evaluation.plots import plot_by_type, plot_calibration, plot_class_confusion
+from rnlib.evaluation.predict import read_predictions
 from rnlib.evaluation.tables import accuracy_table
-from rnlib.files import atomic_write, make_folder, read_json
+from rnlib.files import atomic_write, read_json
 from rnlib.model.objects import KINDS
 from rnlib.style import as_slide
 from rnlib.training.curves import plot_accuracy, plot_against_reference, plot_losses
@@ -49,16 +52,13 @@ def write_figures(source: Path, out: Path) -> list[str]:
             f"expected in {source} a training (history.csv with run.json) or an evaluation (predictions.parquet), "
             "found neither. Give the folder of a run, of 'train --out' or of 'evaluate --out'."
         )
-    make_folder(out, "the figures")
-    written = []
-    for folder in trainings:
-        written += _write(_of_training(folder), _name(folder, source), out)
+    figures = [(_name(folder, source), _of_training(*_history(folder))) for folder in trainings]
     for folder, files in predictions.items():
-        tables = {name: pd.read_parquet(path) for name, path in files.items()}
+        tables = {name: read_predictions(path) for name, path in files.items()}
         answered = {name: table for name, table in tables.items() if "correct" in table}
         if answered:
-            written += _write(_of_evaluation(answered), _name(folder, source), out)
-    return written
+            figures.append((_name(folder, source), _of_evaluation(answered)))
+    return [what for name, several in figures for what in _write(several, name, out)]
 
 
 def _name(folder: Path, source: Path) -> str:
@@ -67,12 +67,19 @@ def _name(folder: Path, source: Path) -> str:
     return "-".join(parts) if parts else source.resolve().name
 
 
-def _of_training(folder: Path) -> Named:
-    history = TrainingFolder(folder).history()
-    objects = read_json(folder / "run.json").get("preset", {}).get("objects", "")
-    if "val_accuracy" not in history or objects not in KINDS:  # of a classifier of attributes or cells
+def _history(folder: Path) -> tuple[pd.DataFrame, str]:
+    """A training's table, and the kind of its objects: none for a classifier of attributes or cells."""
+    training = TrainingFolder(folder)
+    objects = str(read_json(folder / "run.json", dict[str, dict[str, Any]]).get("preset", {}).get("objects"))
+    if "val_accuracy" not in training.history() or objects not in KINDS:
+        return training.history(), ""
+    classes = [f"val_accuracy_{name}" for name in ANSWER_CLASSES]
+    return training.history("train_loss", "val_loss", "questions", "val_accuracy", *classes), KINDS[objects].label
+
+
+def _of_training(history: pd.DataFrame, kind: str) -> Named:
+    if not kind:
         return
-    kind = KINDS[objects].label
     yield "learning_curve", plot_against_reference(history, f"Validation accuracy, {kind}", kind)
     yield "loss", plot_losses(history, f"Loss, {kind}")
     yield "answer_classes", plot_accuracy(history, f"Validation accuracy by class of answer, {kind}")
@@ -84,6 +91,9 @@ def _of_evaluation(tables: dict[str, pd.DataFrame]) -> Named:
     reliability = {name: reliability_table(table) for name, table in tables.items()}
     yield "calibration", plot_calibration(reliability, "Confidence and accuracy")
     for name, table in tables.items():
+        if not (table["truth"].isin(ANSWERS) & table["answer"].isin(ANSWERS)).all():
+            print(f"{name}: no confusions, for there are answers that CLEVR does not have", flush=True)
+            continue
         yield f"classes_{name}", plot_class_confusion(confusion_matrix(table), f"{name}: classes of answers")
 
 

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from jaxtyping import Float
+from pandas.api.types import is_bool_dtype, is_float_dtype, is_string_dtype
 
 from rnlib.clevr.constants import CLASS_OF_ANSWER, GROUP_OF_TYPE, QUESTION_TYPES
 from rnlib.clevr.split import Split
-from rnlib.errors import ConfigError, DataError, WeightsError
-from rnlib.files import atomic_write, remove_leftovers
+from rnlib.errors import ConfigError, DataError, WeightsError, reason
+from rnlib.files import atomic_write, open_input, remove_leftovers
 from rnlib.model.checkpoint import Weights
 from rnlib.model.inputs import NetworkInputs
 from rnlib.model.network import RelationNetwork
@@ -19,6 +22,11 @@ from rnlib.progress import progress
 from rnlib.workers import ALONE, Workers
 
 TOP = 5
+MEASURED = {  # the columns that accuracies, calibration and confusions are made from, and what is in them
+    **dict.fromkeys(("correct", "invalid"), is_bool_dtype),
+    **dict.fromkeys(("probability", "loss"), is_float_dtype),
+    **dict.fromkeys(("type", "group", "answer_class", "truth", "answer"), is_string_dtype),
+}
 
 
 def log_probabilities(
@@ -138,6 +146,27 @@ def save_predictions(table: pd.DataFrame, path: Path | str) -> None:
     """Write the table as parquet, atomically."""
     with atomic_write(path) as file:
         table.to_parquet(file, index=False)
+
+
+def read_predictions(path: Path) -> pd.DataFrame:
+    """What `save_predictions` wrote: MEASURED of the columns, where there are truths, else none of them.
+
+    Raises DataError for a file that is no such table.
+    """
+    with open_input(path) as file:
+        try:
+            found = pq.read_table(file, columns=list(MEASURED)).to_pandas(ignore_metadata=True)
+        except (pa.ArrowException, OSError, MemoryError, ValueError, TypeError, OverflowError) as error:
+            raise DataError(f"{path} is no table of predictions ({reason(error)}). Evaluate again.") from None
+    if "correct" not in found:
+        return found[[]]
+    wrong = [name for name, fits in MEASURED.items() if name not in found or not fits(found[name])]
+    if wrong or not len(found) or not found["probability"].between(0, 1).all():
+        raise DataError(
+            f"{path} is no table of predictions: expected one row per question, with {', '.join(MEASURED)}; found "
+            f"{len(found)} rows{', and none or others in ' + ', '.join(wrong) if wrong else ''}. Evaluate again."
+        )
+    return found
 
 
 def save_answers(table: pd.DataFrame, path: Path | str) -> None:

@@ -65,6 +65,8 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise WeightsError(
             f"{path}: expected a dictionary of tensors as the 2018 implementation writes them, found something else."
         )
+    if empty := [key for key, value in content.items() if not value.numel()]:
+        raise WeightsError(f"{path}: expected numbers in every tensor, found none in '{empty[0]}'.")
     return content
 
 
@@ -92,6 +94,8 @@ def _without_denormals(tensor: Tensor) -> Tensor:
     Weight decay left up to 58 % of a layer's weights in the released files there. No answer
     changes by a bit, but processors handle such numbers in microcode: answering took 15 times as long.
     """
+    if not tensor.is_floating_point():
+        return tensor
     return torch.where(tensor.abs() < torch.finfo(tensor.dtype).tiny, 0, tensor)
 
 
@@ -122,9 +126,9 @@ def _infer_preset(tensors: dict[str, Tensor], path: Path) -> Preset:
             f_layers=(len(tensors["answer.layers.0.weight"]), len(tensors["answer.layers.1.weight"])),
             dropout=0.5 if pixels else 0.05,
         )
-    except (KeyError, IndexError) as error:
+    except (KeyError, IndexError, TypeError) as error:
         raise WeightsError(
-            f"{path}: expected a relation network of the 2018 implementation, but it lacks {error}."
+            f"{path}: expected a relation network of the 2018 implementation, but it lacks {error} or its shape."
         ) from None
 
 

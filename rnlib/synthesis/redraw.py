@@ -18,7 +18,7 @@ import numpy as np
 from rnlib.clevr.layout import REDRAWN, ClevrDirectory, picture_array_file, questions_file, scenes_file
 from rnlib.clevr.split import Split, open_split
 from rnlib.errors import ConfigError, DataError
-from rnlib.files import make_folder, write_json
+from rnlib.files import atomic_write, make_folder, open_input, sole_user, write_json
 from rnlib.progress import progress
 from rnlib.synthesis.camera import CAMERA, LAMPS, Camera, View
 from rnlib.synthesis.camera_fit import fit_camera
@@ -55,16 +55,26 @@ def draw_set(
         raise DataError(f"expected scenes in {source.root}, from which pictures are drawn, found none.")
     target = source.root if out is None else Path(out)
     _require_no_own_pictures(target, chosen)
-    make_folder(target, "the redrawn set")
     views = dict(ClevrDirectory.find(target).redrawn) if (target / REDRAWN).is_file() else {}
-    for name in chosen:
-        split = open_split(source.root, name, images=None)
-        size = views[name] = view or views.get(name) or split.picture_size(0)
-        write_json(target / REDRAWN, views)
-        if target != source.root:
-            _take_over(source, name, target)
-        _draw_split(split, size, picture_array_file(target, name, side), side, workers)
+    opened = [_opened(source.root, name, view or views.get(name)) for name in chosen]
+    with sole_user(target, "drawing"):
+        for split, size in opened:
+            views[split.name] = size
+            write_json(target / REDRAWN, views)
+            if target != source.root:
+                _take_over(source, split.name, target)
+            _draw_split(split, size, picture_array_file(target, split.name, side), side, workers)
     return target
+
+
+def _opened(root: Path, name: str, view: tuple[int, int] | None) -> tuple[Split, tuple[int, int]]:
+    """A split to draw and its view. Raises DataError where its first scene fits no camera, before anything is made."""
+    split = open_split(root, name, images=None)
+    size = view or split.picture_size(0)
+    scenes = (split.scene(row) for row in range(split.n_images))
+    if first := next((scene for scene in scenes if scene.objects), None):
+        fit_camera(first, size)
+    return split, size
 
 
 def _draw_split(split: Split, view: tuple[int, int], path: Path, side: int, workers: int | None) -> None:
@@ -84,7 +94,7 @@ def _draw_split(split: Split, view: tuple[int, int], path: Path, side: int, work
 def _draw_chunk(root: Path, name: str, view: tuple[int, int], gallery: ArrayGallery, start: int) -> int:
     from rnlib.synthesis.pictures import draw  # loads numba, which commands that draw nothing can do without
 
-    split, row_of = _opened(root, name)
+    split, row_of = _read_once(root, name)
     indices = range(start, min(start + CHUNK, gallery.pictures))
     scenes = [split.scene(row_of[index]) for index in indices if index in row_of]
     nowhere = Camera(np.array(CAMERA), view)  # an empty scene does not tell where its camera was
@@ -96,7 +106,7 @@ def _draw_chunk(root: Path, name: str, view: tuple[int, int], gallery: ArrayGall
 
 
 @cache
-def _opened(root: Path, name: str) -> tuple[Split, dict[int, int]]:
+def _read_once(root: Path, name: str) -> tuple[Split, dict[int, int]]:
     split = open_split(root, name, images=None, verbose=False)
     return split, {index: row for row, index in enumerate(split.image_indices)}
 
@@ -119,11 +129,11 @@ def _take_over(source: ClevrDirectory, name: str, target: Path) -> None:
     """Link (or copy) the JSON files of a split to where CLEVR v1.0 has them."""
     files = source.files[name]
     for path, place in ((files.questions, questions_file(target, name)), (files.scenes, scenes_file(target, name))):
-        if path is None or place.exists():
+        if path is None or (place := place.with_suffix(path.suffix)).exists():
             continue
         make_folder(place.parent, "the redrawn set")
-        place = place.with_suffix(path.suffix)
         try:
             os.link(path, place)
-        except OSError:
-            shutil.copyfile(path, place)
+        except OSError:  # another disk
+            with open_input(path) as file, atomic_write(place) as copy:
+                shutil.copyfileobj(file, copy)

@@ -88,6 +88,9 @@ class TrainingFolder:
         """
         path = self.root / "run.json"
         make_folder(self.root, "the training")
+        for name in (path, self.history_file, self.state()):
+            if os.path.lexists(name) and not os.path.isfile(name):
+                raise DataError(f"expected the file {name}, found something else. Remove it, or choose another folder.")
         if os.path.isfile(path) and os.path.isfile(self.state()):
             check_same(read_json(path, dict[str, dict[str, Any]]), config, self.root)
         write_json(path, config)
