@@ -19,8 +19,8 @@ from rnlib.clevr.constants import FAMILY_GROUPS
 from rnlib.clevr.schema import QuestionRecord, raw_questions
 from rnlib.clevr.split import open_split
 from rnlib.evaluation.attribution import pair_map
-from rnlib.evaluation.counterfactual import asked_objects
 from rnlib.evaluation.statistics import wilson
+from rnlib.evaluation.what_if import asked_objects
 from rnlib.model import NetworkInputs, load_weights
 from rnlib.synthesis.programs import node_values
 

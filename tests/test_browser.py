@@ -17,8 +17,8 @@ from selenium.webdriver.remote.webelement import WebElement
 from rnlib.clevr import clevr_v1
 from rnlib.model import RelationNetwork, load_preset, load_weights, save_weights
 from rnlib.training import TrainingFolder
-from rnlib.training.control import progress_of
-from rnlib.training.state import load_state
+from rnlib.training.pause_stop import progress_of
+from rnlib.training.resume_state import load_state
 
 pytestmark = [
     pytest.mark.slow,

@@ -24,13 +24,13 @@ from rnlib.model.inputs import NetworkInputs
 from rnlib.model.net2net import init_from
 from rnlib.model.objects.pixels import DescribedObjects
 from rnlib.retrieval.features import pair_features
-from rnlib.training.augment import MAX_ANGLE, augment, draw_recoloring, moved_points, recolor
+from rnlib.training.augment import MAX_ANGLE, augment, draw_recoloring, mirror_points, moved_points, recolor
 from rnlib.training.cell_recipe import CellRecipe
-from rnlib.training.cell_targets import cell_loss, mirror_points, what_cells_hold
+from rnlib.training.cell_targets import cell_loss, what_cells_hold
 from rnlib.training.cell_task import CellClassifier, evaluate_cells, train_cells
-from rnlib.training.fit import Options
 from rnlib.training.recipe import Recipe
 from rnlib.training.relation_training import train
+from rnlib.training.run_trainer import Options
 
 SMALL = {"image_size": 32, "conv_channels": [4, 4, 6], "lstm_hidden": 6, "g_layers": [8, 8, 8], "f_layers": [8, 8]}
 QUICK = CellRecipe(epochs=3, batch_size=8, lr=1e-2)

@@ -22,8 +22,8 @@ from rnlib.synthesis import synthesize
 from rnlib.training import Options, TrainingFolder, make_recipe, train
 from rnlib.training.curriculum import GAIN, StageScenes, lay_out
 from rnlib.training.recipe import Stage
+from rnlib.training.resume_state import Position
 from rnlib.training.sampler import epoch_order
-from rnlib.training.state import Position
 from rnlib.training.trainer import Trainer
 from tests.test_training import RECIPE, SMALL, assert_same
 
@@ -139,7 +139,7 @@ def test_a_stage_ends_by_its_held_out_accuracy(stage: dict[str, Any], accuracies
     assert position.curriculum_epochs(curriculum) is None and position.epochs_done(curriculum) == 0
     position.next_stage()
     assert position.curriculum_epochs(curriculum) == epochs
-    assert position.judge(1.0, curriculum) is False  # nothing ends the epochs behind a curriculum but their number
+    assert position.judge(1.0, curriculum) is False  # nothing ends the epochs after a curriculum but their number
     position.next_epoch()
     assert position.epochs_done(curriculum) == 1 and position.curriculum_epochs(curriculum) == epochs
 

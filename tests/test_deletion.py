@@ -6,7 +6,6 @@ import pytest
 
 from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.errors import ConfigError
-from rnlib.evaluation.counterfactual import asked_objects
 from rnlib.evaluation.deletion import (
     ILL_POSED,
     REMOVED,
@@ -17,7 +16,7 @@ from rnlib.evaluation.deletion import (
     sample_questions,
 )
 from rnlib.evaluation.plots import plot_deletion
-from rnlib.evaluation.what_if import log_probabilities_of
+from rnlib.evaluation.what_if import asked_objects, log_probabilities_of
 from rnlib.model import load_preset, load_weights
 from rnlib.model.checkpoint import Weights
 from rnlib.model.network import RelationNetwork

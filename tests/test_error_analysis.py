@@ -27,12 +27,12 @@ from rnlib.evaluation.breakdowns import (
     scene_factors,
     simple_factors,
 )
-from rnlib.evaluation.counterfactual import asked_objects, counterfactual_margin
 from rnlib.evaluation.error_analysis import error_by_trait, error_selections, in_common, weak_kinds, weakest_types
 from rnlib.evaluation.plots.accuracy import plot_binned_accuracy
 from rnlib.evaluation.plots.comparison import plot_weakest
 from rnlib.evaluation.report import Report, describe_mistakes, describe_weakest
 from rnlib.evaluation.statistics import effect_within_types
+from rnlib.evaluation.what_if import asked_objects, counterfactual_margin
 from rnlib.synthesis.camera_fit import fit_camera
 from rnlib.synthesis.programs import execute, node_values
 from rnlib.synthesis.visibility import Solids, visible_pixels

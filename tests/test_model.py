@@ -287,7 +287,7 @@ def test_question_free_layers_give_pair_features_whatever_is_asked() -> None:
             hidden = torch.relu(layer(hidden))
     assert free.shape == (2, 4, 4, 12)
     torch.testing.assert_close(free[1, 0, 3], hidden)
-    with pytest.raises(ValueError, match="depend on a question"):
+    with pytest.raises(ValueError, match="later features depend on the question"):
         network.relations.pair_inputs(objects, 3)
 
 
@@ -364,7 +364,7 @@ def test_the_seeds_own_config_file_is_read(tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     file.write_text(json.dumps({"hyperparams": {"ir-sd": entry, "odd": {**entry, "aggregation_position": 4}}}))
     assert load_preset(f"{file}#ir-sd") == load_preset("ir-sd")
-    with pytest.raises(ConfigError, match="holds the networks ir-sd, odd: expected one of them behind the path"):
+    with pytest.raises(ConfigError, match="holds the networks ir-sd, odd: expected one of them after the path"):
         load_preset(file)
     with pytest.raises(ConfigError, match="aggregation_position"):
         load_preset(f"{file}#odd")

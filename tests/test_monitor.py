@@ -16,10 +16,9 @@ import torch
 from rnlib.clevr import Split, clevr_v1, open_split
 from rnlib.errors import ConfigError, DataError
 from rnlib.model import load_preset, load_weights
-from rnlib.training import Options, Recipe, TrainingFolder, make_recipe, plot_monitor, train
-from rnlib.training import control as control_module
-from rnlib.training.control import Requests, progress_of, request, requested
-from rnlib.training.state import Position, load_state
+from rnlib.training import Options, Recipe, TrainingFolder, make_recipe, pause_stop, plot_monitor, train
+from rnlib.training.pause_stop import Requests, progress_of, request, requested
+from rnlib.training.resume_state import Position, load_state
 from rnlib.widgets.monitor import view as monitor_module
 from rnlib.widgets.monitor.state import Monitoring
 from rnlib.widgets.monitor.view import Monitor
@@ -31,8 +30,8 @@ PATIENCE = 60.0  # seconds for a thread to do what it is asked
 
 @pytest.fixture(autouse=True)
 def _reports_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control_module, "EVERY", 0.0)
-    monkeypatch.setattr(control_module, "LOOK", 0.0)
+    monkeypatch.setattr(pause_stop, "EVERY", 0.0)
+    monkeypatch.setattr(pause_stop, "LOOK", 0.0)
     monkeypatch.setattr(monitor_module, "REFRESH", 0.01)
 
 

@@ -111,11 +111,11 @@ def test_a_wrong_aggregation_is_one_clear_error(fields: dict[str, object]) -> No
 def test_a_network_without_aggregation_has_none() -> None:
     network = RelationNetwork(load_preset("ir-fp", {"image_size": 32}), clevr_v1())
     assert network.relations is not None
-    with pytest.raises(ValueError, match="behind g"):
+    with pytest.raises(ValueError, match="after g"):
         network.relations.aggregate(torch.rand(1, 4, 26))
     avf = RelationNetwork(load_preset("avf-fp", {"image_size": 32, "question_layer": 5}), clevr_v1())
     assert avf.relations is not None
-    with pytest.raises(ValueError, match="aggregated behind layer 3"):
+    with pytest.raises(ValueError, match="aggregated after layer 3"):
         avf.relations.pair_inputs(torch.rand(1, 4, 26), 4)
 
 

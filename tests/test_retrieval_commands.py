@@ -82,7 +82,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(
 ) -> None:
     weights, made, out = weights_file(tmp_path, "ir-fp"), tmp_path / "made.safetensors", tmp_path / "out"
     features = ("features", "--weights", weights, "--clevr", tiny_clevr, "--device", "cpu", "--out")
-    assert "found 3. Behind that layer" in refused(capsys, *features, made, "--layer", "1", "3")
+    assert "found 3. In later layers" in refused(capsys, *features, made, "--layer", "1", "3")
     assert "--images from 1 to 12" in refused(capsys, *features, made, "--images", "13")
     assert "NAME.safetensors, found made.npz" in refused(capsys, *features, tmp_path / "made.npz")
     assert not made.exists()

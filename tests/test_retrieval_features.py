@@ -142,7 +142,7 @@ def test_features_that_weights_do_not_have_are_refused(split: Split, tiny_clevr:
     for layer in (-1, 2, 3):
         with pytest.raises(ConfigError, match=rf"layer of g from 0 to 1, where the question joins.*found {layer}"):
             pair_features(small_weights(question_layer=1), split, two, layer)
-    with pytest.raises(ConfigError, match=r"layer of g from 0 to 3, behind which its pairs are aggregated.*found 4"):
+    with pytest.raises(ConfigError, match=r"layer of g from 0 to 3, after which its pairs are aggregated.*found 4"):
         pair_features(small_weights("avf-fp"), split, two, 4)
     with pytest.raises(ConfigError, match=r"no aggregated features.*avf-fp"):
         aggregated_features(small_weights(), split, two)

@@ -2,20 +2,6 @@
 
 from rnlib.clevr.check import check_directory
 from rnlib.clevr.layout import ClevrDirectory
-from rnlib.clevr.opening import open_known, open_training_splits
 from rnlib.clevr.split import Split, open_split
+from rnlib.clevr.unknown_words import open_known, open_training_splits
 from rnlib.clevr.vocabulary import Vocabulary, choose_vocabulary, clevr_v1, detokenize, tokenize
-
-__all__ = [
-    "ClevrDirectory",
-    "Split",
-    "Vocabulary",
-    "check_directory",
-    "choose_vocabulary",
-    "clevr_v1",
-    "detokenize",
-    "open_known",
-    "open_split",
-    "open_training_splits",
-    "tokenize",
-]

@@ -56,7 +56,6 @@ def read_tables(directory: ClevrDirectory, split: str, verbose: bool) -> SplitTa
 def write_tables(directory: ClevrDirectory, split: str, folder: Path, source: object, verbose: bool) -> None:
     """Read the JSON files of a split and write its arrays, vocabulary and picture names into `folder`."""
     arrays, vocabulary, filenames = read_tables(directory, split, verbose)
-    folder.mkdir(parents=True)
     for name, values in arrays.items():
         np.save(folder / f"{name}.npy", values, allow_pickle=False)
     extra = {

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ import numpy as np
 from filelock import FileLock
 
 from rnlib.clevr.layout import ClevrDirectory
-from rnlib.errors import DataError
+from rnlib.errors import DataError, reason
 from rnlib.files import make_folder, read_json, write_json
 
 VERSION = 1
 _BLOCK, _BLOCKS, _WHOLE = 1 << 16, 256, 1 << 26
+Opened = tuple[dict[str, np.ndarray], dict[str, Any]]  # memory-mapped arrays by name, and the manifest
 
 
 def cache_root(cache: Path | str | None = None) -> Path:
@@ -61,7 +62,7 @@ class _Manifest(msgspec.Struct):
     arrays: dict[str, _Array]
 
 
-def open_arrays(folder: Path, source: object) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+def open_arrays(folder: Path, source: object) -> Opened | None:
     """The memory-mapped arrays and the manifest of `folder`; None where they are absent, stale or damaged."""
     try:
         manifest = read_json(folder / "manifest.json", dict[str, Any])
@@ -79,6 +80,19 @@ def open_arrays(folder: Path, source: object) -> tuple[dict[str, np.ndarray], di
         return None
 
 
+def open_or_make(folder: Path, source: object, make: Callable[[], None]) -> Opened:
+    """The arrays of `folder`; where they do not open, one process makes them and the others wait for it."""
+    opened = open_arrays(folder, source)
+    if opened is None:
+        with locked(folder.parent):
+            opened = open_arrays(folder, source)
+            if opened is None:
+                make()
+                opened = open_arrays(folder, source)
+    assert opened is not None, f"{folder} does not open although it was just written"
+    return opened
+
+
 def seal(folder: Path, names: list[str], source: object, extra: Mapping[str, object]) -> None:
     """Write the manifest of arrays that are in `folder` as .npy files."""
     paths = {name: folder / f"{name}.npy" for name in names}
@@ -90,6 +104,23 @@ def replace_folder(made: Path, folder: Path) -> None:
     """Let `made` take the place of `folder`."""
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(made, folder)
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path, what: str) -> Iterator[Path]:
+    """An empty folder, which becomes `folder` at the end. Raises DataError where `what` cannot be written."""
+    made = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(made, ignore_errors=True)
+    try:
+        made.mkdir(parents=True)
+        yield made
+        replace_folder(made, folder)
+    except OSError as error:
+        shutil.rmtree(made, ignore_errors=True)
+        raise DataError(
+            f"cannot write {what} to {made}: {reason(error)}. "
+            "Free some space, or choose another folder with --cache DIR."
+        ) from None
 
 
 @contextlib.contextmanager

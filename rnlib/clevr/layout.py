@@ -22,7 +22,7 @@ from rnlib.files import open_input, read_json
 PICTURES = (".png", ".jpg", ".jpeg")
 REDRAWN = "redrawn.json"  # splits whose pictures rnlib.synthesis.redraw drew: {"val": [480, 320]}
 _HEAD = 1 << 16  # bytes of a file that tell its split and whether its questions have answers
-_ORDER = ("train", "val", "test")  # how splits are listed; CoGenT's have a letter behind these
+_ORDER = ("train", "val", "test")  # how splits are listed; CoGenT's add a letter to these
 
 
 def questions_file(root: Path, split: str) -> Path:

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-import shutil
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,14 @@ import numpy as np
 from jaxtyping import Float, Integer, UInt, UInt8
 
 from rnlib.clevr.arrays import UNKNOWN, write_tables
-from rnlib.clevr.cache import cache_folder, digest, locked, open_arrays, replace_folder
+from rnlib.clevr.cache import Opened, cache_folder, digest, new_folder, open_or_make
 from rnlib.clevr.constants import ATTRIBUTES, QUESTION_TYPES, RELATIONS
 from rnlib.clevr.images import open_picture, opened_picture, prepare_images
 from rnlib.clevr.layout import ClevrDirectory
 from rnlib.clevr.picture_array import JoinedPictures, open_picture_array
 from rnlib.clevr.schema import Scene, SceneObject
 from rnlib.clevr.vocabulary import Vocabulary
-from rnlib.errors import ConfigError, DataError, reason
+from rnlib.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Split:
     types: UInt8[np.ndarray, " questions"] = field(repr=False)
     families: UInt8[np.ndarray, " questions"] = field(repr=False)
     program_lengths: UInt8[np.ndarray, " questions"] = field(repr=False)
-    left_out: int = 0  # questions with unknown words (rnlib.clevr.opening)
+    left_out: int = 0  # questions with unknown words (rnlib.clevr.unknown_words)
     stored: int = 0  # pictures that an array of the whole split has at least: this may be a part of it
     # The questions' numbers in their file (from 0); None: all of them, in order.
     numbers: Integer[np.ndarray, " questions"] | None = field(repr=False, default=None)
@@ -275,29 +275,14 @@ def _fingerprint(manifest: dict[str, Any]) -> str:
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
 
 
-def _tables(
-    directory: ClevrDirectory, split: str, folder: Path, verbose: bool
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _tables(directory: ClevrDirectory, split: str, folder: Path, verbose: bool) -> Opened:
     source = directory.signature(split)
-    opened = open_arrays(folder, source)
-    if opened is None:
-        with locked(folder.parent):
-            opened = open_arrays(folder, source)
-            if opened is None:
-                partial = folder.with_name("tables.part")
-                shutil.rmtree(partial, ignore_errors=True)
-                try:
-                    write_tables(directory, split, partial, source, verbose)
-                except OSError as error:
-                    shutil.rmtree(partial, ignore_errors=True)
-                    raise DataError(
-                        f"cannot write the prepared arrays to {partial}: {reason(error)}. "
-                        "Free some space, or choose another folder with --cache DIR."
-                    ) from None
-                replace_folder(partial, folder)
-                opened = open_arrays(folder, source)
-    assert opened is not None, f"{folder} does not open although it was just written"
-    return opened
+
+    def make() -> None:
+        with new_folder(folder, "the prepared arrays") as made:
+            write_tables(directory, split, made, source, verbose)
+
+    return open_or_make(folder, source, make)
 
 
 def _images(
@@ -306,15 +291,8 @@ def _images(
     """The prepared pictures and a digest of them. `target`: their folder, images_SIZE."""
     size = int(target.name.rpartition("_")[2])
     pictures, source = directory.picture_files(split, filenames)
-    opened = open_arrays(target, source)
-    if opened is None:
-        with locked(target.parent):
-            opened = open_arrays(target, source)
-            if opened is None:
-                prepare_images(pictures, size, target, source, workers, verbose)
-                opened = open_arrays(target, source)
-    assert opened is not None, f"{target} does not open although it was just written"
-    arrays, manifest = opened
+    make = partial(prepare_images, pictures, size, target, source, workers, verbose)
+    arrays, manifest = open_or_make(target, source, make)
     return arrays["images"], manifest["arrays"]["images"]["digest"]
 
 

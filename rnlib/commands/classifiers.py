@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rnlib.clevr.opening import open_training_splits
+from rnlib.clevr.unknown_words import open_training_splits
 from rnlib.commands.options import set_fields
 from rnlib.fields import Field
 from rnlib.model.inputs import choose_device
@@ -14,8 +14,8 @@ from rnlib.retrieval.attribute_recipe import ATTRIBUTE_FIELDS, AttributeRecipe
 from rnlib.retrieval.attribute_training import train_attributes
 from rnlib.training.cell_recipe import CELL_FIELDS, CellRecipe
 from rnlib.training.cell_task import train_cells
-from rnlib.training.fit import Options
 from rnlib.training.run_folder import TrainingFolder
+from rnlib.training.run_trainer import Options
 from rnlib.training.saving import Saving
 
 

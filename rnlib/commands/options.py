@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from rnlib.clevr.layout import ClevrDirectory
-from rnlib.clevr.opening import UNKNOWN_WORDS
+from rnlib.clevr.unknown_words import UNKNOWN_WORDS
 from rnlib.errors import ConfigError
 from rnlib.fields import Field, check_names, convert_field, fields_text
 from rnlib.model.pretrained import released

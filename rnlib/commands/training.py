@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from rnlib.clevr.opening import open_training_splits
 from rnlib.clevr.split import Split
+from rnlib.clevr.unknown_words import open_training_splits
 from rnlib.clevr.vocabulary import choose_vocabulary
 from rnlib.commands.options import set_fields
 from rnlib.errors import ConfigError
 from rnlib.evaluation import metrics_text
-from rnlib.evaluation.evaluate import evaluate_into
+from rnlib.evaluation.predict import evaluate_into
 from rnlib.files import read_json
 from rnlib.model.checkpoint import Weights, load_weights
 from rnlib.model.inputs import choose_device
@@ -23,9 +23,9 @@ from rnlib.runs.parameters import check_parameters, declared_parameters
 from rnlib.runs.paths import notebook_path
 from rnlib.runs.profiles import read_yaml
 from rnlib.synthesis import synthesize
-from rnlib.training.fit import Options
 from rnlib.training.recipe import FIELDS, recipe_of
 from rnlib.training.relation_training import train
+from rnlib.training.run_trainer import Options
 from rnlib.training.saving import Saving
 from rnlib.workers import Workers
 
@@ -49,7 +49,7 @@ def _parameters_of(path: Path) -> dict[str, Any]:
     if path.stem not in TRAINING_NOTEBOOKS:
         raise ConfigError(
             f"expected --params to name the parameters of a training notebook, {' or '.join(TRAINING_NOTEBOOKS)} "
-            f"with .yaml behind it, found {path}."
+            f"with .yaml after it, found {path}."
         )
     return check_parameters(declared_parameters(notebook_path(path.stem)), given)
 

@@ -8,9 +8,8 @@ from rnlib.commands.options import require_other, split_of
 from rnlib.errors import ConfigError
 from rnlib.evaluation import metrics_text, predict, save_answers
 from rnlib.evaluation.consistency import consistency_text
-from rnlib.evaluation.evaluate import evaluate_into
 from rnlib.evaluation.model_set import open_questions
-from rnlib.evaluation.predict import require_batch_size
+from rnlib.evaluation.predict import evaluate_into, require_batch_size
 from rnlib.model.asking import answer
 from rnlib.model.checkpoint import Weights, import_mesnico_weights, load_weights
 from rnlib.model.inputs import choose_device

@@ -15,8 +15,8 @@ from rnlib.clevr.constants import FAMILY_GROUPS
 from rnlib.clevr.programs import records_of
 from rnlib.clevr.split import Split
 from rnlib.errors import DataError
-from rnlib.evaluation.counterfactual import asked_objects, counterfactual_margin
 from rnlib.evaluation.statistics import wilson_bounds
+from rnlib.evaluation.what_if import asked_objects, counterfactual_margin
 from rnlib.synthesis.camera_fit import fit_camera
 from rnlib.synthesis.programs import node_values
 from rnlib.synthesis.visibility import Solids, visible_pixels

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from rnlib.clevr.constants import OFFICIAL_COUNTS
-from rnlib.clevr.opening import open_known
 from rnlib.clevr.split import Split
+from rnlib.clevr.unknown_words import open_known
 from rnlib.errors import ConfigError, WeightsError
 from rnlib.model.checkpoint import Weights, load_weights
 
@@ -18,7 +18,7 @@ def load_named(paths: Sequence[Path | str]) -> dict[str, Weights]:
     """Load weights files; each gets a name of its own, in the order given.
 
     A file in the folder of a training, TRAINING/weights/best.safetensors, is named after the
-    training (less the digest that a run puts behind its name), any other after itself;
+    training (less the digest that a run adds to its name), any other after itself;
     repeated names get a number. Raises WeightsError for a
     file that cannot be read, ConfigError where none is given.
     """

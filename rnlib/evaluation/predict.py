@@ -1,7 +1,11 @@
-"""A network's answers to all questions of a split, as a table with a row a question."""
+"""A network's answers to all questions of a split: a table with one row per question, and the folder of an evaluation.
+
+The folder has metrics.json, predictions.parquet and provenance.json.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,11 +18,14 @@ from pandas.api.types import is_bool_dtype, is_float_dtype, is_string_dtype
 from rnlib.clevr.constants import CLASS_OF_ANSWER, GROUP_OF_TYPE, QUESTION_TYPES
 from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError, DataError, WeightsError, reason
-from rnlib.files import atomic_write, open_input, remove_leftovers
+from rnlib.evaluation.consistency import consistency
+from rnlib.evaluation.metrics import compute_metrics
+from rnlib.files import atomic_write, open_input, remove_leftovers, sole_user, write_json
 from rnlib.model.checkpoint import Weights
 from rnlib.model.inputs import NetworkInputs
 from rnlib.model.network import RelationNetwork
 from rnlib.progress import progress
+from rnlib.provenance import provenance
 from rnlib.workers import ALONE, Workers
 
 TOP = 5
@@ -174,3 +181,32 @@ def save_answers(table: pd.DataFrame, path: Path | str) -> None:
     remove_leftovers(Path(path))
     with atomic_write(path, "w") as file:
         file.writelines(f"{answer}\n" for answer in table["answer"])
+
+
+def evaluate_into(
+    out: Path, weights: Weights, split: Split, *, device: torch.device | str = "cpu", batch_size: int = 256
+) -> dict[str, Any]:
+    """Answer all questions of a split with weights and write the folder `out`; returns the metrics.
+
+    Of minimal pairs they have an entry "consistency" (`rnlib.evaluation.consistency`) for each change.
+
+    Raises DataError for a split without answers, and as `predict`, before anything is written.
+    """
+    require_answers(split)
+    NetworkInputs.of(split, weights.preset, weights.vocabulary)  # what does not fit must show before a folder is made
+    with sole_user(out, "evaluation"):
+        table = predict(weights, split, device=device, batch_size=batch_size)
+        metrics = compute_metrics(table)
+        if (pairs := consistency(table, split)) is not None:
+            metrics["consistency"] = pairs.to_dict("index")
+        origin = provenance(
+            weights=weights.name,
+            sha256=weights.info.get("sha256"),
+            precision=weights.network.precision,
+            split=split.label,
+            data=split.fingerprint,
+        )
+        save_predictions(table, out / "predictions.parquet")
+        write_json(out / "metrics.json", metrics)
+        write_json(out / "provenance.json", origin)
+    return metrics

@@ -75,14 +75,7 @@ def complete_table(accuracies: pd.DataFrame, seeds: pd.DataFrame | None = None) 
 
 def metrics_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
     """Metrics as one table: a row overall, a group, a type and an answer class; accuracy and invalid in percent."""
-    rows = [("overall", "all questions", metrics["n"], metrics["accuracy"], metrics["invalid"])]
-    for what, key in (("group", "by_group"), ("type", "by_type"), ("answer class", "by_answer_class")):
-        rows += [
-            (what, name, entry["n"], entry["accuracy"], entry.get("invalid")) for name, entry in metrics[key].items()
-        ]
-    table = pd.DataFrame(rows, columns=["by", "name", "questions", "accuracy", "invalid"])
-    table[["accuracy", "invalid"]] = (100 * table[["accuracy", "invalid"]].astype(float)).round(2)
-    return table
+    return accuracy_table({"": metrics})[["by", "name", "questions", "accuracy", "invalid"]].round(2)
 
 
 def metrics_text(metrics: Mapping[str, Any]) -> str:

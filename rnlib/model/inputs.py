@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from rnlib.clevr.opening import require_known_words
 from rnlib.clevr.split import Split
+from rnlib.clevr.unknown_words import require_known_words
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import ConfigError, DataError
 from rnlib.model.preset import Preset

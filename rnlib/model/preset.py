@@ -221,7 +221,7 @@ def preset_names() -> list[str]:
 def load_preset(which: str | Path, fields: Mapping[str, object] | None = None) -> Preset:
     """A preset by its shipped name, or from a file, with some fields replaced.
 
-    A file is JSON with the fields of Preset, or the 2018 implementation's config.json with '#entry' behind
+    A file is JSON with the fields of Preset, or the 2018 implementation's config.json with '#entry' after
     its path. Values may be of their type or text ("0.2", "true").
     """
     text = str(which)
@@ -266,7 +266,7 @@ def _from_file(path: Path, entry: str) -> Preset:
     name = entry or (next(iter(entries)) if len(entries) == 1 else "")
     if name not in entries:
         raise ConfigError(
-            f"{path} holds the networks {', '.join(entries)}: expected one of them behind the path, as in "
+            f"{path} holds the networks {', '.join(entries)}: expected one of them after the path, as in "
             f"'{path}#{next(iter(entries))}', found '{entry}'."
         )
     return _from_seed(name, entries[name], path)

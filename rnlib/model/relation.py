@@ -6,7 +6,7 @@ The question q joins the input of layer `question_layer` of g: layer 0 in the or
 IR presets, whose first two layers then describe pairs of objects whatever is asked and are
 computed once a scene. `rnlib.model.pair_sum` does the sum; `rnlib.model.reference` is the formula itself.
 
-AVF-RN aggregates inside g: behind layer `aggregation_layer`, which does not know the question yet, each pair of cells
+AVF-RN aggregates inside g: after layer `aggregation_layer`, which does not know the question yet, each pair of cells
 counts as much as a learned weight of its own says, and the layers that follow read one vector a scene (Messina et al.
 2019).
 
@@ -61,7 +61,7 @@ class RelationSum(nn.Module):
     ) -> Float[Tensor, "batch relation"]:
         """The sum over pairs of rows.
 
-        `present` says which rows are objects: they come first, and the padding rows behind them are
+        `present` says which rows are objects: they come first, and the padding rows after them are
         alike. Pairs with padding rows count as any other, or not at all with the preset's `mask_padding`.
         `scene` says which row of `objects` each question is about; without it, question k is
         about row k.
@@ -69,7 +69,7 @@ class RelationSum(nn.Module):
         if scene is None:
             scene = torch.arange(len(question), device=question.device)
         if self.aggregation_layer is not None:
-            return self._behind(self.aggregate(objects)[scene], question)
+            return self._after_aggregation(self.aggregate(objects)[scene], question)
         layers = [(layer.weight, layer.bias) for layer in map(self.linear, range(len(self.layers)))]
         precision = self._precision(objects)
         joined, bias = layers[self.question_layer]
@@ -121,7 +121,7 @@ class RelationSum(nn.Module):
         Raises ValueError for a preset that does not aggregate inside g.
         """
         if self.aggregation_layer is None:
-            raise ValueError("this preset sums its pairs behind g, where they depend on a question")
+            raise ValueError("this preset sums its pairs after g, where they depend on a question")
         first, second = self._halves(objects)
         layers = [(layer.weight, layer.bias) for layer in map(self.linear, range(1, self.aggregation_layer + 1))]
         blocks = [Block(first, second)]
@@ -138,17 +138,15 @@ class RelationSum(nn.Module):
     ) -> Float[Tensor, "scenes objects objects features"]:
         """What layer `layer` of g reads for each pair, without the question's part.
 
-        Entry [b, i, j] belongs to the input [o_j, o_i]. Raises ValueError behind the layer that the question joins,
-        and behind the aggregation.
+        Entry [b, i, j] belongs to the input [o_j, o_i]. Raises ValueError for a layer after the one that the question
+        joins, and after the aggregation.
         """
         if layer > self.question_layer:
             raise ValueError(
-                f"the question joins g at layer {self.question_layer}: features behind it depend on a question"
+                f"the question joins g at layer {self.question_layer}: later features depend on the question"
             )
         if self.aggregation_layer is not None and layer > self.aggregation_layer:
-            raise ValueError(
-                f"pairs are aggregated behind layer {self.aggregation_layer} of g: there are none behind it"
-            )
+            raise ValueError(f"pairs are aggregated after layer {self.aggregation_layer} of g: later layers have none")
         if layer == 0:
             n = objects.shape[1]
             first, second = objects[:, None].expand(-1, n, -1, -1), objects[:, :, None].expand(-1, -1, n, -1)
@@ -169,10 +167,10 @@ class RelationSum(nn.Module):
     def _precision(self, objects: Tensor) -> torch.dtype:
         return torch.bfloat16 if self.precision == "bf16" else objects.dtype
 
-    def _behind(
+    def _after_aggregation(
         self, aggregated: Float[Tensor, "batch features"], question: Float[Tensor, "batch hidden"]
     ) -> Float[Tensor, "batch relation"]:
-        """The layers of g behind the aggregation, of which one reads the question too."""
+        """The layers of g after the aggregation, of which one reads the question too."""
         assert self.aggregation_layer is not None
         hidden = aggregated
         for index in range(self.aggregation_layer + 1, len(self.layers)):

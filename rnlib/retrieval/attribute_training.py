@@ -22,10 +22,10 @@ from rnlib.retrieval.attributes import (
     average_precision,
 )
 from rnlib.training.augment import augment
-from rnlib.training.fit import Options
 from rnlib.training.picture_task import PictureTask
+from rnlib.training.resume_state import Position, Row
 from rnlib.training.run_folder import TrainingFolder, config_digest, pictures_config
-from rnlib.training.state import Position, Row
+from rnlib.training.run_trainer import Options
 
 
 class AttributeTask(PictureTask):

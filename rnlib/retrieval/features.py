@@ -107,12 +107,12 @@ def aggregated_features(
 ) -> Features:
     """The vector that a network which aggregates inside g makes of all pairs (AVF-RN: 512 numbers).
 
-    Raises as `conv_features`, and ConfigError for a network that aggregates only behind g.
+    Raises as `conv_features`, and ConfigError for a network that aggregates only after g.
     """
     preset = weights.preset
     if preset.aggregation_layer is None:
         raise ConfigError(
-            f"the preset '{preset.name}' sums its pairs behind the last layer of g, where the question has joined: it "
+            f"the preset '{preset.name}' sums its pairs after the last layer of g, which depends on the question: it "
             "has no aggregated features. Use weights of a preset with aggregation inside g, such as avf-fp."
         )
     relations = _relations(weights)
@@ -132,7 +132,7 @@ def check_layer(weights: Weights, layer: int) -> None:
     preset = weights.preset
     last, why = preset.question_layer, "where the question joins it"
     if preset.aggregation_layer is not None and preset.aggregation_layer < last:
-        last, why = preset.aggregation_layer, "behind which its pairs are aggregated"
+        last, why = preset.aggregation_layer, "after which its pairs are aggregated"
     if not preset.most_objects:
         raise ConfigError(f"expected weights that read a scene, found the preset '{preset.name}' (question alone).")
     if not preset.relations:
@@ -140,7 +140,7 @@ def check_layer(weights: Weights, layer: int) -> None:
     if not 0 <= layer <= last:
         raise ConfigError(
             f"expected a layer of g from 0 to {last}, {why} in the preset "
-            f"'{preset.name}', found {layer}. Behind that layer there are no features of pairs that do not depend on "
+            f"'{preset.name}', found {layer}. In later layers there are no features of pairs that do not depend on "
             "the question; choose an earlier layer, or weights of an IR preset."
         )
 
@@ -156,7 +156,7 @@ def _objects(
 ) -> Iterator[tuple[Integer[np.ndarray, " some"], Float[Tensor, "some objects size"]]]:
     """Objects of at most `chunk` pictures at a time, with their places among `pictures`.
 
-    Where scenes are padded: scenes of the same number of objects, without the padding rows behind them (but one of a
+    Where scenes are padded: scenes of the same number of objects, without the padding rows after them (but one of a
     scene of no object).
     """
     preset, encoder = weights.preset, weights.network.objects

@@ -25,7 +25,7 @@ triangle inequality is not claimed of any of them.
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +34,10 @@ from typing import TypedDict, Unpack
 import numpy as np
 from jaxtyping import Float, Int, Integer, UInt8
 
-from rnlib.clevr.cache import cache_folder, locked, open_arrays, replace_folder, seal
+from rnlib.clevr.cache import cache_folder, new_folder, open_or_make, seal
 from rnlib.clevr.constants import RELATIONS
 from rnlib.clevr.split import Split
-from rnlib.errors import ConfigError, DataError, reason
+from rnlib.errors import ConfigError, DataError
 from rnlib.progress import progress
 from rnlib.retrieval.assignment import MOST, cheapest_assignment, distances_to_scenes
 
@@ -145,15 +145,14 @@ def ground_truth(
     _check(cost, COSTS, "cost of an exchange")
     name = f"truth-{variant}-{cost}-{hashlib.blake2b(repr(source).encode(), digest_size=6).hexdigest()}"
     folder = cache_folder(split.directory, split.name, how.get("cache")) / name
-    found = open_arrays(folder, source)
-    if found is None:
-        with locked(folder.parent):
-            found = open_arrays(folder, source)
-            if found is None:
-                rows = _all_distances(scenes, queries, variant, cost, how)
-                _keep(folder, rows, source)
-                return rows
-    return found[0]["distances"]
+
+    def make() -> None:
+        rows = _all_distances(scenes, queries, variant, cost, how)
+        with new_folder(folder, "the ground truth") as made:
+            np.save(made / "distances.npy", rows, allow_pickle=False)
+            seal(made, ["distances"], source, {})
+
+    return open_or_make(folder, source, make)[0]["distances"]
 
 
 def _all_distances(
@@ -171,20 +170,6 @@ def _all_distances(
         for row, values in enumerate(progress(found, len(queries), what, how.get("verbose", True), "queries")):
             rows[row] = values
     return rows
-
-
-def _keep(folder: Path, rows: np.ndarray, source: Mapping[str, object]) -> None:
-    partial = folder.with_name(f"{folder.name}.part")
-    try:
-        partial.mkdir(parents=True, exist_ok=True)
-        np.save(partial / "distances.npy", rows, allow_pickle=False)
-        seal(partial, ["distances"], dict(source), {})
-        replace_folder(partial, folder)
-    except OSError as error:
-        raise DataError(
-            f"cannot write the ground truth to {partial}: {reason(error)}. "
-            "Free some space, or choose another folder with --cache DIR."
-        ) from None
 
 
 def _digest(rows: Integer[np.ndarray, " rows"]) -> str:

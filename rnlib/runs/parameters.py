@@ -68,7 +68,7 @@ def accepted_fields(declared: Iterable[Parameter]) -> dict[str, Field]:
 def check_parameters(declared: Iterable[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
     """All declared parameters with their values: those given, converted to their types, else the defaults.
 
-    Behind them come the undeclared fields that were given (`accepted_fields`). Raises ConfigError for any other name
+    After them come the undeclared fields that were given (`accepted_fields`). Raises ConfigError for any other name
     (it names the nearest one), for a value that does not fit its type, and for fields that make no recipe together.
     """
     by_name = {parameter.name: parameter for parameter in declared}

@@ -14,10 +14,10 @@ from rnlib.files import read_json
 from rnlib.model.preset import Preset
 from rnlib.runs.folder import RunFolder
 from rnlib.runs.paths import outputs_root
-from rnlib.training.fit import Options
 from rnlib.training.recipe import Recipe
 from rnlib.training.relation_training import train
 from rnlib.training.run_folder import TrainingFolder, config_digest, training_config
+from rnlib.training.run_trainer import Options
 
 INDEX = "trainings.json"
 

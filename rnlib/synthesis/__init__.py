@@ -31,5 +31,3 @@ generate        all of that, for thousands of scenes, into a directory
 from rnlib.synthesis.generate import synthesize
 from rnlib.synthesis.programs import execute
 from rnlib.synthesis.settings import parse_images
-
-__all__ = ["execute", "parse_images", "synthesize"]

@@ -52,7 +52,7 @@ def _scene_type(bodies: int) -> np.dtype:
     """
     return np.dtype(
         [
-            ("count", np.int64),  # of the bodies; the rows behind are empty
+            ("count", np.int64),  # of the bodies; the rows after them are empty
             ("bodies", body_type(SAMPLES**2), bodies),
             ("lights", LIGHT, 4),
             ("eye", EYE),

@@ -3,9 +3,9 @@
 trainer            the loop, with what a task and a callback are
 question_task      answering questions, as a task; relation_training makes it from preset, recipe and splits
 cell_task          what each cell of a picture holds, as a task: a start for networks that read pixels
-fit                a trainer at work: the options of a training and its callbacks (saving, reporting, control)
+run_trainer        a trainer at work: the options of a training and its callbacks (saving, reporting, pausing, stopping)
 recipe, curriculum, sampler, augment, symmetries    what decides the result
-run_folder, state, log                              what is written
+run_folder, resume_state, log                       what is written
 memory_estimate, curves, plots                      what people look at
 """
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
         plot_steps,
         reference_curves,
     )
-    from rnlib.training.fit import Options
     from rnlib.training.recipe import FIELDS, Recipe, make_recipe, recipe_of
     from rnlib.training.relation_training import train
     from rnlib.training.run_folder import TrainingFolder
+    from rnlib.training.run_trainer import Options
     from rnlib.training.saving import Saving
 else:
     __getattr__, __dir__, __all__ = names_of(__file__)

@@ -8,10 +8,12 @@ question), so it depends neither on the batch nor on the process.
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 MAX_GAIN, MAX_TINT, MAX_OFFSET = 0.1, 0.04, 0.04
@@ -47,6 +49,14 @@ def moved_points(
     cos, sin = np.cos(draws[:, 2, None]), np.sin(draws[:, 2, None])
     x, y = shifted[:, :, 0], shifted[:, :, 1]
     return np.stack([cos * x + sin * y, cos * y - sin * x], axis=2) + size / 2
+
+
+def mirror_points(
+    points: Float[np.ndarray, "batch points 2"], mirrored: Bool[np.ndarray, " batch"], size: int
+) -> Float[np.ndarray, "batch points 2"]:
+    """Where points (x, y) of pictures of `size` pixels are after those marked were mirrored, in pixels."""
+    x = np.where(mirrored[:, None], size - points[:, :, 0], points[:, :, 0])
+    return np.stack([x, points[:, :, 1]], axis=2)
 
 
 def draw_recoloring(seed: int, epoch: int, pictures: int, mirror: bool = True) -> Float[np.ndarray, "pictures 5"]:
@@ -86,3 +96,36 @@ def augment(
     ]
     grid = torch.nn.functional.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
     return torch.nn.functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What may happen to the pictures that a kind of objects reads.
+
+    draw        (seed, epoch, pictures, size, mirror) -> a row of numbers for each picture. mirror: may it be mirrored?
+    apply       pictures with values in [0, 1] and their rows -> the pictures that the network sees
+    move        points (x, y) in pixels, rows, size of the pictures -> where the points are in these pictures
+    placed      rows -> of which pictures the objects' x, y, z are still those of the scene
+    """
+
+    draw: Callable[[int, int, int, int, bool], np.ndarray]
+    apply: Callable[[Tensor, Tensor], Tensor]
+    move: Callable[[np.ndarray, np.ndarray, int], np.ndarray]
+    placed: Callable[[np.ndarray], np.ndarray]
+
+
+# By the name that a kind of objects gives (`ObjectEncoder.augmentation`).
+AUGMENTATIONS = {
+    "shift": Augmentation(
+        draw=lambda seed, epoch, pictures, size, mirror: draw_augmentations(seed, epoch, pictures, size),
+        apply=augment,
+        move=moved_points,
+        placed=lambda draws: np.zeros(len(draws), bool),
+    ),
+    "recolor": Augmentation(
+        draw=lambda seed, epoch, pictures, size, mirror: draw_recoloring(seed, epoch, pictures, mirror),
+        apply=recolor,
+        move=lambda points, draws, size: mirror_points(points, draws[:, 0] > 0, size),
+        placed=lambda draws: draws[:, 0] == 0,
+    ),
+}

@@ -52,14 +52,6 @@ def what_cells_hold(
     return held, world
 
 
-def mirror_points(
-    points: Float[np.ndarray, "batch points 2"], mirrored: Bool[np.ndarray, " batch"], size: int
-) -> Float[np.ndarray, "batch points 2"]:
-    """Where points (x, y) of pictures of `size` pixels are after those marked were mirrored, in pixels."""
-    x = np.where(mirrored[:, None], size - points[:, :, 0], points[:, :, 0])
-    return np.stack([x, points[:, :, 1]], axis=2)
-
-
 def cell_loss(
     outputs: Float[Tensor, "batch cells outputs"],
     held: Integer[Tensor, "batch cells 4"],

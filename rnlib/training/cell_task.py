@@ -23,14 +23,14 @@ from rnlib.model.checkpoint import CELLS_FORMAT
 from rnlib.model.inputs import pictures_of
 from rnlib.model.objects.pixels import SIZES, DescribedObjects, PixelObjects, require_pixels
 from rnlib.model.preset import Preset, require_memory
-from rnlib.training.augment import augment, draw_recoloring, moved_points, recolor
+from rnlib.training.augment import AUGMENTATIONS
 from rnlib.training.cell_recipe import CellRecipe
-from rnlib.training.cell_targets import cell_loss, mirror_points, require_objects, what_cells_hold
-from rnlib.training.fit import Options
+from rnlib.training.cell_targets import cell_loss, require_objects, what_cells_hold
 from rnlib.training.picture_task import PictureTask
 from rnlib.training.recipe import Recipe
+from rnlib.training.resume_state import Position, Row
 from rnlib.training.run_folder import TrainingFolder
-from rnlib.training.state import Position, Row
+from rnlib.training.run_trainer import Options
 from rnlib.training.trainer import moving_average
 
 
@@ -63,16 +63,15 @@ class CellTask(PictureTask):
 
     def __init__(self, preset: Preset, recipe: CellRecipe, splits: Sequence[Split], device: torch.device | str) -> None:
         super().__init__(CellClassifier, preset, recipe, splits, device)
+        self.augmentation = AUGMENTATIONS[preset.kind.augmentation]
         for split in splits:
             require_objects(split, preset)
         cast(CellClassifier, self.network).objects.precision = recipe.precision
         self.schedule = Recipe(lr=recipe.lr, lr_schedule="cosine", lr_warmup=recipe.lr_warmup, epochs=recipe.epochs)
 
     def draw(self, epoch: int, pictures: int) -> np.ndarray:
-        """The augmentation of each picture; for those whose cells tell x, y, z: mirroring and colours (`recolor`)."""
-        if self.preset.describes:
-            return draw_recoloring(self.recipe.seed, epoch, pictures)
-        return super().draw(epoch, pictures)
+        """What happens to each picture in an epoch; mirroring is an option."""
+        return self.augmentation.draw(self.recipe.seed, epoch, pictures, self.preset.image_size, True)
 
     def lr_at(self, position: Position, done: float) -> float:
         """Half a cosine after the warm-up."""
@@ -80,19 +79,12 @@ class CellTask(PictureTask):
 
     def loss(self, batch: np.ndarray, position: Position) -> Tensor:
         """The loss of `cell_loss` on a batch of pictures."""
-        split, preset = self.splits[0], self.preset
-        images, draws, size = pictures_of(split, batch, self.device), self.draws[batch], preset.image_size
-        placed = None
-        if preset.describes:
-            mirrored = draws[:, 0] > 0
-            images = recolor(images, torch.from_numpy(draws).to(self.device))
-            placed = torch.from_numpy(~mirrored).to(self.device)  # x, y, z of a mirrored picture are not its scene's
-            held, places = what_cells_hold(split, batch, preset, lambda points: mirror_points(points, mirrored, size))
-        else:
-            images = augment(images, torch.from_numpy(draws).to(self.device))
-            held, places = what_cells_hold(split, batch, preset, lambda points: moved_points(points, draws, size))
-        told = torch.from_numpy(held).to(self.device), torch.from_numpy(places).to(self.device)
-        return cell_loss(self.network(images), *told, placed)
+        split, preset, augmentation = self.splits[0], self.preset, self.augmentation
+        draws, size = self.draws[batch], preset.image_size
+        images = augmentation.apply(pictures_of(split, batch, self.device), torch.from_numpy(draws).to(self.device))
+        held, places = what_cells_hold(split, batch, preset, lambda points: augmentation.move(points, draws, size))
+        told = (torch.from_numpy(one).to(self.device) for one in (held, places, augmentation.placed(draws)))
+        return cell_loss(self.network(images), *told)
 
     def validate(self, network: nn.Module, position: Position, train_loss: float) -> tuple[Row, dict[str, Any]]:
         """Shares of right cells and objects on the validation pictures."""

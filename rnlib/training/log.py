@@ -4,7 +4,7 @@ from typing import Any
 
 from rnlib.clevr.constants import ANSWER_CLASSES
 from rnlib.training.recipe import Recipe
-from rnlib.training.state import Position, Row
+from rnlib.training.resume_state import Position, Row
 
 
 def history_row(

@@ -17,9 +17,9 @@ from rnlib.model.inputs import require_pictures
 from rnlib.model.preset import Preset
 from rnlib.provenance import provenance
 from rnlib.training.augment import draw_augmentations
-from rnlib.training.fit import Options, fit
+from rnlib.training.resume_state import Position, Row
 from rnlib.training.run_folder import TrainingFolder, pictures_config
-from rnlib.training.state import Position, Row
+from rnlib.training.run_trainer import Options, fit
 from rnlib.training.trainer import Batches, Task, Trainer
 
 LOG_EVERY = 100  # steps between two rows of steps.csv

@@ -16,13 +16,13 @@ from rnlib.model.inputs import NetworkInputs, upload
 from rnlib.model.network import RelationNetwork
 from rnlib.model.objects.pixels import DescribedObjects
 from rnlib.provenance import provenance
-from rnlib.training.augment import augment, draw_augmentations, draw_dropout, draw_recoloring, recolor
+from rnlib.training.augment import AUGMENTATIONS, draw_dropout
 from rnlib.training.cell_targets import cell_loss, what_cells_hold
 from rnlib.training.curriculum import Pool
 from rnlib.training.log import history_row
 from rnlib.training.recipe import Recipe
+from rnlib.training.resume_state import Position, Row
 from rnlib.training.sampler import epoch_order
-from rnlib.training.state import Position, Row
 from rnlib.training.symmetries import Wording, draw_symmetries, moved_inputs
 from rnlib.training.trainer import Batches, require_finite
 from rnlib.workers import Workers
@@ -59,11 +59,8 @@ class QuestionTask:
         size = self.inputs.preset.picture_size
         if recipe.augment and size:
             keys = split.n_images if recipe.group_questions else split.n_questions
-            if self.inputs.preset.describes:
-                # A mirrored picture has other relations.
-                self.draws = draw_recoloring(recipe.seed, epoch, keys, mirror=False)
-            else:
-                self.draws = draw_augmentations(recipe.seed, epoch, keys, size)
+            draw = AUGMENTATIONS[self.inputs.preset.kind.augmentation].draw
+            self.draws = draw(recipe.seed, epoch, keys, size, False)  # a mirrored picture has other relations
         return Batches(order, recipe.batch_at(epoch))
 
     def lr_at(self, position: Position, done: float) -> float:
@@ -89,8 +86,8 @@ class QuestionTask:
             visual, tokens, answer = inputs.visual(pictures), inputs.question(questions), inputs.answer(questions)
         if self.draws is not None:
             drawn_for = pictures if recipe.group_questions else questions
-            change = recolor if inputs.preset.describes else augment
-            visual = change(visual, upload(self.draws[drawn_for], inputs.device))
+            augment = AUGMENTATIONS[inputs.preset.kind.augmentation].apply
+            visual = augment(visual, upload(self.draws[drawn_for], inputs.device))
         dropout_mask = self._dropout_mask(len(batch), part, position)
         objects, beside = self._objects(visual, pictures)
         log_probability = self.network.answer_from_objects(objects, tokens, scene, dropout_mask)

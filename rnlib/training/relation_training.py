@@ -21,14 +21,14 @@ from rnlib.model.network import RelationNetwork
 from rnlib.model.precision import choose_precision
 from rnlib.model.preset import Preset, require_memory
 from rnlib.training.curriculum import Pool, StageScenes, lay_out
-from rnlib.training.fit import Options, fit
 from rnlib.training.log import epoch_line
 from rnlib.training.memory_estimate import step_memory
 from rnlib.training.question_task import QuestionTask
 from rnlib.training.recipe import Recipe
+from rnlib.training.resume_state import load_state
 from rnlib.training.run_folder import TrainingFolder, resume_source, training_config
+from rnlib.training.run_trainer import Options, fit
 from rnlib.training.sampler import chosen_questions
-from rnlib.training.state import load_state
 from rnlib.training.symmetries import Wording
 from rnlib.training.trainer import Trainer, moving_average
 from rnlib.workers import Workers

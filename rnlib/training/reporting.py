@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from rnlib.errors import ConfigError
 from rnlib.progress import Progress
+from rnlib.training.resume_state import Row
 from rnlib.training.run_folder import TrainingFolder
-from rnlib.training.state import Row
 from rnlib.training.trainer import Batches, Callback, Trainer
 
 

@@ -24,7 +24,7 @@ from rnlib.model.preset import Preset
 from rnlib.model.pretrained import find_weights
 from rnlib.synthesis.settings import VERSION
 from rnlib.training.recipe import Recipe
-from rnlib.training.state import Row
+from rnlib.training.resume_state import Row
 
 STEP_COLUMNS = ["step", "epoch", "train_loss", "lr"]
 
@@ -69,7 +69,7 @@ class TrainingFolder:
         return read_table(self.steps_file, STEP_COLUMNS, may_be_empty=True)
 
     def epochs_done(self, recipe: Recipe) -> int:
-        """Finished epochs behind the curriculum; 0 where nothing has been recorded."""
+        """Finished epochs after the curriculum; 0 where nothing has been recorded."""
         if not os.path.isfile(self.history_file):
             return 0
         return int((self.history("stage")["stage"] > len(recipe.curriculum)).sum())

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rnlib.errors import ConfigError, TimeUp
-from rnlib.training.control import Requests
+from rnlib.training.pause_stop import Requests
+from rnlib.training.resume_state import Row
 from rnlib.training.run_folder import TrainingFolder
-from rnlib.training.state import Row
 from rnlib.training.trainer import Batches, Callback, Trainer
 
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from rnlib.errors import ConfigError
+from rnlib.training.resume_state import Position, Row, load_state, restore_state, save_state
 from rnlib.training.run_folder import TrainingFolder, check_same, resume_source
-from rnlib.training.state import Position, Row, load_state, restore_state, save_state
 from rnlib.workers import ALONE, Workers
 
 
@@ -83,7 +83,7 @@ class Task(Protocol):
         ...
 
     def next_epoch(self, position: Position, row: Row) -> None:
-        """Move the position behind the epoch that this row tells of."""
+        """Move the position past the epoch of this row."""
         ...
 
 

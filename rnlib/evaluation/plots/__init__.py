@@ -17,26 +17,3 @@ from rnlib.evaluation.plots.confusion import (
 )
 from rnlib.evaluation.plots.examples import plot_answer, plot_explained, plot_gallery, plot_pair_matrix
 from rnlib.evaluation.plots.what_if import plot_consistency, plot_deletion, plot_turning_points, plot_widths
-
-__all__ = [
-    "plot_answer",
-    "plot_binned_accuracy",
-    "plot_by_type",
-    "plot_calibration",
-    "plot_class_confusion",
-    "plot_classes",
-    "plot_confusion",
-    "plot_consistency",
-    "plot_count_errors",
-    "plot_deletion",
-    "plot_explained",
-    "plot_families",
-    "plot_gallery",
-    "plot_pair_matrix",
-    "plot_paired",
-    "plot_published",
-    "plot_turning_points",
-    "plot_type_confusion",
-    "plot_weakest",
-    "plot_widths",
-]

@@ -10,8 +10,6 @@ from rnlib.model.objects.pixels import PictureEncoder, PixelObjects
 from rnlib.model.objects.states import StateObjects
 from rnlib.model.preset import Preset
 
-__all__ = ["KINDS", "ObjectEncoder", "PictureEncoder", "encoder_class"]
-
 KINDS: dict[str, type[ObjectEncoder]] = {"pixels": PixelObjects, "state": StateObjects, "none": NoObjects}
 
 

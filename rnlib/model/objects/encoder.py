@@ -34,6 +34,7 @@ class ObjectEncoder(nn.Module):
     reads_pictures   whether that is pictures, of the preset's `image_size`; else it is scenes
     pads             whether scenes of fewer objects are padded with rows of zeros
     describes        whether it has the head that `describing_channels` asks for
+    augmentation     how pictures are augmented: a name in `rnlib.training.augment.AUGMENTATIONS`
     fixed            whether each object has the same place in all pictures, which aggregation inside g needs
 
     `precision` is that of its products, "fp32" or "bf16".
@@ -44,6 +45,7 @@ class ObjectEncoder(nn.Module):
     reads_pictures: ClassVar[bool] = False
     pads: ClassVar[bool] = False
     describes: ClassVar[bool] = False
+    augmentation: ClassVar[str] = "shift"
     fixed: ClassVar[bool] = False
 
     def __init__(self, preset: Preset) -> None:
@@ -96,7 +98,7 @@ class ObjectEncoder(nn.Module):
     def present(self, objects: Float[Tensor, "batch objects size"]) -> Bool[Tensor, "batch objects"] | None:
         """Which rows are objects; None where all are. They come first.
 
-        A padding row is all zero; behind x, y, z, an object's codes, flags or probabilities never are.
+        A padding row is all zero; after x, y, z, an object's codes, flags or probabilities never are.
         """
         return objects[:, :, 3:].any(2) if self.pads else None
 

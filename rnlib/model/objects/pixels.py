@@ -132,6 +132,7 @@ class DescribedObjects(PixelObjects):
 
     pads = True
     describes = True
+    augmentation = "recolor"  # what is shifted or turned has another x, y, z
     fixed = False
 
     def __init__(self, preset: Preset) -> None:

@@ -121,7 +121,7 @@ class SceneEditing:
         self.selected = number
 
     def select_next(self) -> None:
-        """Select the object after this one; behind the last comes the first."""
+        """Select the object after this one; after the last comes the first."""
         if self.scene.objects:
             self.selected = 0 if self.selected is None else (self.selected + 1) % len(self.scene.objects)
 

@@ -154,7 +154,7 @@ class Inspection:
         return len(self.chosen)
 
     def step(self, by: int) -> None:
-        """Go `by` questions on (or back); behind the last comes the first."""
+        """Go `by` questions on (or back); after the last comes the first."""
         self.asked = ""
         if len(self.chosen):
             self.position = (self.position + by) % len(self.chosen)

@@ -1,7 +1,7 @@
 """What the training monitor does, without a front end: read a training's reports, ask it to pause or stop, train on.
 
 While a cell trains, its kernel is deaf to buttons. So training on from here is done in a thread, which leaves the
-kernel free; and all that is asked goes through the folder's control file (`rnlib.training.control`), so that a monitor
+kernel free; and requests go through the folder's control file (`rnlib.training.pause_stop`), so that a monitor
 in another notebook reaches the cell.
 """
 
@@ -13,7 +13,7 @@ import msgspec
 import pandas as pd
 
 from rnlib.errors import ConfigError, DataError
-from rnlib.training.control import Progress, progress_of, request, requested
+from rnlib.training.pause_stop import Progress, progress_of, request, requested
 from rnlib.training.recipe import Recipe
 from rnlib.training.run_folder import STEP_COLUMNS, TrainingFolder
 

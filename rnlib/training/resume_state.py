@@ -28,7 +28,7 @@ class Position:
     """Where a training is, and what it has recorded so far.
 
     `epoch` counts from 1 and is the one under way; `step` steps of it are done. `stage` is that of the curriculum,
-    from 0 (as many as it has: behind it), `stage_epoch` the epoch within it; `stage_accuracy` its best held-out
+    from 0 (as many as it has: after it), `stage_epoch` the epoch within it; `stage_accuracy` its best held-out
     accuracy so far and `without_gain` the epochs since. `loss_sum`
     and `questions` are sums over these steps, `seconds` their time; the `recent_` ones are
     sums since the last line of steps.csv.
@@ -77,7 +77,7 @@ class Position:
         return self.epoch - self.stage_epoch if self.stage == len(curriculum) else None
 
     def epochs_done(self, curriculum: Sequence[Stage]) -> int:
-        """Finished epochs behind the curriculum."""
+        """Finished epochs after the curriculum."""
         return self.stage_epoch - 1 if self.stage == len(curriculum) else 0
 
 

@@ -15,8 +15,8 @@ import msgspec
 
 from rnlib.errors import DataError
 from rnlib.files import atomic_write, write_json
+from rnlib.training.resume_state import Position, Row
 from rnlib.training.run_folder import TrainingFolder
-from rnlib.training.state import Position, Row
 
 EVERY = 2.0  # seconds between two reports
 LOOK = 0.1  # seconds between two looks at the control file

@@ -11,8 +11,8 @@ from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.errors import TimeUp
 from rnlib.files import sole_user
 from rnlib.training.reporting import EpochLines, OnEpoch, ProgressBar, StepLog, TensorBoard
+from rnlib.training.resume_state import Row
 from rnlib.training.saving import Checkpoints, Saving, listening
-from rnlib.training.state import Row
 from rnlib.training.trainer import Callback, Trainer
 
 
