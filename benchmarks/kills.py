@@ -133,7 +133,10 @@ def make_project() -> None:
     for folder in ("notebooks", "params/demo"):
         Path("project", folder).mkdir(parents=True)
     for name, work in WORK.items():
-        texts = ['run: str = "demo"  # name of the run', NOTEBOOK.format(name=name, work=work)]
+        texts = [
+            '# IPython takes a cell of one line for %run\nrun: str = "demo"  # name of the run',
+            NOTEBOOK.format(name=name, work=work),
+        ]
         cells = [nbformat.v4.new_code_cell(text) for text in texts]
         cells[0].metadata["tags"] = ["parameters"]
         kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}

@@ -44,6 +44,8 @@ def execute(notebook: str, run: str, parameters: Mapping[str, Any]) -> Path:
 
     folder = RunFolder.open(run, source.stem)
     executed = executed_notebook(folder)
+    executed.with_suffix(".html").unlink(missing_ok=True)  # a page of an earlier execution
+    papermill.iorw.papermill_io.register(str(executed), _whole_files())
     # Only what differs from the defaults is injected, so a reader sees at a glance what was set.
     defaults = {one.name: one.default for one in declared}
     changed = {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
@@ -146,6 +148,18 @@ class _Console:
         if self.rest:
             self.write("\n")
         self.flush()
+
+
+def _whole_files() -> Any:
+    """How papermill writes a notebook: whole or not at all, also where the disk is full or the process is killed."""
+    from papermill.iorw import LocalHandler
+
+    class Whole(LocalHandler):
+        def write(self, buf: str, path: str) -> None:
+            with atomic_write(path, "w") as file:
+                file.write(buf)
+
+    return Whole()
 
 
 def _literal(path: Path) -> str:
