@@ -15,13 +15,21 @@ class Progress:
     """How much is done of a total (None: not known).
 
     On a terminal this is a bar. Elsewhere (papermill, log files) it is a line every 15 seconds. Both are followed by
-    one line when the work is done, unless it failed. done: how much was done before. lines: whether to print lines.
+    one line when the work is done, unless it failed. done: how much was done before. every: other seconds between two
+    lines, without one at the end.
     """
 
     def __init__(
-        self, what: str, total: int | None, verbose: bool = True, unit: str = "it", done: int = 0, lines: bool = True
+        self,
+        what: str,
+        total: int | None,
+        verbose: bool = True,
+        unit: str = "it",
+        done: int = 0,
+        every: float | None = None,
     ) -> None:
-        self.what, self.total, self.unit, self.done, self.lines = what, total, unit, done, verbose and lines
+        self.what, self.total, self.unit, self.done, self.verbose = what, total, unit, done, verbose
+        self.before, self.every = done, every
         self.begun = self.told = time.monotonic()
         hidden = not verbose or not sys.stderr.isatty()
         self.bar = tqdm(
@@ -33,10 +41,14 @@ class Progress:
         self.done += n
         self.bar.update(n)
         now = time.monotonic()
-        if self.lines and self.bar.disable and now - self.told > EVERY:
-            self.told = now
-            of = "" if self.total is None else f" of {self._amount(self.total)}"
-            print(f"{self.what}: {self._amount(self.done)}{of} after {now - self.begun:.0f} s", flush=True)
+        if self.verbose and self.bar.disable and now - self.told > (EVERY if self.every is None else self.every):
+            self.told, seconds = now, now - self.begun
+            done, to_go = self._amount(self.done), ""
+            if self.total is not None:
+                done = f"{done.removesuffix(f' {self.unit}')} of {self._amount(self.total)}"
+                left = seconds * (self.total - self.done) / max(1, self.done - self.before)
+                to_go = f", about {left:.0f} s to go"
+            print(f"{self.what}: {done} after {seconds:.0f} s{to_go}", flush=True)
 
     def __enter__(self) -> "Progress":
         return self
@@ -47,7 +59,7 @@ class Progress:
     def close(self, finished: bool = True) -> None:
         """Take the bar away; the last line tells of work that is finished."""
         self.bar.close()
-        if self.lines and finished:
+        if self.verbose and self.every is None and finished:
             seconds = time.monotonic() - self.begun
             print(f"{self.what}: {self._amount(self.done)} in {seconds:.1f} s", flush=True)
 

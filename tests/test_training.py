@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from rnlib.training import (
     plot_against_reference,
     plot_losses,
     recipe_of,
+    reporting,
     train,
 )
 from rnlib.training.augment import MAX_ANGLE, augment, draw_augmentations, padding
@@ -55,7 +57,7 @@ def run(splits: tuple[Split, Split], out: Path, preset: str = "original-sd", **o
         make_recipe(fields),
         splits,
         out,
-        Options(vocabulary=clevr_v1(), verbose=False, **options),
+        Options(vocabulary=clevr_v1(), **{"verbose": False, **options}),
     )
 
 
@@ -277,6 +279,18 @@ def test_tensorboard_gets_the_rows_of_both_tables(
         assert recorder.scalars["steps/train_loss", row["step"]] == pytest.approx(row["train_loss"])
     for row in folder.history().to_dict("records"):
         assert recorder.scalars["epochs/val_accuracy", row["epoch"]] == pytest.approx(row["val_accuracy"])
+
+
+def test_a_log_file_gets_a_line_now_and_then(
+    splits: tuple[Split, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An epoch may take hours, and a terminal's bar is not there."""
+    monkeypatch.setattr(reporting, "LINE_EVERY", -1.0)
+    run(splits, tmp_path, recipe={"epochs": 1}, verbose=True)
+    pattern = r"^epoch 1: (\d+) of (\d+) steps after \d+ s, about (\d+) s to go$"
+    lines = [list(map(int, line)) for line in re.findall(pattern, capsys.readouterr().out, re.MULTILINE)]
+    assert [step for step, _, _ in lines] == list(range(1, lines[0][1] + 1))
+    assert lines[-1][2] == 0
 
 
 def test_without_the_package_tensorboard_there_is_one_clear_error(

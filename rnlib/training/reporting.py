@@ -8,13 +8,16 @@ from rnlib.training.resume_state import Row
 from rnlib.training.run_folder import TrainingFolder
 from rnlib.training.trainer import Batches, Callback, Trainer
 
+LINE_EVERY = 300.0  # seconds between two lines of an epoch under way, where there is no bar
+
 
 class ProgressBar(Callback):
-    """A bar over the steps of each epoch, where stderr is a terminal."""
+    """A bar over the steps of each epoch, where stderr is a terminal; a line every five minutes elsewhere."""
 
     def before_epoch(self, trainer: Trainer, batches: Batches) -> None:
         position = trainer.position
-        self.bar = Progress(f"epoch {position.epoch}", len(batches), unit="step", done=position.step, lines=False)
+        what, done = f"epoch {position.epoch}", position.step
+        self.bar = Progress(what, len(batches), unit="steps", done=done, every=LINE_EVERY)
 
     def after_step(self, trainer: Trainer, batches: Batches) -> None:
         self.bar.add()
