@@ -1,24 +1,29 @@
 """The pictures of the README, made anew with the released weights.
 
-    python benchmarks/readme_pictures.py                        turning.png, learning.png
-    python benchmarks/readme_pictures.py --clevr DIR            and answer.png, of a question of the val split
+    rnlib data synthesize --out DIR --train 1 --val 120 --images 480x320
+    python benchmarks/readme_pictures.py --clevr DIR --question 680
 
+scene.png, answer.png (only with --clevr): the picture of a question of the val split, and the answer with the pairs
+that are evidence for it.
 turning.png: one object is moved past another in small steps, and two networks are asked the same question at each.
-learning.png: held-out accuracy of the released networks against the time of their training. answer.png: a three-hop
-question about a colour, among at most six objects: the first that the network answers with the truth.
+learning.png: held-out accuracy of the released networks against the time of their training. 01.png to 07.png: a figure
+of each notebook, small, as its stored outputs have it.
 """
 
 import argparse
+import base64
+import io
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import nbformat
 import numpy as np
 import pandas as pd
+from PIL import Image
 
-from rnlib.clevr.constants import DIRECTIONS, FAMILY_GROUPS
+from rnlib.clevr.constants import DIRECTIONS
 from rnlib.clevr.schema import Scene, SceneObject
 from rnlib.clevr.split import open_split
-from rnlib.clevr.subsets import with_questions
 from rnlib.evaluation import predict
 from rnlib.evaluation.attribution import pair_map
 from rnlib.evaluation.examples import answer_of
@@ -26,6 +31,7 @@ from rnlib.evaluation.plots.examples import plot_explained
 from rnlib.evaluation.what_if import Case, yes_probability
 from rnlib.model import NetworkInputs, load_weights
 from rnlib.model.pretrained import shipped_folder
+from rnlib.runs.paths import notebook_name, notebook_path
 from rnlib.style import MARKERS, PALETTE, label
 from rnlib.synthesis.camera import CAMERA, LAMPS, Camera, View
 from rnlib.synthesis.editing import with_objects
@@ -37,20 +43,32 @@ NETWORKS = {"detect-fp": "detect-fp, sees the picture", "medium-sd-long": "mediu
 QUESTION = "Is there a tiny yellow ball right of the big red cube?"
 REACH = 2.4  # how far the ball moves to each side, in world units
 PAPER = {95.5: "paper, pixels, on the real CLEVR", 96.4: "paper, state descriptions, on the real CLEVR"}
+THUMBNAILS = {  # the figure that stands for each notebook
+    "01": "scene",
+    "02": "by_type",
+    "03": "cells",
+    "04": "inspected",
+    "05": "count_errors",
+    "06": "nearest_scenes",
+    "07": "turning_point",
+}
 STEPS = 49  # odd: one of them is in the middle
 FRAMES = (0, 16, 24, 32, 48)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clevr", type=Path, help="a synthetic set with a picture array, for answer.png")
+    parser.add_argument("--clevr", type=Path, help="a set with pictures, for answer.png")
+    parser.add_argument("--question", type=int, default=0, help="number of a question of its val split")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     turning(options.out / "turning.png")
     learning(options.out / "learning.png")
     if options.clevr:
-        explained(options.clevr, options.out / "answer.png")
+        explained(options.clevr, options.question, options.out / "answer.png")
+    for number, name in THUMBNAILS.items():
+        thumbnail(number, name, options.out / f"{number}.png")
 
 
 def moved_scene(camera: Camera, across: float) -> Scene:
@@ -98,7 +116,7 @@ def turning(out: Path) -> None:
 
 def learning(out: Path) -> None:
     """Accuracy of the released networks on synthetic held-out questions against the minutes of one core."""
-    figure, axes = plt.subplots(figsize=(7.5, 3.6), layout="constrained")
+    figure, axes = plt.subplots(figsize=(10.5, 3.6), layout="constrained")
     names = ("medium-sd", "medium-sd-long", "medium-ir-sd", "detect-fp")
     for name, color, marker in zip(names, PALETTE, MARKERS, strict=False):
         curve, size = pd.read_csv(shipped_folder() / f"{name}.csv"), 9 if name == "detect-fp" else 4
@@ -110,21 +128,27 @@ def learning(out: Path) -> None:
     figure.savefig(out, dpi=90)
 
 
-def explained(clevr: Path, out: Path) -> None:
-    """A three-hop question about at most six objects with its answer and the pairs that are evidence for it."""
+def explained(clevr: Path, question: int, out: Path) -> None:
+    """A question with its answer and the pairs that are evidence for it."""
     weights = load_weights("detect-fp")
     split = open_split(clevr, "val", images=weights.preset.image_size, verbose=False)
-    split = with_questions(split, np.flatnonzero(split.image_of_question < 600))
     table = predict(weights, split, verbose=False)
-    few = split.n_objects[split.image_of_question] <= 6
-    colors = np.char.startswith(table["type"].to_numpy(str), "query_color")
-    hops = np.isin(split.families, FAMILY_GROUPS["three_hop"])
-    chosen = table["correct"].to_numpy(bool) & few & hops & colors
-    question = int(np.flatnonzero(chosen)[0])
     inputs = NetworkInputs.of(split, weights.preset, weights.vocabulary)
     tokens = inputs.tokens[question, : int(split.lengths[question])]
     pairs = pair_map(weights, inputs, int(split.image_of_question[question]), tokens)
-    plot_explained(answer_of(table, split, question), pairs).savefig(out, dpi=90)
+    answer = answer_of(table, split, question)
+    Image.fromarray(answer.picture).save(out.with_name("scene.png"), optimize=True)
+    plot_explained(answer, pairs).savefig(out, dpi=90)
+
+
+def thumbnail(number: str, name: str, out: Path) -> None:
+    """The figure `name` of a notebook's stored outputs, 360 pixels wide, in 64 colours."""
+    notebook = nbformat.read(notebook_path(notebook_name(number)), as_version=4)
+    [cell] = [cell for cell in notebook.cells if f', "{name}")' in cell.source]
+    [png, *_] = [one["data"]["image/png"] for one in cell.outputs if "image/png" in one.get("data", {})]
+    picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    picture.thumbnail((360, 220), Image.Resampling.LANCZOS)
+    picture.quantize(64).save(out, optimize=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from rnlib.model import (
     RelationNetwork,
     import_mesnico_weights,
     init_convolutions,
+    init_question,
     load_preset,
     load_weights,
     save_weights,
@@ -179,6 +181,20 @@ def test_convolutions_can_begin_as_those_of_others(saved: Path) -> None:
         torch.testing.assert_close(tensor, source[name] if name.startswith("objects.") else before[name])
     with pytest.raises(WeightsError, match="only from pixels to pixels"):
         init_convolutions(network_of("original-sd"), saved)
+
+
+def test_the_question_encoder_can_begin_as_that_of_others(saved: Path) -> None:
+    network, source = network_of("original-fp", seed=5), load_weights(saved)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    init_question(network, source.vocabulary, saved)
+    expected = source.network.state_dict()
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(tensor, expected[name] if name.startswith("question.") else before[name])
+    with pytest.raises(WeightsError, match="has another one"):
+        init_question(network, msgspec.structs.replace(source.vocabulary, words=source.vocabulary.words[:-1]), saved)
+    other = RelationNetwork(load_preset("original-fp", {"lstm_hidden": 9}), source.vocabulary)
+    with pytest.raises(WeightsError, match=r"expected a question encoder .* 9, .* has "):
+        init_question(other, source.vocabulary, saved)
 
 
 def test_convolutions_may_be_those_of_a_released_name(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:

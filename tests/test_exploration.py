@@ -57,12 +57,14 @@ def test_the_published_kinds_cover_all_questions(split: Split) -> None:
     assert summary.published_shares(split).sum().to_list() == pytest.approx([100, 100])
 
 
-def test_the_first_question_of_each_type_is_of_that_type(split: Split) -> None:
-    numbers = summary.first_of_each_type(split)
+def test_the_shortest_question_of_each_type_is_of_that_type(split: Split) -> None:
+    numbers = summary.shortest_of_each_type(split)
     records = summary.question_records(split, numbers)
     names = [record.program[-1].name for record in records if record.program]
     assert names == [kind for number, kind in enumerate(QUESTION_TYPES) if number in split.types]
     assert [tokenize(record.question) for record in records] == [tokenize(split.question_text(n)) for n in numbers]
+    for number in numbers:
+        assert split.program_lengths[number] == split.program_lengths[split.types == split.types[number]].min()
 
 
 def test_questions_come_in_the_order_asked_for(split: Split) -> None:

@@ -17,6 +17,7 @@ from rnlib.clevr import Split, clevr_v1, open_split
 from rnlib.errors import ConfigError, DataError
 from rnlib.model import load_preset, load_weights
 from rnlib.training import Options, Recipe, TrainingFolder, make_recipe, pause_stop, plot_monitor, train
+from rnlib.training.curves import known_curves
 from rnlib.training.pause_stop import Requests, progress_of, request, requested
 from rnlib.training.resume_state import Position, load_state
 from rnlib.widgets.monitor import view as monitor_module
@@ -341,3 +342,11 @@ def test_the_monitors_figure_needs_no_finished_epoch() -> None:
     left, right = figure.axes
     assert left.get_ylabel() == "training loss (nats)" and len(left.lines[0].get_xdata()) == 0
     assert len(right.lines) >= 1 and right.get_ylim() == (0, 102)
+    assert [text.get_text() for text in left.texts] == ["no step reported yet"] and not list(left.get_xticks())
+
+
+def test_a_known_curve_has_those_it_began_as_beside_it() -> None:
+    names = set(known_curves("pixels")["curve"])
+    assert "pixels, released detect-fp" in names
+    assert {f"state descriptions, released {name}" for name in ("medium-ir-sd", "medium-sd")} <= names
+    assert not any("medium-sd-long" in name for name in names)

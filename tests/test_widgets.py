@@ -378,13 +378,23 @@ def test_a_card_shows_everything_and_lets_no_html_through() -> None:
         assert text in shown
     root = ElementTree.fromstring(re.search(r"<svg.*</svg>", shown)[0].replace("href=", "src="))
     assert root.get("viewBox") == "0 0 12 8"
-    assert [one.text for one in root.iter("text")] == ["+0.25", "-0.5"]
+    assert [one.text for one in root.iter("text")] == ["+0.25", "-0.50"]
     assert [circle.get("cx") for circle in root.iter("circle")] == ["3.0", "9.0"]
     (line,) = root.iter("line")
     assert (line.get("stroke"), line[0].text) == (AGAINST, "pair: -1.50 nats")
     cells = card(answer, PairMap(found, "no", "yes", places, (1, 2)))
     assert [(one.get("width"), one.get("height")) for one in svg(cells).iter("rect")] == [("6.0", "8.0")] * 2
     assert "<svg" not in card(answer)
+
+
+def test_a_map_writes_its_shares_alike_and_no_minus_zero() -> None:
+    places = np.zeros((3, 2), np.float32)
+    for pairs, expected in (
+        (np.diag([12.34, -0.04, -3.0]), ["+12.3", "+0.0", "-3.0"]),
+        (np.diag([0.123, -0.004, -0.96]), ["+0.12", "+0.00", "-0.96"]),
+    ):
+        found = Attribution(1, 0, np.log([0.4, 0.6]), 0.25, pairs, 0.0)
+        assert PairMap(found, "no", "yes", places, None).numbers == expected
 
 
 def svg(shown: str) -> ElementTree.Element:

@@ -50,10 +50,11 @@ def question_records(split: Split, questions: Sequence[int]) -> list[QuestionRec
     return [found[number] for number in questions]
 
 
-def first_of_each_type(split: Split) -> list[int]:
-    """The number of the first question of each type that occurs, in the order of QUESTION_TYPES."""
-    types, first = np.unique(split.types, return_index=True)
-    return [int(number) for kind, number in zip(types, first, strict=True) if kind < len(QUESTION_TYPES)]
+def shortest_of_each_type(split: Split) -> list[int]:
+    """The number of the question with the shortest program of each type that occurs, in the order of QUESTION_TYPES."""
+    order = np.argsort(split.program_lengths, kind="stable")
+    types, first = np.unique(split.types[order], return_index=True)
+    return [int(order[place]) for kind, place in zip(types, first, strict=True) if kind < len(QUESTION_TYPES)]
 
 
 def objects_table(scene: Scene) -> pd.DataFrame:

@@ -192,6 +192,13 @@ class PairMap:
     cells: tuple[int, int] | None
 
     @property
+    def numbers(self) -> list[str]:
+        """The share of each object as a map shows it: one decimal, or two where no share reaches 1 nat."""
+        shares = self.attribution.by_object
+        decimals = 1 if np.abs(shares).max(initial=0) >= 1 else 2
+        return [f"{round(float(share), decimals) + 0.0:+.{decimals}f}" for share in shares]
+
+    @property
     def title(self) -> str:
         """What is mapped, in words: the margin and what it is the sum of, in nats."""
         found = self.attribution

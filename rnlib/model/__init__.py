@@ -6,7 +6,14 @@ from rnlib.lazy import names_of
 
 if TYPE_CHECKING:
     from rnlib.model.asking import Reply, answer
-    from rnlib.model.checkpoint import Weights, import_mesnico_weights, init_convolutions, load_weights, save_weights
+    from rnlib.model.checkpoint import (
+        Weights,
+        import_mesnico_weights,
+        init_convolutions,
+        init_question,
+        load_weights,
+        save_weights,
+    )
     from rnlib.model.dataset import ClevrDataset
     from rnlib.model.inputs import NetworkInputs, choose_device
     from rnlib.model.network import RelationNetwork

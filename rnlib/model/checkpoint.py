@@ -29,6 +29,7 @@ from rnlib.model.pretrained import MESNICO_FILES, find_weights
 FORMAT = "rnlib-weights-1"
 ATTRIBUTES_FORMAT = "rnlib-attributes-1"  # the convolutions with another head: see rnlib.retrieval.attributes
 CELLS_FORMAT = "rnlib-cells-1"  # and with yet another: see rnlib.training.cell_task
+READS = ("word_embedding", "lstm_hidden", "question_length", "reverse_question")  # what makes a question encoder
 
 
 @dataclass(frozen=True)
@@ -221,3 +222,20 @@ def init_convolutions(network: RelationNetwork, path: Path | str) -> None:
         raise WeightsError(f"expected convolutions of {expected} kernels, {path} has {found}.")
     convolutions = {name: tensor for name, tensor in tensors.items() if name.startswith("objects.")}
     fill(network.objects, {name.removeprefix("objects."): one for name, one in convolutions.items()}, path, preset)
+
+
+def init_question(network: RelationNetwork, vocabulary: Vocabulary, path: Path | str) -> None:
+    """Copy the question encoder (word embedding, LSTM) of other weights into `network`, which is of this vocabulary.
+
+    `path`: a file or a released name. Raises WeightsError where it does not fit.
+    """
+    source = load_weights(path)
+    if source.vocabulary != vocabulary:
+        raise WeightsError(
+            f"expected weights of the network's vocabulary ({len(vocabulary.words)} words), {path} has another one "
+            f"({len(source.vocabulary.words)} words). Choose its vocabulary, or leave the encoder to be trained."
+        )
+    expected, found = ([getattr(one, name) for name in READS] for one in (network.preset, source.preset))
+    if expected != found:
+        raise WeightsError(f"expected a question encoder with {', '.join(READS)} {expected}, {path} has {found}.")
+    network.question.load_state_dict(source.network.question.state_dict())

@@ -71,17 +71,18 @@ class RunFolder:
         write_json(path, value)
         return path
 
-    def save_figure(self, figure: Figure, name: str) -> Path:
+    def save_figure(self, figure: Figure, name: str, show: bool = True) -> Path:
         """Write a figure as `<name>.png` (150 dots per inch), `.svg` or `.pdf`, margins cut.
 
-        In a notebook it is shown too, with an alternative text for readers who do not see it.
+        In a notebook it is shown too (unless `show` is false), with an alternative text for readers who do not see it.
         """
         path = self.path(_with_ending(name, f".{self.figures}"))
         with atomic_write(path) as file:
             figure.savefig(file, format=self.figures, dpi=150, bbox_inches="tight")
         ipython: Any = sys.modules.get("IPython")
         if ipython and ipython.get_ipython():
-            ipython.display.display(figure, metadata={"image/png": {"alt": alt_text(figure)}})
+            if show:
+                ipython.display.display(figure, metadata={"image/png": {"alt": alt_text(figure)}})
             plt.close(figure)  # else it would be shown again at the end of the cell
         return path
 

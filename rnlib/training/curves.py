@@ -2,6 +2,7 @@
 
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rnlib.clevr.constants import ANSWER_CLASSES
+from rnlib.files import read_json
 from rnlib.model.pretrained import shipped_folder
 from rnlib.style import MARKERS, PALETTE, label
 
@@ -24,6 +26,22 @@ def reference_curves() -> pd.DataFrame:
     """
     released = sorted(shipped_folder().glob("*.csv"))
     return pd.concat([pd.read_csv(path) for path in (REFERENCE_FILE, *released)], ignore_index=True)
+
+
+def known_curves(kind: str) -> pd.DataFrame:
+    """The reference curves whose names begin with `kind`, and those of the released weights that these began as."""
+    released: dict[str, tuple[str, str]] = {}  # by the sha256 of weights: their curve, the sha256 of their start
+    for path in sorted(shipped_folder().glob("*.csv")):
+        info = read_json(path.with_suffix(".json"), dict[str, Any])
+        start = info["provenance"].get("start", {}).get("init_from", "")
+        released[info["sha256"]] = str(pd.read_csv(path)["curve"].iloc[0]), start
+    curves = reference_curves()
+    names = {name for name in curves["curve"] if name.startswith(kind)}
+    for name, start in released.values():
+        while name in names and start in released:
+            name, start = released[start]
+            names.add(name)
+    return curves[curves["curve"].isin(names)]
 
 
 def plot_losses(history: pd.DataFrame, title: str) -> Figure:
@@ -44,9 +62,12 @@ def plot_steps(steps: pd.DataFrame, title: str) -> Figure:
 
 
 def draw_steps(axes: Axes, steps: pd.DataFrame, title: str) -> None:
-    """Training loss every few steps, onto axes."""
+    """Training loss every few steps, onto axes; without any, a word that says so."""
     axes.plot(steps["step"], steps["train_loss"], color=PALETTE[0], lw=1)
     _label(axes, title, "step", "training loss (nats)")
+    if not len(steps):
+        axes.set(xticks=[], yticks=[])
+        axes.text(0.5, 0.5, "no step reported yet", transform=axes.transAxes, ha="center", color="0.4")
 
 
 def plot_accuracy(history: pd.DataFrame, title: str, column: str = "val_accuracy") -> Figure:
@@ -64,7 +85,7 @@ def plot_accuracy(history: pd.DataFrame, title: str, column: str = "val_accuracy
 
 
 def plot_against_reference(history: pd.DataFrame, title: str, kind: str) -> Figure:
-    """This training's accuracy over the known curves whose name begins with `kind`, marked "you are here"."""
+    """This training's accuracy over the known curves of a `kind`, marked "you are here"."""
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     draw_against_reference(axes, history, title, kind)
     return figure
@@ -72,10 +93,8 @@ def plot_against_reference(history: pd.DataFrame, title: str, kind: str) -> Figu
 
 def draw_against_reference(axes: Axes, history: pd.DataFrame, title: str, kind: str) -> None:
     """The same onto axes. A history without an epoch leaves the known curves alone."""
-    curves = reference_curves()
-    chosen = curves[curves["curve"].str.startswith(kind)]
     styles = zip(cycle(PALETTE[1:]), cycle(MARKERS), strict=False)
-    for (color, marker), (name, curve) in zip(styles, chosen.groupby("curve", sort=False), strict=False):
+    for (color, marker), (name, curve) in zip(styles, known_curves(kind).groupby("curve", sort=False), strict=False):
         seen, named = curve["questions"] / 1e6, f"{curve['set'].iloc[0]}: {name}"
         axes.plot(seen, curve["accuracy"], "--", color=color, marker=marker, ms=3, lw=1.2, label=named)
     if len(history):

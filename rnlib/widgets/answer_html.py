@@ -135,20 +135,15 @@ def _pair_drawing(pairs: PairMap, picture: str, width: int, height: int) -> str:
         elif pairs.cells:
             drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{12 * unit:.1f}" fill="none" {stroke}/>')
     if not pairs.cells:
-        for (x, y), share in zip(places, shares, strict=True):
+        for (x, y), share, number in zip(places, shares, pairs.numbers, strict=True):
             radius = unit * (3 + 15 * (abs(share) / most) ** 0.5)
             size = f'font-size="{18 * unit:.0f}" stroke="white" stroke-width="{4 * unit:.1f}" paint-order="stroke"'
             drawn.append(
                 f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" fill="{_color(share)}" fill-opacity="0.6"/>'
-                f'<text x="{x:.1f}" y="{y - 22 * unit:.1f}" text-anchor="middle" {size}>{share:{_digits(share)}}</text>'
+                f'<text x="{x:.1f}" y="{y - 22 * unit:.1f}" text-anchor="middle" {size}>{number}</text>'
             )
     return f'<svg class="rn-pairs" viewBox="0 0 {width} {height}">{"".join(drawn)}</svg>'
 
 
 def _color(value: float) -> str:
     return FOR if value > 0 else AGAINST
-
-
-def _digits(value: float) -> str:
-    """How a number is written: two digits, and whole numbers from 100 on."""
-    return "+.0f" if abs(value) >= 100 else "+.2g"

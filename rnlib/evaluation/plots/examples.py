@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from rnlib.evaluation.attribution import PairMap
@@ -82,14 +83,14 @@ def plot_explained(answer: Answer, pairs: PairMap | None) -> Figure:
     if pairs is None:
         return plot_answer(answer)
     figure, (left, middle, right) = plt.subplots(
-        1, 3, figsize=(11, 3.9), layout="constrained", width_ratios=[1.3, 1.3, 0.8]
+        1, 3, figsize=(11, 3.9), layout="constrained", width_ratios=[1.3, 1.3, 0.6]
     )
     draw_picture(left, answer.picture)
     left.set_title(answer.verdict, fontsize=10, loc="left")
     draw_pair_map(middle, answer.picture, pairs)
-    middle.set_title(fill(pairs.title, 50), fontsize=10, loc="left")
+    middle.set_title(pairs.title.replace(" = ", "\n= "), fontsize=10, loc="left")
     draw_answers(right, answer)
-    figure.suptitle(fill(answer.question, 110), fontsize=11)
+    figure.suptitle(fill(answer.question, 120), fontsize=11)
     return figure
 
 
@@ -113,20 +114,24 @@ def draw_pair_map(axes: Axes, picture: UInt8[np.ndarray, "height width 3"], pair
         elif pairs.cells:
             axes.plot(*places[i], "o", ms=13, mfc="none", mec=color, mew=max(thickness, 0.5))
     if not pairs.cells:
-        for (x, y), share in zip(places, shares, strict=True):
+        for (x, y), share, number in zip(places, shares, pairs.numbers, strict=True):
             axes.plot(x, y, "o", ms=3 + 19 * (abs(share) / most) ** 0.5, color=FOR if share > 0 else AGAINST, alpha=0.6)
             if abs(share) < most / 20:
                 continue  # its number would only hide others
             axes.annotate(
-                f"{share:+.1f}", (x, y), xytext=(0, 13), textcoords="offset points", ha="center", fontsize=9,
+                number, (x, y), xytext=(0, 13), textcoords="offset points", ha="center", fontsize=9,
                 bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1},
             )  # fmt: skip
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
+    if not pairs.cells:
+        key = {"for the answer (nats)": FOR, "against it": AGAINST}
+        dots = [Line2D([], [], ls="", marker="o", color=color, alpha=0.6, label=name) for name, color in key.items()]
+        axes.legend(handles=dots, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, frameon=False, fontsize=9)
+        return
     figure = axes.get_figure(root=True)
     assert figure is not None
     colors = ScalarMappable(Normalize(-most, most), _COLORS)
-    what = "share of a cell" if pairs.cells else "share of an object"
     figure.colorbar(
         colors,
         ax=axes,
@@ -135,7 +140,7 @@ def draw_pair_map(axes: Axes, picture: UInt8[np.ndarray, "height width 3"], pair
         aspect=30,
         ticks=MaxNLocator(4),
         pad=0.03,
-        label=f"{what} (nats): blue for the answer, orange against it",
+        label="share of a cell (nats): blue for the answer, orange against it",
     )
 
 
