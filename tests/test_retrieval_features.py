@@ -192,7 +192,7 @@ def test_features_of_other_pictures_are_refused(split: Split, tiny_clevr: Path, 
 def test_features_that_are_not_finite_are_refused(split: Split, tmp_path: Path, bad: float) -> None:
     values = random_features(3)
     values[1, 4] = bad
-    message = r"found NaN or infinity in 'a' of 1 of 3 pictures, first of picture 0\."
+    message = r"found NaN, infinity or more than 1e\+15 in 'a' of 1 of 3 pictures, first of picture 0\."
     with pytest.raises(DataError, match=message):
         feature_set(split, a=values)
     path = save_features(tmp_path / "some.safetensors", FeatureSet({"a": values}, np.array([4, 0, 2])))

@@ -169,7 +169,7 @@ class ClevrDirectory:
         found: dict[str, os.stat_result] = {}
         if folder.is_dir():
             with os.scandir(folder) as entries:
-                found = {entry.name: entry.stat() for entry in entries if entry.is_file()}
+                found = {entry.name: entry.stat() for entry in entries if os.path.isfile(entry)}
         names = [next((other for other in _spellings(name) if other in found), None) for name in filenames]
         missing = [wanted for wanted, name in zip(filenames, names, strict=True) if name is None]
         if missing:

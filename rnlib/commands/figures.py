@@ -70,9 +70,14 @@ def _name(folder: Path, source: Path) -> str:
 def _history(folder: Path) -> tuple[pd.DataFrame, str]:
     """A training's table, and the kind of its objects: none for a classifier of attributes or cells."""
     training = TrainingFolder(folder)
-    objects = str(read_json(folder / "run.json", dict[str, dict[str, Any]]).get("preset", {}).get("objects"))
-    if "val_accuracy" not in training.history() or objects not in KINDS:
+    if "val_accuracy" not in training.history():
         return training.history(), ""
+    objects = str(read_json(folder / "run.json", dict[str, dict[str, Any]]).get("preset", {}).get("objects"))
+    if objects not in KINDS:
+        raise DataError(
+            f"{folder / 'run.json'} is damaged: expected a preset with objects out of {', '.join(KINDS)}, found "
+            f"{objects}. Copy it again, or continue the training."
+        )
     classes = [f"val_accuracy_{name}" for name in ANSWER_CLASSES]
     return training.history("train_loss", "val_loss", "questions", "val_accuracy", *classes), KINDS[objects].label
 

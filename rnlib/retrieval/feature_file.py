@@ -20,6 +20,7 @@ from rnlib.errors import DataError, reason
 from rnlib.files import atomic_write, open_input, remove_leftovers
 
 FORMAT = "rnlib-features-1"
+LARGEST = 1e15  # of a feature: squares and their sums are float32 numbers too
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,14 @@ class FeatureSet:
         return made
 
     def require_finite(self, what: str) -> None:
-        """Raise DataError naming the first feature and picture with a NaN or an infinity."""
+        """Raise DataError naming the first feature and picture with a NaN, an infinity or too large a number."""
         for name, values in self.vectors.items():
-            bad = np.flatnonzero(~np.isfinite(values).all(1))
+            bad = np.flatnonzero(~(np.abs(values) < LARGEST).all(1))
             if len(bad):
                 raise DataError(
-                    f"expected finite numbers in {what}, found NaN or infinity in '{name}' of {len(bad)} of "
-                    f"{len(values)} pictures, first of picture {self.image_index[bad[0]]}. The weights diverged or the "
-                    "file is damaged: make the features again from other weights."
+                    f"expected finite numbers in {what}, found NaN, infinity or more than {LARGEST:g} in '{name}' "
+                    f"of {len(bad)} of {len(values)} pictures, first of picture {self.image_index[bad[0]]}. The "
+                    "weights diverged or the file is damaged: make the features again from other weights."
                 )
 
     def rows_in(self, split: Split) -> Integer[np.ndarray, " pictures"]:

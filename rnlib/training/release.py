@@ -76,7 +76,13 @@ def _start(origin: Mapping[str, Any], released: Path) -> Start | None:
         info = read_json(path, dict[str, Any])
         if info.get("sha256") == sha256:
             epoch = described(info, _Trained, path).provenance.epoch
-            row = read_table(path.with_suffix(".csv"), ("questions", "minutes")).iloc[epoch - 1]
+            table = read_table(path.with_suffix(".csv"), ("questions", "minutes"))
+            if not 1 <= epoch <= len(table) or table.isna().iloc[epoch - 1][["questions", "minutes"]].any():
+                raise DataError(
+                    f"{path.with_suffix('.csv')} is damaged: expected questions and minutes of epoch {epoch}, found "
+                    f"{len(table)} rows. Release these weights again."
+                )
+            row = table.iloc[epoch - 1]
             return Start(path.stem, epoch, int(row["questions"]), float(row["minutes"]))
     raise DataError(
         f"expected the weights this training began as (sha256 {sha256[:12]}…) in {released}, found none with it. "
@@ -189,7 +195,7 @@ def _metrics_of(place: Path, sha256: str) -> dict[str, Any]:
 class _Accuracy(msgspec.Struct):
     """What is said of the answers to some questions; of a whole evaluation, the groups and types of questions too."""
 
-    n: Annotated[int, Meta(ge=1)]
+    n: Annotated[int, Meta(ge=1, le=2**53)]
     accuracy: Annotated[float, Meta(ge=0, le=1)]
 
 
