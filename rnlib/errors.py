@@ -5,6 +5,8 @@ next. The command line prints them as one line and exits with code 2; any other
 exception is a fault of rnlib and keeps its traceback.
 """
 
+from collections.abc import Iterable
+
 
 class RnlibError(Exception):
     """Base class of every error that a user's input can cause."""
@@ -30,3 +32,9 @@ def reason(error: BaseException) -> str:
     """What an exception says, as one line: its first line, or its kind where it says nothing."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+
+
+def require_one_of(value: str, known: Iterable[str], what: str) -> None:
+    """Raise ConfigError where a name is none of those that there are."""
+    if value not in (names := list(known)):
+        raise ConfigError(f"expected as {what} one of {', '.join(names)}; found '{value}'.")

@@ -132,16 +132,16 @@ def test_decoding_goes_on_where_it_was_killed(tiny_clevr: Path, cache: Path, mon
     monkeypatch.setattr(images_module, "_SAVE_EVERY", 1)
     decode, decoded = images_module._decode_chunk, []
 
-    def dies_at_the_sixth(pictures: list[Path], start: int, array_file: Path, size: int) -> int:
+    def dies_at_the_sixth(array_file: Path, size: int, chunk: tuple[int, list[Path]]) -> int:
         if len(decoded) == 5:
             raise SystemExit
-        decoded.append(start)
-        return decode(pictures, start, array_file, size)
+        decoded.append(chunk[0])
+        return decode(array_file, size, chunk)
 
     monkeypatch.setattr(images_module, "_decode_chunk", dies_at_the_sixth)
     with pytest.raises(SystemExit):
         open_split(tiny_clevr, "train", images=32, cache=cache, workers=1)
-    monkeypatch.setattr(images_module, "_decode_chunk", lambda *given: decoded.append(given[1]) or decode(*given))
+    monkeypatch.setattr(images_module, "_decode_chunk", lambda *given: decoded.append(given[2][0]) or decode(*given))
     split = open_split(tiny_clevr, "train", images=32, cache=cache, workers=1)
     assert sorted(decoded) == list(range(0, 24, 2))  # each chunk once over both runs
     np.testing.assert_array_equal(split.images[0], images_module.read_image(split.image_path(0), 32))

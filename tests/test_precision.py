@@ -72,7 +72,7 @@ def test_a_measured_rate_is_that_of_a_product() -> None:
 
 
 def test_an_unknown_precision_is_refused() -> None:
-    with pytest.raises(ConfigError, match="expected a precision out of auto, fp32, bf16, found 'fp16'"):
+    with pytest.raises(ConfigError, match="expected as precision one of auto, fp32, bf16; found 'fp16'"):
         precision.choose_precision("fp16")
 
 

@@ -268,9 +268,9 @@ def test_what_cannot_be_had_is_one_clear_error(clevr: Split, tiny_clevr: Path, t
     test = open_split(tiny_clevr, "test", images=None, verbose=False)
     with pytest.raises(DataError, match=r"expected scenes, but .*Use a split with scenes"):
         ground_truth(test, np.arange(2), np.arange(1), cache=tmp_path)
-    with pytest.raises(ConfigError, match="variant of the ground truth one of canonical, literal, node, found 'exact'"):
+    with pytest.raises(ConfigError, match="variant of the ground truth one of canonical, literal, node; found 'exact'"):
         ground_truth(clevr, np.arange(2), np.arange(1), "exact", cache=tmp_path)
-    with pytest.raises(ConfigError, match="cost of an exchange one of soft, hard, found 'mild'"):
+    with pytest.raises(ConfigError, match="cost of an exchange one of soft, hard; found 'mild'"):
         ground_truth(clevr, np.arange(2), np.arange(1), cost="mild", cache=tmp_path)
     assert not list(tmp_path.rglob("*.npy"))
     (tmp_path / "file").write_text("")

@@ -195,10 +195,10 @@ def test_a_better_feature_is_found_to_be_better() -> None:
 @pytest.mark.parametrize(
     ("first", "truth", "by", "message"),
     [
-        (("best", "raw"), "truth", "spearman", "as feature one of good, bad, found 'best'"),
-        (("good", "L1"), "truth", "spearman", "as vectors one of raw, L2, found 'L1'"),
-        (("good", "raw"), "lie", "spearman", "as truth one of truth, found 'lie'"),
-        (("good", "raw"), "truth", "luck", "as measure one of spearman, kendall, ndcg@5, recall@5, found 'luck'"),
+        (("best", "raw"), "truth", "spearman", "as feature one of good, bad; found 'best'"),
+        (("good", "L1"), "truth", "spearman", "as vectors one of raw, L2; found 'L1'"),
+        (("good", "raw"), "lie", "spearman", "as truth one of truth; found 'lie'"),
+        (("good", "raw"), "truth", "luck", "as measure one of spearman, kendall, ndcg@5, recall@5; found 'luck'"),
     ],
 )
 def test_what_was_not_ranked_cannot_be_compared(first: tuple[str, str], truth: str, by: str, message: str) -> None:

@@ -85,7 +85,7 @@ def test_a_folder_takes_figures_tables_and_json(project: Project) -> None:
         assert picture == project.output("demo", "01_first", f"curve.{kind}")
         assert picture.read_bytes().startswith(begins)
     plt.close(figure)
-    with pytest.raises(ConfigError, match="expected figures as one of png, svg, pdf, found 'gif'"):
+    with pytest.raises(ConfigError, match="expected as figures one of png, svg, pdf; found 'gif'"):
         RunFolder.open("demo", "01_first", "gif")
     table = pd.DataFrame({"type": ["count", "exist"], "accuracy": [0.5, 0.25]})
     assert folder.save_table(table, "types").read_text() == "type,accuracy\ncount,0.5\nexist,0.25\n"

@@ -7,10 +7,8 @@ seed does; a plain bilinear resize loses answers.
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -21,9 +19,9 @@ from PIL import Image, UnidentifiedImageError
 from rnlib.clevr.cache import replace_folder, seal
 from rnlib.errors import DataError, reason
 from rnlib.files import open_input, read_json, reserve_space, write_json
+from rnlib.processes import processes
 from rnlib.progress import progress
 
-MOST_WORKERS = 256  # processes
 _CHUNK = 64  # pictures decoded at a time
 _SAVE_EVERY = 16  # chunks after which the progress is noted on disk
 
@@ -74,8 +72,8 @@ def prepare_images(
     pictures: Sequence[Path], size: int, folder: Path, source: str, workers: int | None, verbose: bool
 ) -> None:
     """Decode `pictures` into `folder`/images.npy. A run that was killed continues where it stopped."""
-    partial = folder.with_name(folder.name + ".part")
-    array_file, progress_file = partial / "images.npy", partial / "progress.json"
+    made = folder.with_name(folder.name + ".part")
+    array_file, progress_file = made / "images.npy", made / "progress.json"
     shape = (len(pictures), 3, size, size)
     done: set[int] = set()
     try:
@@ -86,55 +84,33 @@ def prepare_images(
     except (DataError, OSError, ValueError):
         pass
     if not done:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir(parents=True)
         try:
             np.lib.format.open_memmap(array_file, mode="w+", dtype=np.uint8, shape=shape).flush()
             reserve_space(array_file)
         except OSError as error:
-            shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(made, ignore_errors=True)
             raise DataError(
                 f"cannot write {array_file}: {reason(error)}. Free some space or choose --cache DIR."
             ) from None
     starts = [start for start in range(0, len(pictures), _CHUNK) if start not in done]
     what = f"decoding {len(pictures):,} pictures in chunks of {_CHUNK}"
-    finished = _decode_chunks(pictures, starts, array_file, size, workers or os.cpu_count() or 1)
-    for number, start in enumerate(progress(finished, len(starts), what, verbose, "chunks"), 1):
-        done.add(start)
-        if number % _SAVE_EVERY == 0:
-            write_json(progress_file, {"source": source, "done": sorted(done)})
+    chunks = ((start, pictures[start : start + _CHUNK]) for start in starts)
+    count = 1 if len(starts) <= 2 else min(workers or os.cpu_count() or 1, len(starts))
+    with processes(count, "decodes pictures") as make_all:
+        finished = make_all(partial(_decode_chunk, array_file, size), chunks)
+        for number, start in enumerate(progress(finished, len(starts), what, verbose, "chunks"), 1):
+            done.add(start)
+            if number % _SAVE_EVERY == 0:
+                write_json(progress_file, {"source": source, "done": sorted(done)})
     progress_file.unlink(missing_ok=True)
-    seal(partial, ["images"], source, {"size": size})
-    replace_folder(partial, folder)
+    seal(made, ["images"], source, {"size": size})
+    replace_folder(made, folder)
 
 
-def _decode_chunks(
-    pictures: Sequence[Path], starts: list[int], array_file: Path, size: int, workers: int
-) -> Iterator[int]:
-    """Decode chunk after chunk and yield the start of each finished one."""
-    if workers == 1 or len(starts) <= 2:
-        for start in starts:
-            yield _decode_chunk(pictures[start : start + _CHUNK], start, array_file, size)
-        return
-    # spawn: a forked child of a process that uses torch's threads can hang.
-    with ProcessPoolExecutor(min(workers, len(starts), MOST_WORKERS), mp_context=get_context("spawn")) as pool:
-        futures = [
-            pool.submit(_decode_chunk, pictures[start : start + _CHUNK], start, array_file, size) for start in starts
-        ]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool:
-            raise DataError(
-                "a process that decodes pictures died, perhaps for lack of memory. Run again to go on where it "
-                "stopped, with fewer processes (--workers 1)."
-            ) from None
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _decode_chunk(pictures: Sequence[Path], start: int, array_file: Path, size: int) -> int:
+def _decode_chunk(array_file: Path, size: int, chunk: tuple[int, Sequence[Path]]) -> int:
+    start, pictures = chunk
     array = np.load(array_file, mmap_mode="r+", allow_pickle=False)
     for row, picture in enumerate(pictures, start):
         array[row] = read_image(picture, size)

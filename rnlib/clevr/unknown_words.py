@@ -12,7 +12,7 @@ from rnlib.clevr.layout import ClevrDirectory
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.subsets import with_questions
 from rnlib.clevr.vocabulary import Vocabulary, choose_vocabulary, clevr_v1
-from rnlib.errors import ConfigError
+from rnlib.errors import ConfigError, require_one_of
 
 UNKNOWN_WORDS = ("refuse", "skip")
 
@@ -38,8 +38,7 @@ def open_known(
     unknown_words: "refuse" raises ConfigError where a question has another word, before pictures are decoded; "skip"
     leaves such questions out, which `Split.label` tells from then on.
     """
-    if unknown_words not in UNKNOWN_WORDS:
-        raise ConfigError(f"expected unknown_words to be {' or '.join(UNKNOWN_WORDS)}, found '{unknown_words}'.")
+    require_one_of(unknown_words, UNKNOWN_WORDS, "unknown_words")
     tables: How = {**how, "images": None}
     split = open_split(directory, name, **tables)
     known = np.ones(split.n_questions, bool)

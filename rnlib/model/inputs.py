@@ -11,7 +11,7 @@ from torch import Tensor
 from rnlib.clevr.split import Split
 from rnlib.clevr.unknown_words import require_known_words
 from rnlib.clevr.vocabulary import Vocabulary
-from rnlib.errors import ConfigError, DataError
+from rnlib.errors import ConfigError, DataError, require_one_of
 from rnlib.model.preset import Preset
 
 
@@ -113,8 +113,7 @@ def choose_device(name: str = "auto") -> torch.device:
     """ "auto" is the first CUDA GPU where there is one, else the CPU. ConfigError for a device that is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda"):
-        raise ConfigError(f"expected a device out of auto, cpu, cuda, found '{name}'.")
+    require_one_of(name, ("auto", "cpu", "cuda"), "device")
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("the device cuda was asked for, but torch finds no CUDA GPU. Use --device cpu or auto.")
     return torch.device(name)

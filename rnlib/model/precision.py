@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-from rnlib.errors import ConfigError
+from rnlib.errors import require_one_of
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -25,8 +25,7 @@ def choose_precision(name: str, device: torch.device | str = "cpu") -> str:
     if name == "auto":
         rates = product_rates(device)
         return "bf16" if rates["bf16"] > FASTER * rates["fp32"] else "fp32"
-    if name not in PRECISIONS:
-        raise ConfigError(f"expected a precision out of auto, {', '.join(PRECISIONS)}, found '{name}'.")
+    require_one_of(name, ("auto", *PRECISIONS), "precision")
     return name
 
 

@@ -37,7 +37,7 @@ from jaxtyping import Float, Int, Integer, UInt8
 from rnlib.clevr.cache import cache_folder, new_folder, open_or_make, seal
 from rnlib.clevr.constants import RELATIONS
 from rnlib.clevr.split import Split
-from rnlib.errors import ConfigError, DataError
+from rnlib.errors import DataError, require_one_of
 from rnlib.progress import progress
 from rnlib.retrieval.assignment import MOST, cheapest_assignment, distances_to_scenes
 
@@ -69,8 +69,8 @@ class Scenes:
 
     def distances(self, query: int, variant: str = "canonical", cost: str = "soft") -> Float[np.ndarray, " scenes"]:
         """From scene `query` to every scene: multiples of 1/2. Raises ConfigError for an unknown variant or cost."""
-        _check(variant, VARIANTS, "variant of the ground truth")
-        _check(cost, COSTS, "cost of an exchange")
+        require_one_of(variant, VARIANTS, "variant of the ground truth")
+        require_one_of(cost, COSTS, "cost of an exchange")
         quarters, turned = np.zeros((2, len(self.codes)), np.int64)
         scenes = self.codes, self.counts, self.sides
         distances_to_scenes(query, scenes, cost == "hard", VARIANTS.index(variant), quarters, turned)
@@ -78,7 +78,7 @@ class Scenes:
 
     def counterparts(self, first: int, second: int, cost: str = "soft") -> list[tuple[int, int]]:
         """What the canonical distance rests on: (object of `first`, object of `second`) of each exchange."""
-        _check(cost, COSTS, "cost of an exchange")
+        require_one_of(cost, COSTS, "cost of an exchange")
         small, large = sorted((first, second), key=lambda scene: int(self.counts[scene]))
         column_of_row = cheapest_assignment(small, large, (self.codes, self.counts, self.sides), cost == "hard")
         pairs = list(enumerate(column_of_row.tolist()))
@@ -141,8 +141,8 @@ def ground_truth(
         "cost": cost,
     }
     scenes = Scenes.of(split, pictures)
-    _check(variant, VARIANTS, "variant of the ground truth")
-    _check(cost, COSTS, "cost of an exchange")
+    require_one_of(variant, VARIANTS, "variant of the ground truth")
+    require_one_of(cost, COSTS, "cost of an exchange")
     name = f"truth-{variant}-{cost}-{hashlib.blake2b(repr(source).encode(), digest_size=6).hexdigest()}"
     folder = cache_folder(split.directory, split.name, how.get("cache")) / name
 
@@ -174,8 +174,3 @@ def _all_distances(
 
 def _digest(rows: Integer[np.ndarray, " rows"]) -> str:
     return hashlib.blake2b(rows.astype(np.int64).tobytes(), digest_size=16).hexdigest()
-
-
-def _check(value: str, known: tuple[str, ...], what: str) -> None:
-    if value not in known:
-        raise ConfigError(f"expected as {what} one of {', '.join(known)}, found '{value}'.")

@@ -14,7 +14,7 @@ import scipy
 from jaxtyping import Bool, Float, Integer
 from sklearn.metrics import ndcg_score
 
-from rnlib.errors import ConfigError
+from rnlib.errors import ConfigError, require_one_of
 from rnlib.retrieval.neighbours import distances_from, require_neighbours, unit_length
 
 NDCG_AT = 5
@@ -160,10 +160,8 @@ def compare_with_all(rankings: pd.DataFrame, feature: str, truth: str, by: str) 
 
 def _of(rankings: pd.DataFrame, truth: str, feature: str, vectors: str, by: str) -> Float[np.ndarray, " queries"]:
     for name, column in ((truth, "truth"), (feature, "feature"), (vectors, "vectors")):
-        if not (rankings[column] == name).any():
-            raise ConfigError(f"expected as {column} one of {', '.join(rankings[column].unique())}, found '{name}'.")
-    if by not in rankings.columns:
-        raise ConfigError(f"expected as measure one of {', '.join(rankings.columns[4:])}, found '{by}'.")
+        require_one_of(name, rankings[column].unique(), column)
+    require_one_of(by, rankings.columns[4:], "measure")
     rows = rankings[(rankings["truth"] == truth) & (rankings["feature"] == feature) & (rankings["vectors"] == vectors)]
     values = rows.sort_values("query")[by].to_numpy(np.float64)
     if len(values) < 2:

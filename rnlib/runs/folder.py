@@ -19,7 +19,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rnlib.clevr.layout import ClevrDirectory
-from rnlib.errors import ConfigError
+from rnlib.errors import ConfigError, require_one_of
 from rnlib.files import atomic_write, make_folder, read_json, write_json
 from rnlib.provenance import provenance
 from rnlib.runs.parameters import accepted_fields, declared_parameters
@@ -33,8 +33,7 @@ class RunFolder:
     """Files of `notebook` in `run`. Making the object touches no file; see `open`."""
 
     def __init__(self, run: str, notebook: str, figures: str = "png") -> None:
-        if figures not in FIGURES:
-            raise ConfigError(f"expected figures as one of {', '.join(FIGURES)}, found '{figures}'.")
+        require_one_of(figures, FIGURES, "figures")
         self.figures = figures
         self.run = check_run_name(run)
         self.notebook = notebook_name(notebook)

@@ -4,7 +4,9 @@ Scene number i of a split, and its picture, depend on (seed, split, i) only: so 
 processes. A chunk is the unit of work and of resumption.
 """
 
+import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from random import Random
 
@@ -12,6 +14,7 @@ import msgspec
 import numpy as np
 
 from rnlib.clevr.schema import QuestionRecord, Scene
+from rnlib.processes import MakeAll, processes
 from rnlib.synthesis.camera import View
 from rnlib.synthesis.minimal_pairs import sample_pair
 from rnlib.synthesis.questions import ask, select_families
@@ -88,3 +91,20 @@ def _add(chunk: Chunk, scene: Scene, view: View, questions: Sequence[QuestionRec
     chunk.questions.append([msgspec.json.encode(one) for one in questions])
     chunk.contents.append(scene)
     chunk.views.append(view)
+
+
+FEW_SCENES = 200  # below this, starting processes takes longer than they save
+
+
+def makers(workers: int | None, scenes: int, *, drawing: bool) -> AbstractContextManager[MakeAll]:
+    """`processes` for so many scenes. workers: None means one below FEW_SCENES scenes, else one a CPU.
+
+    drawing: whether they will draw pictures; on a machine that never drew, this process makes the machine code first,
+    which each of them would make else.
+    """
+    count = min(workers or (1 if scenes < FEW_SCENES else os.cpu_count() or 1), scenes)
+    if drawing and count > 1:
+        from rnlib.synthesis.pictures import load
+
+        load()
+    return processes(count, "makes scenes")

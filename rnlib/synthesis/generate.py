@@ -23,10 +23,10 @@ import msgspec
 from rnlib.clevr.layout import questions_file, scenes_file
 from rnlib.errors import ConfigError
 from rnlib.files import atomic_write, sole_user
+from rnlib.processes import MakeAll
 from rnlib.progress import progress
-from rnlib.synthesis.chunks import Chunk, make_chunk
+from rnlib.synthesis.chunks import Chunk, make_chunk, makers
 from rnlib.synthesis.image_writer import Gallery, gallery_of
-from rnlib.synthesis.processes import MakeAll, processes
 from rnlib.synthesis.settings import CHUNK, DATE, Arguments, Options, is_marked_complete, is_test, write_marker
 
 LICENSE = "CC0 1.0 (made by rnlib.synthesis)"
@@ -51,7 +51,7 @@ def synthesize(out: Path, *, workers: int | None = None, verbose: bool = True, *
     if is_marked_complete(out, arguments) and all(_is_whole(out, arguments, split) for split in splits):
         return out
     drawing = arguments.images is not None
-    with sole_user(out, "synthetic CLEVR set"), processes(workers, sum(splits.values()), drawing=drawing) as make_all:
+    with sole_user(out, "synthetic CLEVR set"), makers(workers, sum(splits.values()), drawing=drawing) as make_all:
         write_marker(out, arguments, complete=False)
         for leftover in out.glob("images/*/.*.part"):  # of a run that was killed
             leftover.unlink()

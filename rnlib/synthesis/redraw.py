@@ -22,8 +22,8 @@ from rnlib.files import atomic_write, make_folder, open_input, sole_user, write_
 from rnlib.progress import progress
 from rnlib.synthesis.camera import CAMERA, LAMPS, Camera, View
 from rnlib.synthesis.camera_fit import fit_camera
+from rnlib.synthesis.chunks import makers
 from rnlib.synthesis.image_writer import ArrayGallery
-from rnlib.synthesis.processes import processes
 from rnlib.synthesis.settings import CHUNK, SIDES
 
 
@@ -84,7 +84,7 @@ def _draw_split(split: Split, view: tuple[int, int], path: Path, side: int, work
     there = gallery.prepare()
     starts = [start for start in range(0, pictures, CHUNK) if start not in there]
     make = partial(_draw_chunk, split.directory.root, split.name, view, gallery)
-    with processes(workers, CHUNK * len(starts), drawing=True) as make_all:
+    with makers(workers, CHUNK * len(starts), drawing=True) as make_all:
         what = f"drawing {pictures:,} pictures of {split.name} in chunks of {CHUNK}"
         for start in progress(make_all(make, starts), len(starts), what, True, "chunks"):
             gallery.note(start)

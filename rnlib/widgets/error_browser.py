@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import ipywidgets as widgets
 
-from rnlib.errors import ConfigError
+from rnlib.errors import ConfigError, require_one_of
 from rnlib.widgets.answer_html import card
 from rnlib.widgets.inspector.state import Inspection
 from rnlib.widgets.panel import Keys, Panel, button, row
@@ -41,8 +41,7 @@ class Selections:
 
     def choose(self, name: str) -> None:
         """Turn to a selection, at its first question. Raises ConfigError for an unknown one."""
-        if name not in self.selections:
-            raise ConfigError(f"expected as selection one of {', '.join(self.names)}; found '{name}'.")
+        require_one_of(name, self.names, "selection")
         self.name = name
         self.look_at(0)
 

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from rnlib.clevr.constants import ATTRIBUTES, DIRECTIONS, HALF_WIDTH, RADII, VIEW
 from rnlib.clevr.schema import Scene, SceneObject, one_scene
 from rnlib.clevr.split import Split
-from rnlib.errors import ConfigError, DataError, RnlibError
+from rnlib.errors import ConfigError, DataError, RnlibError, require_one_of
 from rnlib.evaluation.attribution import PairMap
 from rnlib.evaluation.examples import Answer
 from rnlib.model.checkpoint import Weights
@@ -152,8 +152,8 @@ class SceneEditing:
     def change(self, **values: Any) -> None:
         """Change fields of the selected object, such as color="red". ConfigError for a value that CLEVR has not."""
         for name, value in values.items():
-            if name in ATTRIBUTES and value not in ATTRIBUTES[name]:
-                raise ConfigError(f"expected as {name} one of {', '.join(ATTRIBUTES[name])}; found '{value}'.")
+            if name in ATTRIBUTES:
+                require_one_of(value, ATTRIBUTES[name], name)
         if self.selected is not None:
             self._become(change_object(self.scene, self.view.camera, self.selected, **values))
 

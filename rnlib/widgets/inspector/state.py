@@ -14,7 +14,7 @@ from rnlib.clevr.plots import picture
 from rnlib.clevr.programs import Programs
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.subsets import part_of
-from rnlib.errors import ConfigError
+from rnlib.errors import ConfigError, require_one_of
 from rnlib.evaluation.attribution import PairMap, leave_one_out, pair_map
 from rnlib.evaluation.examples import OUTCOMES, Answer, answer_of, outcomes
 from rnlib.evaluation.model_set import image_size
@@ -133,9 +133,7 @@ class Inspection:
         for what, value in (("model", model), ("split", split), ("type", type), ("outcome", outcome)):
             if value is None:
                 continue
-            known = self.types if what == "type" else known_names[what]
-            if value not in known:
-                raise ConfigError(f"expected as {what} one of {', '.join(known)}; found '{value}'.")
+            require_one_of(value, self.types if what == "type" else known_names[what], what)
             if what != "split":
                 setattr(self, what, value)
             elif value != self.split.name:

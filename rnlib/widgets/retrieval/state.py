@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from rnlib.clevr.split import Split
-from rnlib.errors import ConfigError
+from rnlib.errors import ConfigError, require_one_of
 from rnlib.retrieval.ground_truth import Scenes
 from rnlib.retrieval.neighbours import distances_from, nearest
 
@@ -90,8 +90,7 @@ class Search:
     def choose(self, *, feature: str | None = None, fewest: int | None = None, most: int | None = None) -> None:
         """Change what is searched by, and between how many objects pictures may have. ConfigError for a wrong one."""
         if feature is not None:
-            if feature not in self.names:
-                raise ConfigError(f"expected as feature one of {', '.join(self.names)}; found '{feature}'.")
+            require_one_of(feature, self.names, "feature")
             self.feature = feature
         fewest, most = self.fewest if fewest is None else fewest, self.most if most is None else most
         if fewest > most:
