@@ -67,13 +67,13 @@ def check_names(given: Iterable[str], known: Iterable[str], what: str) -> None:
             raise ConfigError(f"expected {what}, found {name!r}.{hint} Known names: {', '.join(known)}.")
 
 
-def fields_text(fields: Mapping[str, Field], indent: int = 2, width: int = 110) -> str:
+def fields_text(fields: Mapping[str, Field], indent: int = 2) -> str:
     """A table for --help: name, type, default, meaning."""
     columns = [max(len(row[column]) for row in fields.values()) for column in (0, 1, 2)]
     lines = []
     for name, kind, default, meaning, _ in fields.values():
         head = f"{'':{indent}}{name:{columns[0]}}  {kind:{columns[1]}}  {default:{columns[2]}}  "
-        lines += textwrap.wrap(meaning, width, initial_indent=head, subsequent_indent=" " * len(head)) or [head]
+        lines += textwrap.wrap(meaning, 110, initial_indent=head, subsequent_indent=" " * len(head)) or [head]
     return "\n".join(lines)
 
 

@@ -62,7 +62,7 @@ def chance_calibration_error(predictions: pd.DataFrame, bins: int = BINS, seed: 
     return 100 * float(np.mean(off)) / len(confidence)
 
 
-def calibration_table(predictions: Mapping[str, pd.DataFrame], bins: int = BINS) -> pd.DataFrame:
+def calibration_table(predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """A row a model: accuracy, confidence (mean), their difference, ECE (all in percent), Brier score, NLL (nats).
 
     "ECE by chance" is `chance_calibration_error`. Brier: the mean over questions of the sum over the
@@ -75,8 +75,8 @@ def calibration_table(predictions: Mapping[str, pd.DataFrame], bins: int = BINS)
             "accuracy %": accuracy,
             "confidence %": confidence,
             "too sure by": confidence - accuracy,
-            "ECE %": calibration_error(table, bins),
-            "ECE by chance %": chance_calibration_error(table, bins),
+            "ECE %": calibration_error(table),
+            "ECE by chance %": chance_calibration_error(table),
             "Brier": float(table["brier"].mean()),
             "NLL": float(table["loss"].mean()),
         }

@@ -74,34 +74,32 @@ def picture_effect(correct: Bool[np.ndarray, " questions"], pictures: Integer[np
     return math.sqrt((surplus**2).sum() / (share * (1 - share) * len(correct)))
 
 
-def paired_difference(
-    only_first: int, only_second: int, n: int, confidence: float = 0.95
-) -> tuple[float, float, float]:
-    """Difference of two shares measured on the same n questions, with its interval: (difference, low, high), -1..1.
+def paired_difference(only_first: int, only_second: int, n: int) -> tuple[float, float, float]:
+    """Difference of two shares of the same n questions, with its 95 % interval: (difference, low, high), -1..1.
 
     `only_first` of them only the first got right, `only_second` only the second; the others say
     nothing of the difference. Bonett and Price's interval (2012): Wald's after one question more in
     each of the two cells, which keeps its coverage where the two hardly differ.
     Raises ValueError unless both counts are 0 or more and sum to at most n, n >= 1.
     """
-    if not (only_first >= 0 and only_second >= 0 and max(1, only_first + only_second) <= n and 0 < confidence < 1):
+    if not (only_first >= 0 and only_second >= 0 and max(1, only_first + only_second) <= n):
         raise ValueError(f"expected counts of 0 or more among n questions, found {only_first}, {only_second}, {n}")
-    z = float(scipy.stats.norm.ppf((1 + confidence) / 2))
+    z = float(scipy.stats.norm.ppf(0.975))
     first, second = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
     reach = z * math.sqrt((first + second - (first - second) ** 2) / (n + 2))
     low, high = max(first - second - reach, -1.0), min(first - second + reach, 1.0)
     return (only_first - only_second) / n, low, high
 
 
-def mean_and_sd(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float, float]:
-    """Mean, standard deviation (of the runs, n - 1) and Student's t-interval of the mean: (mean, sd, low, high).
+def mean_and_sd(values: Sequence[float]) -> tuple[float, float, float, float]:
+    """Mean, standard deviation (of the runs, n - 1) and Student's 95 % interval of the mean: (mean, sd, low, high).
 
     For a figure of several trainings that differ only by their seed. Raises ValueError for fewer than two.
     """
     if len(values) < 2:
         raise ValueError(f"expected the figures of at least two runs, found {len(values)}")
     mean, sd = float(np.mean(values)), float(np.std(values, ddof=1))
-    reach = float(scipy.stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * sd / math.sqrt(len(values))
+    reach = float(scipy.stats.t.ppf(0.975, len(values) - 1)) * sd / math.sqrt(len(values))
     return mean, sd, mean - reach, mean + reach
 
 

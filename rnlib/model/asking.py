@@ -70,8 +70,8 @@ def encode_question(weights: Weights, question: str) -> list[int]:
 
 
 def top_answers(
-    vocabulary: Vocabulary, log_probability: Float[np.ndarray, " answers"], count: int = TOP
+    vocabulary: Vocabulary, log_probability: Float[np.ndarray, " answers"]
 ) -> tuple[tuple[str, float], ...]:
-    """The `count` most probable answers with their probabilities, the best first."""
-    best = np.argsort(-log_probability, kind="stable")[:count]
+    """The TOP most probable answers with their probabilities, the best first."""
+    best = np.argsort(-log_probability, kind="stable")[:TOP]
     return tuple((vocabulary.answers[number], float(np.exp(log_probability[number]))) for number in best)

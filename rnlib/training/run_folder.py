@@ -55,9 +55,9 @@ class TrainingFolder:
         """The state to resume from, by the name of its weights."""
         return self.root / "state" / f"{name}.pt"
 
-    def metrics(self, name: str = "best") -> dict[str, Any]:
-        """The metrics of weights on what they were validated on: val, or the training scenes held out."""
-        found = read_json(self.weights(name).with_suffix(".json"), _Metrics).metrics
+    def metrics(self) -> dict[str, Any]:
+        """The metrics of the best weights on what they were validated on: val, or the training scenes held out."""
+        found = read_json(self.weights("best").with_suffix(".json"), _Metrics).metrics
         return next(iter(found.values()))
 
     def history(self, *columns: str) -> pd.DataFrame:
