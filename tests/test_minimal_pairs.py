@@ -216,3 +216,10 @@ def test_made_and_evaluated_from_the_command_line(tmp_path, capsys):
     assert "both right" in capsys.readouterr().out
     metrics = json.loads((tmp_path / "run/metrics.json").read_bytes())
     assert metrics["consistency"][ANY_CHANGE]["pairs"] == 8
+
+
+def test_pairs_that_cannot_be_made_leave_the_folder_free_for_another_set(tmp_path: Path) -> None:
+    options = {"train": 0, "val": 0, "minimal_pairs": 1, "objects": (1, 1), "images": None, "families": ("comparison",)}
+    with pytest.raises(ConfigError, match="expected minimal pairs on scenes of 1 to 1 objects"):
+        synthesize(tmp_path / "out", verbose=False, **options)
+    assert not (tmp_path / "out").exists()

@@ -116,6 +116,8 @@ def _plan(
         raise ConfigError(f"expected notebooks named like 01_name.ipynb in {project_root() / 'notebooks'}, found none.")
     if clevr is not None:
         parameters["clevr"] = str(ClevrDirectory.find(clevr).root)
+    if "run" in parameters:
+        raise ConfigError(f"expected the name of the run as --run NAME, found run={parameters['run']} as a parameter.")
     declared = {name: declared_parameters(notebook_path(name)) for name in notebook_names()}
     names = {name: {one.name for one in declared[name]} | set(accepted_fields(declared[name])) for name in declared}
     for name in parameters:

@@ -27,7 +27,7 @@ from rnlib.processes import MakeAll
 from rnlib.progress import progress
 from rnlib.synthesis.chunks import Chunk, make_chunk, makers
 from rnlib.synthesis.image_writer import Gallery, gallery_of
-from rnlib.synthesis.settings import CHUNK, DATE, Arguments, Options, is_marked_complete, is_test, write_marker
+from rnlib.synthesis.settings import CHUNK, DATE, MARKER, Arguments, Options, is_marked_complete, is_test, write_marker
 
 LICENSE = "CC0 1.0 (made by rnlib.synthesis)"
 
@@ -55,13 +55,27 @@ def synthesize(out: Path, *, workers: int | None = None, verbose: bool = True, *
         write_marker(out, arguments, complete=False)
         for leftover in out.glob("images/*/.*.part"):  # of a run that was killed
             leftover.unlink()
-        for split in splits:
-            if not _is_whole(out, arguments, split):
-                pieces = _pieces(out, arguments, split, make_all)
-                reported = progress(pieces, splits[split], f"synthesizing {split}", verbose, "scenes")
-                _write_split(out, split, reported, arguments)
+        try:
+            for split in splits:
+                if not _is_whole(out, arguments, split):
+                    pieces = _pieces(out, arguments, split, make_all)
+                    reported = progress(pieces, splits[split], f"synthesizing {split}", verbose, "scenes")
+                    _write_split(out, split, reported, arguments)
+        except ConfigError:
+            _forget(out)
+            raise
     write_marker(out, arguments, complete=True)
     return out
+
+
+def _forget(out: Path) -> None:
+    """Leave `out` free for another set, after one that cannot be made, unless something of it is there."""
+    made = [path for name in ("images", "questions", "scenes") for path in ((out / name), *(out / name).rglob("*"))]
+    if any(os.path.isfile(path) for path in made):
+        return
+    (out / MARKER).unlink()
+    for folder in sorted(filter(os.path.isdir, made), reverse=True):
+        folder.rmdir()
 
 
 def _json_paths(out: Path, split: str) -> dict[str, Path]:

@@ -10,6 +10,7 @@ nothing half-written under a final name.
 """
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,7 +110,8 @@ class ArrayGallery:
             np.lib.format.open_memmap(self._unfinished, mode="w+", dtype=np.uint8, shape=shape).flush()
             reserve_space(self._unfinished)
         except OSError as error:
-            self._unfinished.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._unfinished.unlink()
             raise self._cannot_write(error) from None
 
     def write(self, start: int, pictures: np.ndarray) -> None:

@@ -55,7 +55,7 @@ def draw_set(
         raise DataError(f"expected scenes in {source.root}, from which pictures are drawn, found none.")
     target = source.root if out is None else Path(out)
     _require_no_own_pictures(target, chosen)
-    views = dict(ClevrDirectory.find(target).redrawn) if (target / REDRAWN).is_file() else {}
+    views = dict(ClevrDirectory.find(target).redrawn) if os.path.isfile(target / REDRAWN) else {}
     opened = [_opened(source.root, name, view or views.get(name)) for name in chosen]
     with sole_user(target, "drawing"):
         for split, size in opened:
@@ -113,7 +113,7 @@ def _read_once(root: Path, name: str) -> tuple[Split, dict[int, int]]:
 
 def _require_no_own_pictures(folder: Path, splits: Sequence[str]) -> None:
     """Raise ConfigError where redrawn pictures would stand beside others of the same split."""
-    if not any((folder / part).is_dir() for part in ("images", "questions", "scenes")):
+    if not any(os.path.isdir(folder / part) for part in ("images", "questions", "scenes")):
         return
     found = ClevrDirectory.find(folder)
     for name in set(splits) & set(found.files) - set(found.redrawn):
