@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from clevr_files import ClevrFiles
 from hypothesis import given
 from hypothesis import strategies as st
 from small_networks import small_weights
@@ -223,6 +224,17 @@ def test_a_question_that_cannot_be_asked_says_why(inspection: Inspection) -> Non
 def test_models_and_tables_must_belong_together(models: dict[str, Weights], split: Split) -> None:
     with pytest.raises(ConfigError, match="a table of predictions for each model"):
         Inspection(models, split, {})
+
+
+def test_a_split_without_answers_is_refused(tmp_path: Path) -> None:
+    clevr_files, models = ClevrFiles(tmp_path / "clevr"), {"question": small_weights("question-only")}
+    for question in clevr_files.questions:
+        del question["answer"]
+    clevr_files.write()
+    split = open_split(clevr_files.root, "val", images=None, verbose=False)
+    tables = {name: predict(weights, split, verbose=False) for name, weights in models.items()}
+    with pytest.raises(DataError, match="has no answers"):
+        Inspection(models, split, tables)
 
 
 def test_one_can_go_to_a_question_by_its_number(inspection: Inspection, split: Split) -> None:

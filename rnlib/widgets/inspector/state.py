@@ -18,7 +18,7 @@ from rnlib.errors import ConfigError, require_one_of
 from rnlib.evaluation.attribution import PairMap, leave_one_out, pair_map
 from rnlib.evaluation.examples import OUTCOMES, Answer, answer_of, outcomes
 from rnlib.evaluation.model_set import image_size
-from rnlib.evaluation.predict import predict
+from rnlib.evaluation.predict import predict, require_answers
 from rnlib.model.checkpoint import Weights
 from rnlib.model.inputs import NetworkInputs
 from rnlib.synthesis.truth import Truth, truth_of
@@ -61,6 +61,7 @@ class Inspection:
                 f"expected a table of predictions for each model, found models {', '.join(models) or 'none'} "
                 f"and tables {', '.join(predictions) or 'none'}."
             )
+        require_answers(split)
         self.models, self.split, self.device, self._cache = models, split, device, cache
         for weights in models.values():
             weights.network.to(device).eval()
