@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from rnlib.__main__ import main
+from rnlib.clevr.images import open_picture
 from rnlib.clevr.split import Split, open_split
 from rnlib.errors import ConfigError, DataError
 from rnlib.evaluation.predict import predict
@@ -55,6 +56,42 @@ def test_pictures_come_from_memory_and_in_any_format_and_size(val: Split, tmp_pa
     assert answer(weights, values, text) == expected == answer(weights, str(tmp_path / "alpha.png"), text)
     for name in ("wide.jpg", "grey.png"):
         assert answer(weights, tmp_path / name, text).top[0][1] > 0
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_is_turned_as_its_exif_data_say(val: Split, tmp_path: Path, orientation: int) -> None:
+    upright = open_picture(val.image_path(0))
+    back = [None, 0, 3, 1, 5, 2, 6, 4][orientation - 1]  # of Image.Transpose: what undoes each orientation
+    stored = upright if back is None else upright.transpose(Image.Transpose(back))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "phone.png", exif=exif)
+    assert np.array_equal(open_picture(tmp_path / "phone.png"), upright)
+
+
+def test_a_picture_of_16_bits_is_that_of_8(val: Split, tmp_path: Path) -> None:
+    grey = open_picture(val.image_path(0)).convert("L")
+    Image.fromarray(np.asarray(grey).astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    with Image.open(tmp_path / "deep.png") as image:
+        assert image.mode.startswith("I")
+    assert np.array_equal(open_picture(tmp_path / "deep.png"), grey.convert("RGB"))
+
+
+def test_several_pictures_get_a_line_each(val: Split, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = save_weights(tmp_path / "w.safetensors", weights_of("ir-fp", val, image_size=32).network, val.vocabulary)
+    pictures, text = [val.image_path(row) for row in (0, 1, 2)], val.question_text(0)
+    assert main(["ask", str(path), *map(str, pictures), text, "--device", "cpu"]) == 0
+    replies = [answer(load_weights(path), picture, text) for picture in pictures]
+    lines = [
+        f"{100 * one.probability:5.1f} %  {one.answer:<8} {picture}"
+        for one, picture in zip(replies, pictures, strict=True)
+    ]
+    assert capsys.readouterr().out.splitlines() == lines
+    (tmp_path / "phone.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    assert main(["ask", str(path), str(pictures[0]), str(tmp_path / "phone.jpg"), text, "--device", "cpu"]) == 2
+    output = capsys.readouterr()
+    assert output.out.splitlines() == lines[:1]
+    assert "phone.jpg cannot be read: expected a PNG or JPEG" in output.err and "HEIC" in output.err
 
 
 def test_a_scene_comes_from_memory_from_a_file_of_its_own_or_by_its_pictures_name(val: Split, tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def test_a_split_that_is_not_there_names_those_that_are(tmp_path: Path, capsys: 
     files = ClevrFiles(tmp_path / "set", split="mine")
     evaluate = ["evaluate", "--weights", "medium-sd", "--clevr", files.root, "--out", tmp_path / "out"]
     code, text = run(capsys, *evaluate, "--split", "val")
-    assert code == 2 and "It has: mine. Name one of these." in text
+    assert code == 2 and "It has: mine. Name one of these: --split NAME" in text
     assert run(capsys, *evaluate, "--split", "mine")[0] == 0
 
 

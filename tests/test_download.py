@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 import rnlib.progress
+from rnlib.__main__ import main
 from rnlib.clevr import download
 from rnlib.clevr.download import ARCHIVES, Archive, download_clevr, missing_files
 from rnlib.errors import ConfigError, DataError
@@ -55,6 +56,10 @@ class Server:
     cut_after: list[int] = field(default_factory=list)  # bytes after which the next connections break
     statuses: list[int] = field(default_factory=list)  # errors that the next requests get
     requests: list[str | None] = field(default_factory=list)  # the Range header of each request
+    length: str | None = ""  # a fault: the Content-Length that it tells (None: none)
+    hang_after: int | None = None  # a fault: bytes after which every connection says nothing more
+    redirect: bool = False  # a fault: every address leads to another one, without end
+    over: threading.Event = field(default_factory=threading.Event)  # ends connections that hang
 
     @property
     def md5(self) -> str:
@@ -72,6 +77,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
             state.requests.append(asked)
             if state.statuses:
                 return self.send_error(state.statuses.pop(0))
+            if state.redirect:
+                self.send_response(302)
+                self.send_header("Location", f"{state.url}?{len(state.requests)}")
+                self.send_header("Content-Length", "0")
+                return self.end_headers()
             start = 0
             if asked and state.ranges:
                 start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
@@ -86,8 +96,13 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
             else:
                 self.send_response(200)
             body = state.content[start:]
-            self.send_header("Content-Length", str(len(body)))
+            if state.length is not None:
+                self.send_header("Content-Length", state.length or str(len(body)))
             self.end_headers()
+            if state.hang_after is not None:
+                self.wfile.write(body[: state.hang_after])
+                state.over.wait()
+                return
             with contextlib.suppress(ConnectionError):  # a client that refuses the answer hangs up
                 self.wfile.write(body[: state.cut_after.pop(0)] if state.cut_after else body)
 
@@ -101,6 +116,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         thread = threading.Thread(target=http_server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield state
+        state.over.set()
         http_server.shutdown()
         thread.join()
 
@@ -226,6 +242,51 @@ def test_absent_server(tmp_path, monkeypatch):
         url = f"http://127.0.0.1:{free.getsockname()[1]}/CLEVR_v1.0.zip"
         with pytest.raises(DataError, match=r"refused.*check the network"):
             download_clevr(tmp_path, replace(ARCHIVES["clevr"], url=url), verbose=False)
+
+
+def download_error(server: Server, out: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the command says of a download that fails: one line, exit code 2."""
+    assert main(["data", "download", "--out", str(out), "--url", server.url, "--md5", server.md5]) == 2
+    (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert not (out / "CLEVR_v1.0").exists()
+    return error
+
+
+def test_server_that_falls_silent_is_given_up_and_what_came_is_kept(server, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(download, "TIMEOUT", 0.1)
+    server.hang_after = 100
+    error = download_error(server, tmp_path, capsys)
+    assert re.search(r"timed out\), 6 times in a row.*run the same command again", error)
+    assert server.requests == [None, *(f"bytes={100 * n}-" for n in range(1, download.ATTEMPTS))]
+    server.hang_after = None
+    assert_same_files(server, fetch(server, tmp_path))  # resumes
+    assert server.requests[-1] == f"bytes={100 * download.ATTEMPTS}-"
+
+
+@pytest.mark.parametrize("length", [None, "0", "x"])
+def test_answer_without_a_length_is_refused_for_it_may_be_endless(server, tmp_path, capsys, length):
+    server.length = length
+    assert re.search(r"expected a server that says how long .*Check the URL", download_error(server, tmp_path, capsys))
+    assert len(server.requests) == 1
+
+
+def test_answer_longer_than_any_disk_is_refused(server, tmp_path, capsys):
+    server.length = str(10**18)
+    assert re.search(r"expected .* GB of free disk .*larger disk", download_error(server, tmp_path, capsys))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"), [(1000, r"the connection ended after .*6 times in a row"), (-1000, r"expected md5 .*damaged")]
+)
+def test_wrong_length(server, tmp_path, capsys, more, message):
+    server.length, server.ranges = str(len(server.content) + more), False
+    assert re.search(message, download_error(server, tmp_path, capsys))
+
+
+def test_endless_redirects(server, tmp_path, capsys):
+    server.redirect = True
+    assert re.search(r"302.*redirect.*Check the URL", download_error(server, tmp_path, capsys))
+    assert len(server.requests) < 20
 
 
 def test_wrong_address_is_not_tried_again(server, tmp_path):

@@ -69,8 +69,8 @@ ARCHIVES = {
 }
 
 CHUNK = 1 << 20  # bytes read at a time
-TIMEOUT = 60.0  # seconds without a byte after which a connection counts as lost
-ATTEMPTS = 6  # connections in a row that bring nothing
+TIMEOUT = 30.0  # seconds without a byte after which a connection counts as lost
+ATTEMPTS = 6  # connections in a row that bring less than CHUNK in all
 BACKOFF = 2.0  # seconds before the second of them; each further wait is twice as long
 TRANSIENT = (408, 429, 500, 502, 503, 504)  # HTTP statuses worth another attempt
 
@@ -183,8 +183,9 @@ def fetch(url: str, part: Path, verbose: bool, unpacked: float = 0.0) -> None:
             raise DataError(
                 f"cannot write {part}: {reason(error)}. Free some space, or choose a folder that can be written to."
             ) from error
-        idle = 1 if _size(part) > most else idle + 1
-        most = max(most, _size(part))
+        if _size(part) >= most + CHUNK:
+            most, idle = _size(part), 0
+        idle += 1
         if idle == ATTEMPTS:
             raise DataError(
                 f"cannot download {url}: {problem}, {ATTEMPTS} times in a row. {_size(part) / 1e9:.2f} GB are in "
@@ -234,21 +235,25 @@ def _fetch_once(url: str, part: Path, verbose: bool, unpacked: float) -> None:
                 raise ConnectionError(f"asked for the bytes from {have} on, found '{span}', starting over")
             total = int(found[2])
         else:  # the whole file: a first request, or a server that ignores Range
-            length = answer.headers.get("Content-Length") or "0"
-            have, total = 0, int(length) if length.isdecimal() else 0
+            length = answer.headers.get("Content-Length") or ""
+            if not length.isdecimal() or int(length) == 0:
+                raise DataError(
+                    f"expected a server that says how long {url} is (Content-Length), found '{length}'. Check the URL."
+                )
+            have, total = 0, int(length)
         _check_space(part.parent, total - have + int(unpacked * total), "to download and unpack CLEVR")
         with open(part, "ab" if have else "wb") as file, Progress("download", total, verbose, "B", have) as bar:
             while chunk := _read(answer):
                 file.write(chunk)
                 bar.add(len(chunk))
-    if total and _size(part) != total:
+    if _size(part) != total:
         raise ConnectionError(f"the connection ended after {_size(part)} of {total} bytes")
 
 
 def _read(answer: http.client.HTTPResponse) -> bytes:
-    """The next piece of the answer; a fault of the network is told apart from one of the disk."""
+    """What has come of the answer, at once; a fault of the network is told apart from one of the disk."""
     try:
-        return answer.read(CHUNK)
+        return answer.read1(CHUNK)
     except OSError as error:
         raise ConnectionError(f"the connection broke ({error})") from error
 

@@ -7,14 +7,13 @@ seed does; a plain bilinear resize loses answers.
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import msgspec
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from rnlib.clevr.cache import replace_folder, seal
 from rnlib.errors import DataError, reason
@@ -26,24 +25,22 @@ _CHUNK = 64  # pictures decoded at a time
 _SAVE_EVERY = 16  # chunks after which the progress is noted on disk
 
 
-@contextmanager
-def opened_picture(path: Path) -> Iterator[Image.Image]:
-    """A picture file, opened and not yet decoded. Raises DataError if it cannot be read, then or in the block."""
+def open_picture(path: Path) -> Image.Image:
+    """A picture file in its full size, in RGB, turned as its EXIF data say. Raises DataError if it cannot be read."""
     try:
         with open_input(path, what="picture") as file, Image.open(file) as picture:
-            yield picture
-        return
+            upright = ImageOps.exif_transpose(picture)
+            if upright.mode.startswith("I"):  # 16 bits of grey, which PIL would cut off at 255
+                upright = Image.fromarray((np.asarray(upright) >> 8).clip(0, 255).astype(np.uint8))
+            return upright.convert("RGB")
     except UnidentifiedImageError:
-        problem = "it is no picture of a known kind"
+        raise DataError(
+            f"the picture {path} cannot be read: expected a PNG or JPEG, found neither this nor another kind that is "
+            "known. Save it as PNG or JPEG (HEIC and RAW files too), or fetch it again if it is damaged."
+        ) from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         problem = reason(error)
     raise DataError(f"the picture {path} cannot be read ({problem}). It is damaged: fetch or make it again.")
-
-
-def open_picture(path: Path) -> Image.Image:
-    """A picture file in its full size, in RGB. Raises DataError if it cannot be read."""
-    with opened_picture(path) as picture:
-        return picture.convert("RGB")
 
 
 def read_image(path: Path, size: int) -> UInt8[np.ndarray, "3 size size"]:

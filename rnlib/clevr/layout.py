@@ -116,7 +116,8 @@ class ClevrDirectory:
         if split not in self.files:
             raise DataError(
                 f"{self.root} has no split '{split}': expected {questions_file(self.root, split)}. "
-                f"It has: {', '.join(self.splits())}. Name one of these."
+                f"It has: {', '.join(self.splits())}. Name one of these: --split NAME, or with 'rnlib run' --set "
+                "split=NAME."
             )
 
     def questions(self, split: str) -> Path:

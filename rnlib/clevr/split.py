@@ -13,7 +13,7 @@ from jaxtyping import Float, Integer, UInt, UInt8
 from rnlib.clevr.arrays import UNKNOWN, write_tables
 from rnlib.clevr.cache import Opened, cache_folder, digest, new_folder, open_or_make
 from rnlib.clevr.constants import ATTRIBUTES, QUESTION_TYPES, RELATIONS
-from rnlib.clevr.images import open_picture, opened_picture, prepare_images
+from rnlib.clevr.images import open_picture, prepare_images
 from rnlib.clevr.layout import ClevrDirectory
 from rnlib.clevr.picture_array import JoinedPictures, open_picture_array
 from rnlib.clevr.schema import Scene, SceneObject
@@ -209,8 +209,7 @@ class Split:
         path = self.image_path(row)
         if not path.exists():
             return self.directory.array_view(self.name)
-        with opened_picture(path) as image:
-            return image.size
+        return open_picture(path).size
 
 
 def open_split(

@@ -199,11 +199,13 @@ def add_predict(parser: argparse.ArgumentParser) -> None:
 def add_ask(parser: argparse.ArgumentParser) -> None:
     """`ask`."""
     parser.description = (
-        "Answer a question about a picture (PNG or JPEG, any size), with the five most probable answers. Weights that "
-        "read state descriptions take a scene instead."
+        "Answer a question about a picture (PNG or JPEG, any size), with the five most probable answers; about several "
+        "pictures, with one line each. Weights that read state descriptions take a scene instead."
     )
     parser.add_argument("weights", type=path, metavar="WEIGHTS", help=f"a file, or one of {', '.join(released())}")
-    parser.add_argument("picture", type=path, metavar="PICTURE", help="of a scene: which of the file's scenes")
+    parser.add_argument(
+        "pictures", type=path, nargs="+", metavar="PICTURE", help="of a scene: which of the file's scenes"
+    )
     parser.add_argument("question", metavar="QUESTION", help="such as 'How many red cubes are there?'")
     parser.add_argument("--scene", type=path, metavar="FILE", help="a scene, or several as in CLEVR_scenes.json")
     add_device(parser)

@@ -55,11 +55,15 @@ def run_predict(options: argparse.Namespace) -> None:
 
 def run_ask(options: argparse.Namespace) -> None:
     """`ask`."""
-    device = choose_device(options.device)
-    reply = answer(load_weights(options.weights), options.picture, options.question, scene=options.scene, device=device)
-    print(reply.answer)
-    for text, probability in reply.top:
-        print(f"  {100 * probability:5.1f} %  {text}")
+    device, weights = choose_device(options.device), load_weights(options.weights)
+    for picture in options.pictures:
+        reply = answer(weights, picture, options.question, scene=options.scene, device=device)
+        if len(options.pictures) > 1:
+            print(f"{100 * reply.probability:5.1f} %  {reply.answer:<8} {picture}")
+            continue
+        print(reply.answer)
+        for text, probability in reply.top:
+            print(f"  {100 * probability:5.1f} %  {text}")
 
 
 def run_release(options: argparse.Namespace) -> None:
