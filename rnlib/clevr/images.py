@@ -6,7 +6,7 @@ seed does; a plain bilinear resize loses answers.
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
