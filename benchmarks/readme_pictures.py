@@ -142,13 +142,13 @@ def explained(clevr: Path, question: int, out: Path) -> None:
 
 
 def thumbnail(number: str, name: str, out: Path) -> None:
-    """The figure `name` of a notebook's stored outputs, 360 pixels wide, in 64 colours."""
+    """The figure `name` of a notebook's stored outputs, at most 320 x 200 pixels."""
     notebook = nbformat.read(notebook_path(notebook_name(number)), as_version=4)
     [cell] = [cell for cell in notebook.cells if f', "{name}")' in cell.source]
     [png, *_] = [one["data"]["image/png"] for one in cell.outputs if "image/png" in one.get("data", {})]
     picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
-    picture.thumbnail((360, 220), Image.Resampling.LANCZOS)
-    picture.quantize(64).save(out, optimize=True)
+    picture.thumbnail((320, 200), Image.Resampling.LANCZOS)
+    picture.save(out, optimize=True)
 
 
 if __name__ == "__main__":
