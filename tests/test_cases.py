@@ -109,6 +109,8 @@ def test_a_set_of_one_split_is_trained_on_when_scenes_are_held_out(
     train += ["--out", tmp_path / "run", "--set", "epochs=1"]
     code, text = run(capsys, *train)
     assert code == 2 and "found 'new' alone" in text and "--set held_out=N" in text
+    code, text = run(capsys, *train, "held_out=2000")
+    assert code == 2 and "expected to hold out less than all" in text and "(--set held_out=N)" in text
     assert run(capsys, *train, "held_out=1")[0] == 0
 
 

@@ -52,7 +52,10 @@ def hold_out(scenes: int, train: Split, val: Split) -> tuple[Split, Split]:
         return train, val
     trained_on = train.n_images - scenes
     if trained_on < 1:
-        raise ConfigError(f"expected to hold out less than all {train.n_images:,} scenes, found {scenes:,}.")
+        raise ConfigError(
+            f"expected to hold out less than all {train.n_images:,} scenes, found {scenes:,}. Hold out fewer "
+            "(--set held_out=N)."
+        )
     return part_of(train, 0, trained_on), part_of(train, trained_on, train.n_images)
 
 
