@@ -92,6 +92,8 @@ def load_weights(path: Path | str) -> Weights:
     else:
         preset, info, tensors = read_weights(path, FORMAT)
         vocabulary = described(info, _Named, path).vocabulary
+        if not (vocabulary.words and vocabulary.answers):
+            raise WeightsError(f"{path.with_suffix('.json')} is damaged: expected words and answers, found none.")
     network = RelationNetwork(preset, vocabulary)
     fill(network, tensors, path, preset)
     return Weights(network.eval(), preset, vocabulary, info, path.stem)
