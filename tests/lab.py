@@ -207,31 +207,68 @@ class Lab:
 
     def press(self, widget: WebElement, button: str) -> None:
         """Click the button of a widget that has this text on it."""
-        self.wait_for(
-            lambda: [one for one in widget.find_elements(By.CSS_SELECTOR, "button") if one.text.strip() == button],
-            f"a button '{button}'",
-        )[0].click()
+
+        def click() -> bool:
+            named = [one for one in widget.find_elements(By.CSS_SELECTOR, "button") if one.text.strip() == button]
+            if named:
+                named[0].click()
+            return bool(named)
+
+        self.wait_for(click, f"a button '{button}'")
 
     def choose(self, widget: WebElement, description: str, option: str) -> None:
         """Choose an option in the dropdown of a widget that has this description."""
-        for box in widget.find_elements(By.CSS_SELECTOR, ".widget-dropdown"):
-            if box.find_element(By.CSS_SELECTOR, "label").text == description:
-                options = {one.text: one for one in box.find_elements(By.CSS_SELECTOR, "option")}
-                assert option in options, f"'{description}' offers {list(options)}, not '{option}'"
-                options[option].click()
-                return
-        raise AssertionError(f"the widget has no choice '{description}'")
+
+        def click() -> None:
+            for box in widget.find_elements(By.CSS_SELECTOR, ".widget-dropdown"):
+                if box.find_element(By.CSS_SELECTOR, "label").text == description:
+                    options = {one.text: one for one in box.find_elements(By.CSS_SELECTOR, "option")}
+                    assert option in options, f"'{description}' offers {list(options)}, not '{option}'"
+                    options[option].click()
+                    return
+            raise AssertionError(f"the widget has no choice '{description}'")
+
+        self.steadily(click)
 
     def type(self, widget: WebElement, text: str, enter: bool = False, field: str = "input[type=text]") -> None:
         """Type into a text box of a widget in place of what is there."""
-        box = widget.find_element(By.CSS_SELECTOR, field)
-        box.click()
-        box.send_keys(Keys.CONTROL, "a")
-        box.send_keys(text + (Keys.ENTER if enter else ""))
 
-    def key(self, element: WebElement, *keys: str) -> None:
-        """Click on an element, then press keys one after another."""
-        ActionChains(self.driver).click(element).send_keys(*keys).perform()
+        def write() -> None:
+            box = widget.find_element(By.CSS_SELECTOR, field)
+            box.click()
+            box.send_keys(Keys.CONTROL, "a")
+            box.send_keys(text + (Keys.ENTER if enter else ""))
+
+        self.steadily(write)
+
+    def click(self, widget: WebElement, selector: str, number: int = 0) -> None:
+        """Click one of the elements of a widget that a CSS selector finds."""
+
+        def click() -> bool:
+            found = widget.find_elements(By.CSS_SELECTOR, selector)
+            if len(found) > number:
+                found[number].click()
+            return len(found) > number
+
+        self.wait_for(click, f"{number + 1} of {selector}")
+
+    def settle(self, widget: WebElement) -> None:
+        """Wait until the kernel has nothing to do and a widget has looked the same for a while."""
+
+        def look() -> tuple[str, str]:
+            return self._kernel_state(), widget.get_attribute("innerHTML")
+
+        def settled() -> bool:
+            before = look()
+            time.sleep(0.3)
+            return before[0] == "idle" and look() == before
+
+        self.wait_for(settled, "a widget that stands still")
+
+    def key(self, widget: WebElement, *keys: str) -> None:
+        """Click on the question of a widget, then press keys one after another."""
+        self.click(widget, ".rn-question")
+        ActionChains(self.driver).send_keys(*keys).perform()
 
     def drag(self, element: WebElement, start: tuple[float, float], end: tuple[float, float]) -> None:
         """Drag the mouse over an element from one point to another (parts of its width and height)."""
@@ -254,14 +291,22 @@ class Lab:
 
     def hidden_controls(self, widget: WebElement) -> list[str]:
         """Buttons, boxes and lists of a widget that reach beyond it, or are too narrow to read."""
-        edge = widget.rect["x"] + widget.rect["width"]
-        found = widget.find_elements(By.CSS_SELECTOR, "button, select, input[type=text], input[type=number]")
-        shown = [one for one in found if one.is_displayed()]
-        return [
-            one.text or one.tag_name
-            for one in shown
-            if one.rect["x"] + one.rect["width"] > edge + 1 or one.rect["width"] < 40
-        ]
+
+        def hidden() -> list[str]:
+            edge = widget.rect["x"] + widget.rect["width"]
+            found = widget.find_elements(By.CSS_SELECTOR, "button, select, input[type=text], input[type=number]")
+            shown = [one for one in found if one.is_displayed()]
+            return [
+                one.text or one.tag_name
+                for one in shown
+                if one.rect["x"] + one.rect["width"] > edge + 1 or one.rect["width"] < 40
+            ]
+
+        return self.steadily(hidden)
+
+    def steadily(self, look: Callable[[], T]) -> T:
+        """What `look` does and returns; from its beginning again where the page was redrawn under it."""
+        return self.wait_for(lambda: [look()], "a page that stands still")[0]
 
     def wait_for_text(self, widget: WebElement, text: str, seconds: float = PATIENCE) -> None:
         """Wait until a widget shows this text."""

@@ -55,6 +55,7 @@ def picture_weights(folder: Path) -> Path:
 
 
 def shown(widget: WebElement, selector: str) -> str:
+    """The text of an element of a widget. Outside of `wait_for`, after `settle`: a page may be redrawn any time."""
     return widget.find_element(By.CSS_SELECTOR, selector).text
 
 
@@ -66,6 +67,7 @@ def number_left(widget: WebElement) -> int:
 def test_the_answer_inspector(lab: Lab) -> None:
     inspector = lab.widget_of("04_evaluation", "rn-inspector")
     lab.wait_for_text(inspector, "1 of ")
+    lab.settle(inspector)
     first = shown(inspector, ".rn-question")
     assert re.match(r"What color is the (cube|sphere|cylinder)\? \(query_color\)", first)
     assert len(inspector.find_elements(By.CSS_SELECTOR, ".rn-top tr")) == 5
@@ -87,9 +89,9 @@ def test_the_answer_inspector(lab: Lab) -> None:
     lab.wait_for(lambda: not re.search(r"\b6 of ", inspector.text), "another question")
     lab.type(inspector, "5", enter=True, field="input[type=number]")
     lab.wait_for_text(inspector, "6 of ")
-    lab.key(inspector.find_element(By.CSS_SELECTOR, ".rn-question"), Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    lab.key(inspector, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
     lab.wait_for_text(inspector, "8 of ")
-    lab.key(inspector.find_element(By.CSS_SELECTOR, ".rn-question"), Keys.ARROW_LEFT)
+    lab.key(inspector, Keys.ARROW_LEFT)
     lab.wait_for_text(inspector, "7 of ")
     with lab.as_wide_as(800):
         lab.wait_for(lambda: inspector.rect["width"] < 800, "a narrow page")
@@ -113,6 +115,7 @@ def test_a_question_of_ones_own(lab: Lab) -> None:
     lab.wait_for(lambda: "spher… (spheres" in inspector.text or "spher… (sphere" in inspector.text, "endings")
     lab.type(inspector, "What color is the bulb ")
     lab.wait_for_text(inspector, "bulb (unknown: ")
+    lab.settle(inspector)
     examples = [one.text for one in inspector.find_elements(By.CSS_SELECTOR, ".rn-example")]
     assert examples and all(example.startswith("What color is the ") for example in examples)
     lab.screenshot("unknown_word", inspector)
@@ -127,12 +130,14 @@ def test_a_question_of_ones_own(lab: Lab) -> None:
     # Whether the scene has one big cube or not, the truth is told.
     told = r"answer: \w+ – (right|wrong|invalid)|it speaks of one large cube, and the scene has"
     lab.wait_for(lambda: re.search(told, inspector.text), "the truth")
+    lab.settle(inspector)
     assert "filter size: large [" in shown(inspector, ".rn-chain")
     lab.screenshot("own_question", inspector)
 
 
 def test_the_error_browser(lab: Lab) -> None:
     browser = lab.widget_of("05_confusion_analysis", "rn-browser")
+    lab.settle(browser)
     selection = browser.find_element(By.CSS_SELECTOR, ".widget-dropdown")
     names = [option.text for option in selection.find_elements(By.CSS_SELECTOR, "option")]
     assert names[-1].startswith("right, but hardly believed")
@@ -143,16 +148,17 @@ def test_the_error_browser(lab: Lab) -> None:
         return [option.text for option in browser.find_elements(By.CSS_SELECTOR, ".widget-select option")]
 
     lab.wait_for(lambda: listed() and listed()[0].partition(" → ")[2].startswith(listed()[0][:2]), "right answers")
+    lab.settle(browser)
     lines = listed()
     truth, _, answer = lines[0].partition(" → ")
     assert answer.startswith(f"{truth} (") and "What color is the" in answer
     lab.press(browser, "next")
     lab.wait_for_text(browser, f"2 of {len(lines)}")
-    browser.find_elements(By.CSS_SELECTOR, ".widget-select option")[3].click()
+    lab.click(browser, ".widget-select option", 3)
     lab.wait_for_text(browser, f"4 of {len(lines)}")
     lab.wait_for_text(browser, f"answer: {lines[3].partition(' → ')[0]} – right")
     lab.wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, ".rn-pairs line"), "lines between the objects")
-    lab.key(browser.find_element(By.CSS_SELECTOR, ".rn-question"), Keys.ARROW_LEFT)
+    lab.key(browser, Keys.ARROW_LEFT)
     lab.wait_for_text(browser, f"3 of {len(lines)}")
     with lab.as_wide_as(800):
         assert lab.hidden_controls(browser) == []
@@ -163,15 +169,15 @@ def test_the_retrieval_browser(lab: Lab) -> None:
     browser = lab.widget_of("06_retrieval", "rn-retrieval")
     lab.choose(browser, "feature", "conv flat")
     lab.wait_for_text(browser, "nearest by conv flat")
-    before = shown(browser, ".rn-headline")
-    found = browser.find_element(By.CSS_SELECTOR, ".rn-found .rn-picture")
-    name = re.search(r"CLEVR_val_\d+\.png", found.get_attribute("title"))[0]
-    assert name not in before
-    found.click()
+    lab.settle(browser)
+    found = ".rn-found .rn-picture"
+    name = re.search(r"CLEVR_val_\d+\.png", browser.find_element(By.CSS_SELECTOR, found).get_attribute("title"))[0]
+    assert name not in shown(browser, ".rn-headline")
+    lab.click(browser, found)
     lab.wait_for(lambda: name in shown(browser, ".rn-headline"), "the picture that was clicked as the query")
-    found = ".rn-found .rn-picture"  # the query itself is never among them
-    lab.wait_for(lambda: name not in browser.find_element(By.CSS_SELECTOR, found).get_attribute("title"), "its own")
     lab.wait_for(lambda: re.search(r"1: [\d.]+ apart", browser.text), "distances")
+    lab.settle(browser)  # the query itself is never among those that were found
+    assert all(name not in one.get_attribute("title") for one in browser.find_elements(By.CSS_SELECTOR, found))
     assert browser.find_elements(By.CSS_SELECTOR, ".rn-truth")
     lab.screenshot("retrieval_browser", browser)
     lab.press(browser, "random query")
@@ -182,14 +188,19 @@ def test_the_training_monitor(lab: Lab) -> None:
     """Train on, pause, go on and stop in a thread; then stop a cell that trains, from another notebook."""
     monitor = lab.widget_of("02_train_state_descriptions", "rn-monitor")
     lab.wait_for_text(monitor, "ended")
-    figure = monitor.find_element(By.CSS_SELECTOR, "img")
-    before = figure.get_attribute("src")
+    lab.settle(monitor)
+
+    def curve() -> str:
+        return monitor.find_element(By.CSS_SELECTOR, "img").get_attribute("src")
+
+    before = curve()
     lab.type(monitor, "5000", enter=True, field="input[type=number]")
     lab.press(monitor, "train on")
     lab.wait_for(lambda: re.search(r"training · epoch \d", monitor.text), "a report")
-    lab.wait_for(lambda: figure.get_attribute("src") != before, "a longer curve")
+    lab.wait_for(lambda: curve() != before, "a longer curve")
     lab.press(monitor, "pause")
     lab.wait_for_text(monitor, "paused · ")
+    lab.settle(monitor)
     assert not button_of(monitor, "pause").is_enabled() and not button_of(monitor, "train on").is_enabled()
     lab.screenshot("monitor_paused", monitor)
     lab.press(monitor, "go on")
@@ -208,8 +219,11 @@ def test_the_training_monitor(lab: Lab) -> None:
     watching = lab.widget_of("watch", "rn-monitor")
     lab.wait_for(lambda: re.search(r"training · epoch \d", watching.text), "a report of the cell's training")
     lab.press(watching, "follow")
-    enabled = [one.text for one in watching.find_elements(By.CSS_SELECTOR, "button") if one.is_enabled()]
-    assert [name.strip() for name in enabled] == ["pause", "stop", "follow"]
+
+    def enabled() -> list[str]:
+        return [one.text.strip() for one in watching.find_elements(By.CSS_SELECTOR, "button") if one.is_enabled()]
+
+    assert lab.steadily(enabled) == ["pause", "stop", "follow"]
     lab.press(watching, "stop")
     lab.wait_for_text(watching, "ended · ")
     assert load_state(folder / "state/last.pt")["position"]["total_steps"] > stopped["total_steps"]
@@ -242,6 +256,7 @@ def test_the_scene_editor(lab: Lab, color_weights: Path, color_questions: Path) 
     editor = lab.widget_of("edit", "rn-editor")
     scene = lab.wait_for(lambda: editor.find_element(By.CSS_SELECTOR, ".rn-scene"), "the picture")
     lab.wait_for_text(editor, "truth: ")
+    lab.settle(editor)
     picture = scene.find_element(By.CSS_SELECTOR, "image")
     first = picture.get_attribute("href")
     assert len(editor.find_elements(By.CSS_SELECTOR, "figure")) == 2
@@ -259,13 +274,15 @@ def test_the_scene_editor(lab: Lab, color_weights: Path, color_questions: Path) 
     lab.wait_for(lambda: picture.get_attribute("href") != first, "another picture")
     lab.screenshot("editor", editor)
 
+    lab.settle(editor)
     before = marked()[0]
-    lab.key(editor.find_element(By.CSS_SELECTOR, ".rn-question"), *[Keys.ARROW_RIGHT] * 3)
+    lab.key(editor, *[Keys.ARROW_RIGHT] * 3)
     lab.wait_for_text(editor, "undo (4)")
-    assert marked()[0] > before
+    lab.wait_for(lambda: marked()[0] > before, "the object further to the right")
     lab.press(editor, "remove")
     lab.wait_for_text(editor, "undo (5)")
     lab.type(editor, "How many things are there?", enter=True)
+    lab.settle(editor)
     count = len(editor.find_elements(By.CSS_SELECTOR, ".rn-scene circle")) - 1  # but for the outline being dragged
     lab.wait_for_text(editor, f"truth: {count}")
     for left in (4, 3, 2, 1):
