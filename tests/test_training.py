@@ -37,6 +37,7 @@ from rnlib.training import (
     train,
 )
 from rnlib.training.augment import MAX_ANGLE, augment, draw_augmentations, padding
+from rnlib.training.plots import plot_augmentations
 from rnlib.training.sampler import chosen_questions, epoch_order
 from rnlib.training.trainer import Trainer, moving_average
 
@@ -386,6 +387,20 @@ def test_augmentations_cover_their_range_and_are_keyed_by_seed_and_epoch() -> No
     assert (draws != draw_augmentations(1, 3, 10_000, 128)).any() and (
         draws != draw_augmentations(2, 2, 10_000, 128)
     ).any()
+
+
+@pytest.mark.parametrize(("preset", "moved"), [("original-fp", True), ("detect-fp", False)])
+def test_shown_augmentations_are_those_of_the_preset(preset: str, moved: bool) -> None:
+    """Pictures are moved with a plain network; a network that describes cells sees them in place, recoloured."""
+    picture = np.full((3, 32, 32), 128, np.uint8)
+    picture[:, :16, :16] = 255
+    first, *later = [axes for axes in plot_augmentations(load_preset(preset), picture, 3, 5).axes if axes.images]
+    assert first.get_title() == "as it is" and len(later) == 5
+    place = first.images[0].get_array()[:, :, 0] > 0.75
+    for axes in later:
+        shown = axes.images[0].get_array()
+        assert ((shown[:, :, 0] > 0.75) != place).any() == moved
+        assert ("px" in axes.get_title()) == moved
 
 
 # --- the loop ------------------------------------------------------------------------

@@ -106,12 +106,14 @@ class Augmentation:
     apply       pictures with values in [0, 1] and their rows -> the pictures that the network sees
     move        points (x, y) in pixels, rows, size of the pictures -> where the points are in these pictures
     placed      rows -> of which pictures the objects' x, y, z are still those of the scene
+    words       a row -> what happens to the picture, for people
     """
 
     draw: Callable[[int, int, int, int, bool], np.ndarray]
     apply: Callable[[Tensor, Tensor], Tensor]
     move: Callable[[np.ndarray, np.ndarray, int], np.ndarray]
     placed: Callable[[np.ndarray], np.ndarray]
+    words: Callable[[np.ndarray], str]
 
 
 # By the name that a kind of objects gives (`ObjectEncoder.augmentation`).
@@ -121,11 +123,13 @@ AUGMENTATIONS = {
         apply=augment,
         move=moved_points,
         placed=lambda draws: np.zeros(len(draws), bool),
+        words=lambda row: f"({row[0]:+.0f}, {row[1]:+.0f}) px, {math.degrees(row[2]):+.1f}°",
     ),
     "recolor": Augmentation(
         draw=lambda seed, epoch, pictures, size, mirror: draw_recoloring(seed, epoch, pictures, mirror),
         apply=recolor,
         move=lambda points, draws, size: mirror_points(points, draws[:, 0] > 0, size),
         placed=lambda draws: draws[:, 0] == 0,
+        words=lambda row: f"red × {row[1]:.2f}, green × {row[2]:.2f}\nblue × {row[3]:.2f}, white {row[4]:+.2f}",
     ),
 }

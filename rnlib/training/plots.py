@@ -8,25 +8,24 @@ from matplotlib.figure import Figure
 
 from rnlib.model.network import RelationNetwork
 from rnlib.model.objects.pixels import PixelObjects
-from rnlib.training.augment import augment, draw_augmentations
+from rnlib.model.preset import Preset
+from rnlib.training.augment import AUGMENTATIONS
 
 
-def plot_augmentations(picture: UInt8[np.ndarray, "3 size size"], seed: int, epochs: int = 7) -> Figure:
-    """A picture, and what augmentation makes of it in the first epochs of a training with this seed."""
+def plot_augmentations(preset: Preset, picture: UInt8[np.ndarray, "3 size size"], seed: int, epochs: int = 7) -> Figure:
+    """A picture, and what augmentation makes of it in the first epochs of a training on questions with this seed."""
+    augmentation = AUGMENTATIONS[preset.kind.augmentation]
     original = torch.from_numpy(np.array(picture))[None].float() / 255
-    draws = [draw_augmentations(seed, epoch, 1, picture.shape[1])[0] for epoch in range(1, epochs + 1)]
-    shown = [original[0], *(augment(original, torch.from_numpy(draw)[None])[0] for draw in draws)]
-    names = [
-        "as it is",
-        *(f"epoch {epoch}\n({x:+.0f}, {y:+.0f}) px, {np.degrees(a):+.1f}°" for epoch, (x, y, a) in enumerate(draws, 1)),
-    ]
+    draws = [augmentation.draw(seed, epoch, 1, picture.shape[1], False) for epoch in range(1, epochs + 1)]
+    shown = [original[0], *(augmentation.apply(original, torch.from_numpy(draw))[0] for draw in draws)]
+    names = ["as it is", *(f"epoch {epoch}\n{augmentation.words(draw[0])}" for epoch, draw in enumerate(draws, 1))]
     figure, grid = plt.subplots(2, (len(shown) + 1) // 2, figsize=(8, 4.8), layout="constrained")
     for axes, image, name in zip(grid.flat, shown, names, strict=False):
-        axes.imshow(image.permute(1, 2, 0).clamp(0, 1))
+        axes.imshow(image.permute(1, 2, 0).clamp(0, 1).numpy())
         axes.set_title(name, fontsize=9)
     for axes in grid.flat:
         axes.set_axis_off()
-    figure.suptitle("One picture: shifted and rotated anew in every epoch")
+    figure.suptitle("One picture: augmented anew in every epoch")
     return figure
 
 
