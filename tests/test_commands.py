@@ -98,7 +98,7 @@ def test_a_profiles_file_gives_preset_and_recipe_and_options_override_it(
     assert (recipe["epochs"], recipe["lr"], recipe["forget_bias"], recipe["held_out"]) == (1, 2e-3, 1.5, 4)
     assert recipe["lr_schedule"] == "cosine"
     assert [(stage["objects"], stage["epochs"], stage["patience"]) for stage in recipe["curriculum"]] == [(9, 1, 3)]
-    assert recipe["lr_gamma"] == 1 and recipe["batch_size"] == 128  # the notebook's defaults
+    assert recipe["lr_gamma"] == 1 and recipe["batch_size"] == 64  # the notebook's defaults
     capsys.readouterr()
     out = ("--out", tmp_path / "other")
     assert "neither" in refused(capsys, "train", *data, *out)
@@ -202,7 +202,9 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert "expected --set NAME=VALUE" in refused(capsys, *train_with, "dropout")
     assert "expected the vocabulary" in refused(capsys, *train, "original-sd", "--vocabulary", "trian")
     assert "cannot read" in refused(capsys, *train, "original-sd", "--vocabulary", tmp_path / "folder.json")
-    assert "expected a device" in refused(capsys, *train, "original-sd", "--device", "tpu")
+    assert "expected as device one of auto, cpu, cuda; found 'tpu'" in refused(
+        capsys, *train, "original-sd", "--device", "tpu"
+    )
     assert "expected the file" in refused(capsys, *train, "original-sd", "--vocabulary", tmp_path / "no.json")
     (tmp_path / "file").write_text("")
     assert "cannot create the folder" in refused(capsys, *train, "original-sd", "--cache", tmp_path / "file" / "cache")
