@@ -90,9 +90,15 @@ def assert_same_training(first: TrainingFolder, second: TrainingFolder) -> None:
 # The control file
 
 
+@pytest.mark.parametrize("seconds_between_reports", [0.0, 1e9])
 def test_a_stop_in_the_control_file_ends_the_training_and_changes_nothing(
-    splits: tuple[Split, Split], tmp_path: Path, when: Callable[..., None]
+    splits: tuple[Split, Split],
+    tmp_path: Path,
+    when: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    seconds_between_reports: float,
 ) -> None:
+    monkeypatch.setattr(pause_stop, "EVERY", seconds_between_reports)
     whole = trainer(splits, tmp_path / "whole")(recipe=recipe())
     folder = TrainingFolder(tmp_path / "stopped")
     when(3, lambda: request(folder, "stop"))

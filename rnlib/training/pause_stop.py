@@ -78,6 +78,7 @@ class Requests(threading.Event):
     def __init__(self, folder: TrainingFolder, is_main: bool = True) -> None:
         super().__init__()
         self._folder, self._is_main, self._last = folder, is_main, Progress("training", 0, 0, 0, 0.0)
+        self._rows: list[Row] = []
         self._asked, self._looked = "", 0.0
         if is_main:
             request(folder, "")
@@ -110,11 +111,14 @@ class Requests(threading.Event):
         return self._asked
 
     def report(self, position: Position, of_steps: int) -> None:
-        """Write where the training is, unless it was written just now."""
-        if self._is_main and time.time() - self._last.written >= EVERY:
-            rows = [row for row in position.steps if row["epoch"] == position.epoch]
-            self._last = Progress("training", position.epoch, position.step, of_steps, 0.0, rows, position.seconds)
-            self._write("training")
+        """Note where the training is, and write it unless something was written just now."""
+        if self._is_main:
+            last, self._rows = self._last, position.steps
+            self._last = Progress(
+                last.state, position.epoch, position.step, of_steps, last.written, seconds=position.seconds
+            )
+            if time.time() - last.written >= EVERY:
+                self._write("training")
 
     def close(self) -> None:
         """The training has ended, one way or another."""
@@ -123,5 +127,6 @@ class Requests(threading.Event):
             request(self._folder, "")
 
     def _write(self, state: str) -> None:
-        self._last = msgspec.structs.replace(self._last, state=state, written=time.time())
+        rows = [row for row in self._rows if row["epoch"] == self._last.epoch]
+        self._last = msgspec.structs.replace(self._last, state=state, written=time.time(), steps=rows)
         write_json(self._folder.root / "progress.json", msgspec.to_builtins(self._last))
