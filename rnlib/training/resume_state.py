@@ -127,6 +127,8 @@ def load_state(path: Path) -> dict[str, Any]:
         msgspec.convert(state, _State)
     except msgspec.ValidationError as error:
         raise _no_state(path, reason(error)) from None
+    except AttributeError:  # msgspec asks it for its keys
+        raise _no_state(path, "a tensor where named values were expected") from None
     whole: dict[str, Any] = state
     return whole
 
