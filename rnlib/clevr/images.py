@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from rnlib.clevr.cache import replace_folder, seal
 from rnlib.errors import DataError, reason
 from rnlib.files import open_input, read_json, reserve_space, write_json
-from rnlib.processes import processes
+from rnlib.process_pool import process_pool
 from rnlib.progress import progress
 
 _CHUNK = 64  # pictures decoded at a time
@@ -95,7 +95,7 @@ def prepare_images(
     what = f"decoding {len(pictures):,} pictures in chunks of {_CHUNK}"
     chunks = ((start, pictures[start : start + _CHUNK]) for start in starts)
     count = 1 if len(starts) <= 2 else min(workers or os.cpu_count() or 1, len(starts))
-    with processes(count, "decodes pictures") as make_all:
+    with process_pool(count, "decodes pictures") as make_all:
         finished = make_all(partial(_decode_chunk, array_file, size), chunks)
         for number, start in enumerate(progress(finished, len(starts), what, verbose, "chunks"), 1):
             done.add(start)

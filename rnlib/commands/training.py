@@ -12,6 +12,7 @@ from rnlib.clevr.split import Split
 from rnlib.clevr.unknown_words import open_training_splits
 from rnlib.clevr.vocabulary import choose_vocabulary
 from rnlib.commands.options import set_fields
+from rnlib.distributed import Workers
 from rnlib.errors import ConfigError
 from rnlib.evaluation import metrics_text
 from rnlib.evaluation.predict import evaluate_into
@@ -27,7 +28,6 @@ from rnlib.training.recipe import FIELDS, recipe_of
 from rnlib.training.relation_training import train
 from rnlib.training.run_trainer import Options
 from rnlib.training.saving import Saving
-from rnlib.workers import Workers
 
 TRAINING_NOTEBOOKS = ("02_train_state_descriptions", "03_train_from_pixels")
 # Options that a file of parameters may give too, with their values where neither does.

@@ -17,6 +17,7 @@ from pandas.api.types import is_bool_dtype, is_float_dtype, is_string_dtype
 
 from rnlib.clevr.constants import CLASS_OF_ANSWER, GROUP_OF_TYPE, QUESTION_TYPES
 from rnlib.clevr.split import Split
+from rnlib.distributed import ALONE, Workers
 from rnlib.errors import ConfigError, DataError, WeightsError, reason
 from rnlib.evaluation.consistency import consistency
 from rnlib.evaluation.metrics import compute_metrics
@@ -26,7 +27,6 @@ from rnlib.model.inputs import NetworkInputs
 from rnlib.model.network import RelationNetwork
 from rnlib.progress import progress
 from rnlib.provenance import provenance
-from rnlib.workers import ALONE, Workers
 
 TOP = 5
 MEASURED = {  # the columns that accuracies, calibration and confusions are made from, and what is in them

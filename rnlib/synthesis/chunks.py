@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from rnlib.clevr.schema import QuestionRecord, Scene
-from rnlib.processes import MakeAll, processes
+from rnlib.process_pool import MakeAll, process_pool
 from rnlib.synthesis.camera import View
 from rnlib.synthesis.minimal_pairs import sample_pair
 from rnlib.synthesis.questions import ask, select_families
@@ -107,4 +107,4 @@ def makers(workers: int | None, scenes: int, *, drawing: bool) -> AbstractContex
         from rnlib.synthesis.pictures import load
 
         load()
-    return processes(count, "makes scenes")
+    return process_pool(count, "makes scenes")

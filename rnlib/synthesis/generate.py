@@ -23,7 +23,7 @@ import msgspec
 from rnlib.clevr.layout import questions_file, scenes_file
 from rnlib.errors import ConfigError
 from rnlib.files import atomic_write, sole_user
-from rnlib.processes import MakeAll
+from rnlib.process_pool import MakeAll
 from rnlib.progress import progress
 from rnlib.synthesis.chunks import Chunk, make_chunk, makers
 from rnlib.synthesis.image_writer import Gallery, gallery_of

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from rnlib.clevr.vocabulary import Vocabulary
+from rnlib.distributed import Workers
 from rnlib.evaluation.metrics import compute_metrics
 from rnlib.evaluation.predict import predict
 from rnlib.model.checkpoint import Weights, save_weights
@@ -25,7 +26,6 @@ from rnlib.training.resume_state import Position, Row
 from rnlib.training.sampler import epoch_order
 from rnlib.training.symmetries import Wording, draw_symmetries, moved_inputs
 from rnlib.training.trainer import Batches, require_finite
-from rnlib.workers import Workers
 
 
 @dataclass

@@ -12,6 +12,7 @@ import torch
 from rnlib.clevr.split import Split
 from rnlib.clevr.subsets import hold_out
 from rnlib.clevr.vocabulary import Vocabulary
+from rnlib.distributed import Workers
 from rnlib.errors import ConfigError
 from rnlib.evaluation.predict import require_answers
 from rnlib.model import net2net
@@ -31,7 +32,6 @@ from rnlib.training.run_trainer import Options, fit
 from rnlib.training.sampler import chosen_questions
 from rnlib.training.symmetries import Wording
 from rnlib.training.trainer import Trainer, moving_average
-from rnlib.workers import Workers
 
 
 def train(

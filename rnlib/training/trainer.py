@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from rnlib.distributed import ALONE, Workers
 from rnlib.errors import ConfigError
 from rnlib.training.resume_state import Position, Row, load_state, restore_state, save_state
 from rnlib.training.run_folder import TrainingFolder, check_same, resume_source
-from rnlib.workers import ALONE, Workers
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from rnlib.clevr.constants import ATTRIBUTES
 from rnlib.clevr.images import read_image, squeeze
 from rnlib.clevr.split import Split
+from rnlib.distributed import BatchNorm2d
 from rnlib.errors import ConfigError
 from rnlib.model.inputs import pictures_of, require_pictures
 from rnlib.model.objects.encoder import GivenScene, ObjectEncoder, Picture, Places, Source, rows_of
 from rnlib.model.preset import Preset
-from rnlib.workers import BatchNorm2d
 
 SAME_OBJECT = 0.5  # world units; centres of two objects of a CLEVR scene are at least 0.95 apart
 SIZES = [len(values) for values in ATTRIBUTES.values()]  # colours, materials, shapes, sizes

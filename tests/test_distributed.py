@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnlib.__main__ import main
+from rnlib.distributed import Workers
 from rnlib.model import load_weights
 from rnlib.training import TrainingFolder
-from rnlib.workers import Workers
 
 NETWORK = ["g_layers=[8,8,8]", "f_layers=[8,8]", "lstm_hidden=8", "word_embedding=4", "image_size=32", "dropout=0.3"]
 IN_TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "rnlib"]

@@ -19,7 +19,7 @@ MakeAll = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
 @contextmanager
-def processes(count: int, what: str) -> Iterator[MakeAll]:
+def process_pool(count: int, what: str) -> Iterator[MakeAll]:
     """A function that yields `make(piece)` of each piece, in order, made by so many processes; one: by this process.
 
     what: they do, such as "decodes pictures", for the DataError where one of them dies.
