@@ -204,6 +204,7 @@ def test_the_first_epochs_do_not_depend_on_later_stages(splits: tuple[Split, Spl
     [
         ({"objects": 2, "fewest": 3}, "fewest objects to be at most"),
         ({"objects": 2, "families": ["zero_hops"]}, "found 'zero_hops'"),
+        ({"objects": 2, "families": [70, 90]}, "found '90'"),
         ({"objects": 2, "target": None, "patience": None}, "a target, patience or epochs"),
         ({"objects": 0}, r"curriculum\[0\]"),
         ({"objects": 2, "step": 3}, "step"),

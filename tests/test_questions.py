@@ -199,9 +199,12 @@ def test_the_rare_family_and_all_selections_of_groups(scenes):
     assert found == set(range(9))
     assert tuple(FAMILY_GROUPS) == SUPPORTED
     assert [family.index for family in select_families(["zero_hop", "single_and"])] == [*range(31, 36), *range(84, 90)]
+    assert [family.index for family in select_families([70, "31", "zero_hop"])] == [31, 70, *range(84, 90)]
     assert select_families(None) == FAMILIES
     with pytest.raises(ConfigError, match=r"single_and.*'no_hop'"):
         select_families(["no_hop"])
+    with pytest.raises(ConfigError, match="from 0 to 89, found '90'"):
+        select_families([89, 90])
 
 
 def test_answers_are_those_of_two_interpreters(asked):

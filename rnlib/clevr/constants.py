@@ -5,6 +5,10 @@ Elementary Visual Reasoning", and the v1.0 files. Orders matter: the integer cod
 the state-description presets are positions in these tuples, counted from 1.
 """
 
+from collections.abc import Sequence
+
+from rnlib.errors import ConfigError
+
 COLORS = ("cyan", "blue", "yellow", "purple", "red", "green", "gray", "brown")
 MATERIALS = ("rubber", "metal")
 SHAPES = ("sphere", "cube", "cylinder")
@@ -82,7 +86,8 @@ ANSWER_CLASSES: dict[str, tuple[str, ...]] = {
 }
 CLASS_OF_ANSWER = {answer: name for name, answers in ANSWER_CLASSES.items() for answer in answers}
 
-# The 90 question families of the release, by global index.
+FAMILIES = 90  # question families of the release
+# Groups of them, by global index.
 FAMILY_GROUPS: dict[str, range] = {
     "compare_integer": range(0, 9),
     "comparison": range(9, 25),
@@ -94,6 +99,26 @@ FAMILY_GROUPS: dict[str, range] = {
     "two_hop": range(78, 84),
     "zero_hop": range(84, 90),
 }
+
+
+def family_numbers(names: Sequence[str | int]) -> list[int]:
+    """The numbers of question families, given as groups ("single_or") or as numbers from 0 to 89.
+
+    Raises ConfigError for anything else.
+    """
+    numbers: list[int] = []
+    for name in names:
+        if name in FAMILY_GROUPS:
+            numbers += FAMILY_GROUPS[str(name)]
+        elif str(name).isdecimal() and int(name) < FAMILIES:
+            numbers.append(int(name))
+        else:
+            raise ConfigError(
+                f"expected question families as groups ({', '.join(FAMILY_GROUPS)}) or as numbers from 0 to "
+                f"{FAMILIES - 1}, found '{name}'."
+            )
+    return numbers
+
 
 SPLITS = ("train", "val", "test")
 

@@ -14,7 +14,7 @@ Source: numbers and groups of the release; terms and types as the public generat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rnlib.clevr.constants import ATTRIBUTES, FAMILY_GROUPS
+from rnlib.clevr.constants import ATTRIBUTES, FAMILY_GROUPS, family_numbers
 from rnlib.errors import ConfigError
 
 ORDER = ("size", "color", "material", "shape")  # of adjectives, of filters in a program, and of most families
@@ -103,13 +103,9 @@ FAMILIES = tuple(sorted(_families(), key=lambda family: family.index))
 SUPPORTED = tuple(FAMILY_GROUPS)
 
 
-def select_families(groups: Sequence[str] | None) -> tuple[Family, ...]:
-    """The families of the named groups (None: all), by index. ConfigError on an unknown name."""
-    wanted = SUPPORTED if groups is None else groups
-    unknown = [name for name in wanted if name not in SUPPORTED]
-    if unknown or not wanted:
-        raise ConfigError(
-            f"families: expected names among {', '.join(SUPPORTED)}; "
-            f"found {', '.join(map(repr, unknown)) or 'none'}. Name one or more of them."
-        )
-    return tuple(family for family in FAMILIES if family.group in wanted)
+def select_families(names: Sequence[str | int] | None) -> tuple[Family, ...]:
+    """Families by their groups or numbers (None: all), by index. ConfigError on an unknown one, or none."""
+    if names is not None and not names:
+        raise ConfigError(f"expected question families out of {', '.join(SUPPORTED)}, found none.")
+    wanted = family_numbers(SUPPORTED if names is None else names)
+    return tuple(family for family in FAMILIES if family.index in wanted)

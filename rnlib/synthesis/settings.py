@@ -30,7 +30,7 @@ class Options(TypedDict, total=False):
     val: Required[int]
     test: int
     seed: int
-    families: Sequence[str] | None
+    families: Sequence[str | int] | None
     objects: tuple[int, int]
     questions_per_scene: int
     images: tuple[int, int] | int | None
@@ -42,7 +42,7 @@ class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """What decides the bytes of a set. `check` says which argument is wrong.
 
     train, val, test: scenes (= images) of each split; a split of 0 has no files.
-    families: names of rnlib.clevr.constants.FAMILY_GROUPS; None: all of them.
+    families: groups of rnlib.clevr.constants.FAMILY_GROUPS, or numbers from 0 to 89; None: all of them.
     objects: fewest and most objects of a scene, within 1..10. questions_per_scene: at most so many.
     images: (width, height) in pixels: PNG files; one side, such as 128: a uint8 array for each split, which a
     network reads as it is; None: no pictures.
@@ -55,7 +55,7 @@ class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     val: int
     test: int = 0
     seed: int = 0
-    families: Sequence[str] | None = None
+    families: Sequence[str | int] | None = None
     objects: tuple[int, int] = (3, 10)
     questions_per_scene: int = 10
     images: tuple[int, int] | int | None = VIEW

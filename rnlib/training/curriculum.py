@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnlib.clevr.constants import FAMILY_GROUPS
+from rnlib.clevr.constants import family_numbers
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.subsets import join, with_questions
 from rnlib.clevr.vocabulary import Vocabulary
@@ -106,13 +106,13 @@ def easy_questions(stage: Stage, split: Split, what: str) -> np.ndarray:
             raise DataError(f"expected programs for the steps of {what}, found a split without. Leave steps out.")
         easy &= split.program_lengths <= stage.steps
     if stage.families:
-        numbers = [number for family in stage.families for number in FAMILY_GROUPS[family]]
-        easy &= np.isin(split.families, numbers)
+        easy &= np.isin(split.families, family_numbers(stage.families))
     if not easy.any():
+        families = ", ".join(map(str, stage.families)) or "all"
         raise DataError(
             f"expected questions for {what} ({stage.fewest} to {stage.objects} objects, steps {stage.steps}, families "
-            f"{', '.join(stage.families) or 'all'}) among {split.n_questions:,} of {split.name}, found none. Change "
-            "the stage, or give it scenes of its own."
+            f"{families}) among {split.n_questions:,} of {split.name}, found none. Change the stage, or give it scenes "
+            "of its own."
         )
     return np.flatnonzero(easy)
 

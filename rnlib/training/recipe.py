@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from rnlib.clevr.constants import FAMILY_GROUPS
+from rnlib.clevr.constants import FAMILY_GROUPS, family_numbers
 from rnlib.errors import ConfigError
 from rnlib.fields import Seed, fields_of
 from rnlib.model.preset import PRESET_FIELDS
@@ -29,7 +29,8 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     objects: Annotated[int, Meta(ge=1, le=10, description="most objects in a scene")]
     fewest: Annotated[int, Meta(ge=1, le=10, description="fewest objects in a scene")] = 1
     families: Annotated[
-        tuple[str, ...], Meta(description=f"groups of question families ({', '.join(FAMILY_GROUPS)}); none: all")
+        tuple[str | int, ...],
+        Meta(description=f"question families, by groups ({', '.join(FAMILY_GROUPS)}) or numbers (0 to 89); none: all"),
     ] = ()
     steps: Annotated[Count | None, Meta(description="most steps in a question's program; null: any number")] = None
     scenes: Annotated[
@@ -45,9 +46,7 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
                 f"curriculum: expected a stage's fewest objects to be at most its objects ({self.objects}), found "
                 f"{self.fewest}."
             )
-        for family in self.families:
-            if family not in FAMILY_GROUPS:
-                raise ConfigError(f"curriculum: expected families out of {', '.join(FAMILY_GROUPS)}, found '{family}'.")
+        family_numbers(self.families)
         if self.target is None and self.patience is None and self.epochs is None:
             raise ConfigError("curriculum: expected a target, patience or epochs that end a stage, found none of them.")
 
