@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -224,6 +225,30 @@ def test_pieces_of_any_size_kept_or_computed_again_give_the_naive_values_and_gra
     assert_same(outcome(network, network(visual[scene], tokens)), expected, 1e-10)
     shared = network.answer_from_objects(network.objects(visual), tokens, scene)
     assert_same(outcome(network, shared), expected, 1e-10)
+
+
+class CutGradients(TorchDispatchMode):
+    """Counts the numbers in gradients of slices."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten.slice_backward.default:
+            self.numbers += result.numel()
+        return result
+
+
+def test_gradients_of_pieces_grow_with_the_batch_and_not_with_its_square(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(pair_sum_module.PIECE, "cpu", 200)
+    network = small_network("original-sd", mask_padding=True)
+    numbers = []
+    for batch in (64, 512):
+        visual, tokens = random_inputs(network, batch)
+        with CutGradients() as counted:
+            network(visual, tokens).sum().backward()
+        numbers.append(counted.numbers)
+    assert 0 < numbers[1] < 10 * numbers[0]
 
 
 @pytest.mark.parametrize("name", RELATIONAL)

@@ -13,7 +13,7 @@ fill a matrix product as well as large ones. Products are in the precision asked
 the sums over pairs stay in the precision of the objects (float32, or float64).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -25,6 +25,9 @@ from torch.utils.checkpoint import checkpoint
 
 # Rows (pairs) of a piece: activations of 256 in bfloat16 then take 2 MiB a layer on a CPU.
 PIECE = {"cpu": 4096, "cuda": 1 << 18}
+# Pieces cut out of one chunk of scenes. A cut's gradient is as large as what it is cut from; that of the chunks
+# is put together once.
+CHUNK = 8
 # Bytes of activations that a forward pass may keep for its backward pass; on a GPU at most a third of its memory too.
 KEPT = {"cpu": 3 << 30, "cuda": 24 << 30}
 
@@ -57,10 +60,14 @@ class Block:
         """Objects of each scene."""
         return self.first.shape[1]
 
-    def split(self, counts: list[int]) -> list["Block"]:
+    def part(self, chosen: slice) -> "Block":
+        """Some of the scenes."""
+        return replace(self, first=self.first[chosen], second=self.second[chosen])
+
+    def split(self, count: int) -> list["Block"]:
         """So many scenes at a time."""
-        halves = zip(self.first.split(counts), self.second.split(counts), strict=True)
-        return [Block(first, second, self.multiplicity) for first, second in halves]
+        halves = zip(self.first.split(count), self.second.split(count), strict=True)
+        return [replace(self, first=first, second=second) for first, second in halves]
 
 
 @dataclass(frozen=True)
@@ -131,9 +138,13 @@ class _Asked:
     def __len__(self) -> int:
         return len(self.values)
 
-    def split(self, counts: list[int]) -> list["_Asked"]:
+    def part(self, chosen: slice) -> "_Asked":
+        """Some of the questions."""
+        return replace(self, values=self.values[chosen], scene=self.scene[chosen])
+
+    def split(self, count: int) -> list["_Asked"]:
         """So many questions at a time."""
-        questions = zip(self.values.split(counts), self.scene.split(counts), strict=True)
+        questions = zip(self.values.split(count), self.scene.split(count), strict=True)
         return [replace(self, values=values, scene=scene) for values, scene in questions]
 
     def begin(self) -> Float[Tensor, "rows width"]:
@@ -187,28 +198,23 @@ class _Runner:
         return compute(piece)
 
 
-def _pieces(parts: Sequence[_P], limit: int) -> list[list[_P]]:
-    """Scenes (or questions), one after another, in pieces of at most `limit` pairs, or of one of them.
-
-    Each part is split once: autograd then puts its gradient together once, where slices would each give one as large
-    as the whole part.
-    """
-    pieces: list[list[_P]] = [[]]
+def _pieces(parts: Sequence[_P], limit: int) -> Iterator[list[_P]]:
+    """Scenes (or questions), one after another, in pieces of at most `limit` pairs, or of one of them."""
+    piece: list[_P] = []
     room = limit
-    for part in parts:
-        left, counts, numbers = len(part), [], []
-        while left:
-            count = min(room // part.objects**2, left)
-            if count < 1 and room < limit:
-                pieces.append([])
-                room = limit
+    for part in (part for whole in parts for part in whole.split(max(1, CHUNK * limit // whole.objects**2))):
+        begin = 0
+        while begin < len(part):
+            count = min(room // part.objects**2, len(part) - begin)
+            if count < 1 and piece:
+                yield piece
+                piece, room = [], limit
                 continue
-            counts.append(max(count, 1))
-            numbers.append(len(pieces) - 1)
-            left, room = left - counts[-1], room - counts[-1] * part.objects**2
-        for number, own in zip(numbers, part.split(counts), strict=True):
-            pieces[number].append(own)
-    return [piece for piece in pieces if piece]
+            count = max(count, 1)
+            piece.append(part.part(slice(begin, begin + count)))
+            begin, room = begin + count, room - count * part.objects**2
+    if piece:
+        yield piece
 
 
 def _begin(piece: Sequence[Block], precision: torch.dtype) -> Float[Tensor, "rows width"]:
