@@ -33,6 +33,7 @@ def run_synthesize(options: argparse.Namespace) -> None:
         images=parse_images(options.images),
         cogent=options.cogent,
         minimal_pairs=options.minimal_pairs,
+        contrast=options.contrast,
         workers=options.workers,
     )
     print(f"synthetic CLEVR is in {folder}")

@@ -79,6 +79,11 @@ def _add_data_synthesize(actions: Any) -> None:
         "one object, with a question that has another answer on each; 'evaluate --split pairs' reports consistency",
     )
     make.add_argument("--seed", type=int, default=0)
+    make.add_argument(
+        "--contrast",
+        action="store_true",
+        help="questions with a relation, in twos that differ in the object they start from and in the answer",
+    )
     make.add_argument("--families", nargs="+", metavar="FAMILY", help=f"out of {', '.join(FAMILY_GROUPS)}, or numbers")
     make.add_argument("--objects", default="3-10", metavar="A-B", help="objects a scene (default 3-10)")
     make.add_argument(

@@ -51,7 +51,7 @@ def _scene(chunk: Chunk, arguments: Arguments, split: str, index: int) -> None:
     scene, view = sample_scene(rng, arguments.objects, arguments.coordinates_size, colors_of)
     _name(scene, split, index)
     # Python's generator, seeded by numpy's: it draws single numbers several times faster.
-    found = ask(Random(int(rng.integers(2**63))), scene, families, arguments.questions_per_scene)
+    found = ask(Random(int(rng.integers(2**63))), scene, families, arguments.questions_per_scene, arguments.contrast)
     if is_test(split):
         for one in found:
             one.answer = one.program = one.question_family_index = None

@@ -15,6 +15,7 @@ from random import Random
 from rnlib.clevr.schema import QuestionRecord, Scene
 from rnlib.synthesis.answer_balance import ANY, WEIGHTS
 from rnlib.synthesis.candidates import Choice, Option, SceneSets, meaning_one
+from rnlib.synthesis.contrast import from_another
 from rnlib.synthesis.families import COMPARISONS, SUPPORTED, Family, Operations, select_families
 from rnlib.synthesis.logical_form import Description, Question, Term, make_program
 from rnlib.synthesis.realization import sentence
@@ -29,11 +30,14 @@ NOTHING = 0.35  # how often one of two sets may be of nothing in the scene
 Found = tuple[Question, str] | None  # a question and its answer
 
 
-def ask(rng: Random, scene: Scene, families: Sequence[Family], number: int) -> list[QuestionRecord]:
+def ask(
+    rng: Random, scene: Scene, families: Sequence[Family], number: int, contrast: bool = False
+) -> list[QuestionRecord]:
     """Up to `number` questions on `scene`, no text twice.
 
     No family is asked again before all others have had their turn. Fewer questions come back only
-    where ROUNDS rounds through all families and answers gave no more.
+    where ROUNDS rounds through all families and answers gave no more. With `contrast` they come in twos that differ in
+    the object they start from and in the answer (rnlib.synthesis.contrast); the second one may be degenerate.
     """
     sets = SceneSets(rng, scene)
     questions: dict[str, QuestionRecord] = {}
@@ -51,20 +55,42 @@ def ask(rng: Random, scene: Scene, families: Sequence[Family], number: int) -> l
             found = None if family.index in asked else _find(sets, family, answer)
             if found is None:
                 continue
-            question, answer = found
-            text = sentence(rng, question)
-            if text not in questions and _tokens(text) <= LONGEST:
+            records = _records(rng, sets, scene, found, contrast)
+            if records and not any(record.question in questions for record in records):
                 asked.add(family.index)
-                questions[text] = QuestionRecord(
-                    split=scene.split,
-                    image_index=scene.image_index,
-                    image_filename=scene.image_filename,
-                    question=text,
-                    answer=answer,
-                    program=make_program(question),
-                    question_family_index=family.index,
-                )
+                questions |= {record.question: record for record in records}
     return list(questions.values())
+
+
+def _records(
+    rng: Random, sets: SceneSets, scene: Scene, found: tuple[Question, str], contrast: bool
+) -> list[QuestionRecord]:
+    """A question in words, with `contrast` in the same words from another object too; none where one is too long."""
+    wanted = [found]
+    if contrast:
+        other = from_another(rng, sets, scene, *found)
+        if other is None:
+            return []
+        wanted.append(other)
+    state = rng.getstate()
+    records = []
+    for question, answer in wanted:
+        rng.setstate(state)
+        text = sentence(rng, question)
+        if _tokens(text) > LONGEST:
+            return []
+        records.append(
+            QuestionRecord(
+                split=scene.split,
+                image_index=scene.image_index,
+                image_filename=scene.image_filename,
+                question=text,
+                answer=answer,
+                program=make_program(question),
+                question_family_index=question.family.index,
+            )
+        )
+    return records
 
 
 def _tokens(text: str) -> int:

@@ -36,6 +36,7 @@ class Options(TypedDict, total=False):
     images: tuple[int, int] | int | None
     cogent: bool
     minimal_pairs: int
+    contrast: bool
 
 
 class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -48,6 +49,7 @@ class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     network reads as it is; None: no pictures.
     cogent: the splits of CLEVR-CoGenT: `train` scenes of trainA, `val` of valA and of valB, `test` of testA and testB.
     minimal_pairs: so many pairs of scenes in a split of their own, "pairs", with one question each; not with cogent.
+    contrast: questions come in twos that differ in the object they start from, and in the answer.
     """
 
     version: int = VERSION
@@ -61,6 +63,7 @@ class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     images: tuple[int, int] | int | None = VIEW
     cogent: bool = False
     minimal_pairs: int = 0
+    contrast: bool = False
 
     def splits(self) -> dict[str, int]:
         """The splits that have scenes, with their numbers."""
@@ -75,7 +78,11 @@ class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     def described(self) -> dict[str, Any]:
         """The arguments as they are kept in a set."""
         described: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
-        for name in ("cogent", "minimal_pairs"):  # sets that were made before there was a choice do not mention it
+        for name in (
+            "cogent",
+            "minimal_pairs",
+            "contrast",
+        ):
             if not described[name]:
                 del described[name]
         return described

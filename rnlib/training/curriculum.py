@@ -51,7 +51,8 @@ class StageScenes:
 
     def make(self, number: int, stage: Stage) -> Iterator[Split]:
         """The training and the held-out split of stage `number`."""
-        scenes = (VERSION, stage.scenes, stage.fewest, stage.objects, stage.families, self.seed, self.images)
+        asked = (stage.families, stage.contrast) if stage.contrast else stage.families
+        scenes = (VERSION, stage.scenes, stage.fewest, stage.objects, asked, self.seed, self.images)
         digest = hashlib.blake2b(repr(scenes).encode(), digest_size=4).hexdigest()
         made = synthesize(
             self.folder / f"stage-{number}-{digest}",
@@ -61,6 +62,7 @@ class StageScenes:
             families=stage.families or None,
             objects=(stage.fewest, stage.objects),
             images=self.images,
+            contrast=stage.contrast,
             verbose=self.verbose,
         )
         for name in ("train", "val"):

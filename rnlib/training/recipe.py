@@ -36,6 +36,13 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     scenes: Annotated[
         int, Meta(ge=0, le=10**6, description="synthetic scenes made for the stage; 0: those of the training split")
     ] = 0
+    contrast: Annotated[
+        bool,
+        Meta(
+            description="the stage's own scenes have questions with a relation, in twos that differ in the object they "
+            "start from and in the answer"
+        ),
+    ] = False
     target: Annotated[Accuracy | None, Meta(description="held-out accuracy that ends it; null: none")] = 0.95
     patience: Annotated[Count | None, Meta(description="epochs without a gain that end it; null: any number")] = 3
     epochs: Annotated[Count | None, Meta(description="most epochs; null: any number")] = None
@@ -47,6 +54,8 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
                 f"{self.fewest}."
             )
         family_numbers(self.families)
+        if self.contrast and not self.scenes:
+            raise ConfigError("curriculum: expected scenes of its own for a stage with contrast, found scenes 0.")
         if self.target is None and self.patience is None and self.epochs is None:
             raise ConfigError("curriculum: expected a target, patience or epochs that end a stage, found none of them.")
 

@@ -1,0 +1,52 @@
+"""Contrast questions: the same words, but starting from another object, and with another answer.
+
+"How many balls are left of the red cube?" can often be answered without looking at the red cube. Of this question and
+"How many balls are left of the tiny thing?", whose answer is another one, only one can. Source of the idea: contrast
+sets, Gardner et al. 2020.
+"""
+
+from dataclasses import replace
+from random import Random
+
+from rnlib.clevr.schema import Scene
+from rnlib.errors import DataError
+from rnlib.synthesis.candidates import SceneSets
+from rnlib.synthesis.logical_form import Description, Question, Term, make_program
+from rnlib.synthesis.programs import execute
+
+TRIES = 8  # other objects looked at
+
+
+def from_another(
+    rng: Random, sets: SceneSets, scene: Scene, question: Question, answer: str
+) -> tuple[Question, str] | None:
+    """`question` from another object of its scene, and the answer, which is not `answer`; None: none was found."""
+    starts = [
+        (number, place)
+        for number, term in enumerate(question.terms)
+        for place, link in enumerate(term.links)
+        if link.operation == "relate"
+    ]
+    singles = sets.singles()
+    if not starts:
+        return None
+    number, place = rng.choice(starts)
+    for words, _ in rng.sample(singles, min(TRIES, len(singles))):
+        terms = list(question.terms)
+        terms[number] = _from(terms[number], place, words)
+        changed = replace(question, terms=tuple(terms))
+        try:
+            found = execute(make_program(changed), scene)
+        except DataError:  # nothing, or more than one object, stands in a relation to it
+            continue
+        if found != answer:
+            return changed, found
+    return None
+
+
+def _from(term: Term, place: int, words: Description) -> Term:
+    """A term with another first object at the end of one of its links."""
+    links = list(term.links)
+    anchor = links[place].anchor
+    links[place] = replace(links[place], anchor=_from(anchor, 0, words) if anchor.links else Term(words))
+    return replace(term, links=tuple(links))
