@@ -19,13 +19,12 @@ import torch
 
 from rnlib.clevr.constants import COLORS, FAMILY_GROUPS, family_numbers
 from rnlib.clevr.programs import records_of
-from rnlib.clevr.schema import Program, Scene
+from rnlib.clevr.schema import Program
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.subsets import part_of
-from rnlib.errors import DataError
 from rnlib.model import NetworkInputs, Weights, load_weights
 from rnlib.synthesis.families import FAMILIES
-from rnlib.synthesis.programs import execute
+from rnlib.synthesis.programs import answer_if_any
 
 
 def main() -> None:
@@ -46,17 +45,17 @@ def main() -> None:
 
 def other_references(split: Split, families: list[int]) -> Iterator[tuple[int, str, str, str]]:
     """Questions by number, the reference's colour, another one, and the answer with that one."""
-    rng = np.random.default_rng(1)
     for number, record in enumerate(records_of(split)):
         if split.families[number] not in families:
             continue
+        colors = np.random.default_rng([1, number]).permutation(COLORS)
         program = record.program or []
         scene = split.scene(int(split.image_of_question[number]))
         for node in reference_colors(program):
             color = program[node].value_inputs[0]
             if record.question.split().count(color) != 1:
                 continue
-            changed = [(other, answer_with(program, node, other, scene)) for other in rng.permutation(COLORS)]
+            changed = [(other, answer_if_any(recolored(program, node, other), scene)) for other in colors]
             new = [(other, answer) for other, answer in changed if answer not in (None, record.answer)]
             if new and new[0][0] not in record.question.split():
                 yield number, color, *new[0]
@@ -75,17 +74,13 @@ def reference_colors(program: Program) -> list[int]:
     return found
 
 
-def answer_with(program: Program, node: int, color: str, scene: Scene) -> str | None:
-    """The answer with another color at a node; None where no single object is then referred to."""
-    changed = list(program)
-    changed[node] = msgspec.structs.replace(program[node], value_inputs=[color])
-    try:
-        return execute(changed, scene)
-    except DataError:
-        return None
+def recolored(program: Program, node: int, color: str) -> Program:
+    """The program with another color at a node."""
+    return [*program[:node], msgspec.structs.replace(program[node], value_inputs=[color]), *program[node + 1 :]]
 
 
 def report(weights: Weights, split: Split, families: list[int]) -> None:
+    """Print the figures of each family."""
     network, vocabulary = weights.network.eval(), weights.vocabulary
     inputs = NetworkInputs.of(split, weights.preset, vocabulary)
     word = {text: index for index, text in enumerate(vocabulary.words, 1)}

@@ -69,6 +69,13 @@ def test_all_families_that_count_related_sets_occur(twos: list[tuple[Scene, Ques
     assert counted <= families <= {family for group in RELATED for family in FAMILY_GROUPS[group]} - {0, 1, 2}
 
 
+@pytest.mark.parametrize("number", [1, 2, 5, 8])
+def test_never_more_than_asked_for_and_never_half_a_two(number: int) -> None:
+    scene, _ = sample_scene(np.random.default_rng(5), (8, 10), (480, 320))
+    found = ask(Random(1), scene, select_families(RELATED), number, contrast=True)
+    assert len(found) == number // 2 * 2
+
+
 def test_a_set_of_them(tmp_path: Path) -> None:
     made = synthesize(tmp_path / "set", contrast=True, families=["one_hop", 70], **SIZES)
     questions = json.loads((made / "questions" / "CLEVR_val_questions.json").read_bytes())["questions"]

@@ -86,8 +86,7 @@ ANSWER_CLASSES: dict[str, tuple[str, ...]] = {
 }
 CLASS_OF_ANSWER = {answer: name for name, answers in ANSWER_CLASSES.items() for answer in answers}
 
-FAMILIES = 90  # question families of the release
-# Groups of them, by global index.
+# The 90 question families of the release, by global index.
 FAMILY_GROUPS: dict[str, range] = {
     "compare_integer": range(0, 9),
     "comparison": range(9, 25),
@@ -110,12 +109,12 @@ def family_numbers(names: Sequence[str | int]) -> list[int]:
     for name in names:
         if name in FAMILY_GROUPS:
             numbers += FAMILY_GROUPS[str(name)]
-        elif str(name).isdecimal() and int(name) < FAMILIES:
+        elif str(name).isdecimal() and int(name) < 90:
             numbers.append(int(name))
         else:
             raise ConfigError(
-                f"expected question families as groups ({', '.join(FAMILY_GROUPS)}) or as numbers from 0 to "
-                f"{FAMILIES - 1}, found '{name}'."
+                f"expected question families as groups ({', '.join(FAMILY_GROUPS)}) or as numbers from 0 to 89, "
+                f"found '{name}'."
             )
     return numbers
 

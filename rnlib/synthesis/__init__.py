@@ -20,6 +20,7 @@ realization     a question in words
 parsing         a question in words back to its logical form
 truth           the true answer to a question in words, step by step
 questions       a scene -> questions with programs and answers
+contrast        the same question from another object, with another answer
 minimal_pairs   two scenes that differ in one thing, and a question that tells them apart
 programs        executes a program on a scene (independent of how questions are made)
 settings        what decides the bytes of a set

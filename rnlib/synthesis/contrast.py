@@ -9,10 +9,9 @@ from dataclasses import replace
 from random import Random
 
 from rnlib.clevr.schema import Scene
-from rnlib.errors import DataError
 from rnlib.synthesis.candidates import SceneSets
 from rnlib.synthesis.logical_form import Description, Question, Term, make_program
-from rnlib.synthesis.programs import execute
+from rnlib.synthesis.programs import answer_if_any
 
 TRIES = 8  # other objects looked at
 
@@ -35,11 +34,8 @@ def from_another(
         terms = list(question.terms)
         terms[number] = _from(terms[number], place, words)
         changed = replace(question, terms=tuple(terms))
-        try:
-            found = execute(make_program(changed), scene)
-        except DataError:  # nothing, or more than one object, stands in a relation to it
-            continue
-        if found != answer:
+        found = answer_if_any(make_program(changed), scene)
+        if found not in (None, answer):
             return changed, found
     return None
 

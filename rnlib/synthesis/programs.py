@@ -25,6 +25,14 @@ def execute(program: Program, scene: Scene) -> str:
     return {True: "yes", False: "no"}[answer] if isinstance(answer, bool) else str(answer)
 
 
+def answer_if_any(program: Program, scene: Scene) -> str | None:
+    """As `execute`; None where `unique` does not meet exactly one object."""
+    try:
+        return execute(program, scene)
+    except DataError:
+        return None
+
+
 def node_values(program: Program, scene: Scene, given: Sequence[Any] = ()) -> list[Any]:
     """What each node of `program` comes to on `scene`: lists of objects, an object, a value, a number or a bool.
 

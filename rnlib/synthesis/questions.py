@@ -50,7 +50,7 @@ def ask(
             for answer, weight in WEIGHTS[family.index].items()
         ]
         for _, family, answer in sorted(turns, key=lambda turn: turn[0]):
-            if len(questions) == number:
+            if len(questions) + contrast >= number:  # there is no room for one more, or two
                 return list(questions.values())
             found = None if family.index in asked else _find(sets, family, answer)
             if found is None:
@@ -72,10 +72,11 @@ def _records(
         if other is None:
             return []
         wanted.append(other)
-    state = rng.getstate()
-    records = []
+    state = rng.getstate() if contrast else None  # the same random numbers word both alike
+    records: list[QuestionRecord] = []
     for question, answer in wanted:
-        rng.setstate(state)
+        if records and state:
+            rng.setstate(state)
         text = sentence(rng, question)
         if _tokens(text) > LONGEST:
             return []

@@ -78,11 +78,8 @@ class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     def described(self) -> dict[str, Any]:
         """The arguments as they are kept in a set."""
         described: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
-        for name in (
-            "cogent",
-            "minimal_pairs",
-            "contrast",
-        ):
+        # Sets that were made before there was a choice do not mention it.
+        for name in ("cogent", "minimal_pairs", "contrast"):
             if not described[name]:
                 del described[name]
         return described
