@@ -22,7 +22,7 @@ from rnlib.evaluation.attribution import pair_map
 from rnlib.evaluation.statistics import wilson
 from rnlib.evaluation.what_if import asked_objects
 from rnlib.model import NetworkInputs, load_weights
-from rnlib.synthesis.programs import node_values
+from rnlib.synthesis.execution import node_values
 
 
 def main() -> None:

@@ -23,8 +23,8 @@ from rnlib.clevr.schema import Program
 from rnlib.clevr.split import Split, open_split
 from rnlib.clevr.subsets import part_of
 from rnlib.model import NetworkInputs, Weights, load_weights
+from rnlib.synthesis.execution import answer_if_any
 from rnlib.synthesis.families import FAMILIES
-from rnlib.synthesis.programs import answer_if_any
 
 
 def main() -> None:

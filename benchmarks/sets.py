@@ -19,7 +19,7 @@ import numpy as np
 
 from rnlib.clevr.layout import ClevrDirectory
 from rnlib.clevr.schema import Program, Scene, read_questions, read_scenes
-from rnlib.synthesis.programs import node_values
+from rnlib.synthesis.execution import node_values
 from rnlib.synthesis.questions import SUPPORTED, ask, select_families
 from rnlib.synthesis.scenes import sample_scene
 

@@ -11,7 +11,7 @@ from rnlib.clevr.constants import FAMILY_GROUPS
 from rnlib.clevr.schema import Program, QuestionRecord, Scene
 from rnlib.errors import ConfigError
 from rnlib.synthesis import synthesize
-from rnlib.synthesis.programs import execute
+from rnlib.synthesis.execution import execute
 from rnlib.synthesis.questions import ask, select_families
 from rnlib.synthesis.scenes import sample_scene
 from rnlib.training.recipe import make_recipe

@@ -20,7 +20,7 @@ from rnlib.evaluation.what_if import asked_objects, log_probabilities_of
 from rnlib.model import load_preset, load_weights
 from rnlib.model.checkpoint import Weights
 from rnlib.model.network import RelationNetwork
-from rnlib.synthesis.programs import execute, node_values
+from rnlib.synthesis.execution import execute, node_values
 
 NUMBER = 30
 

@@ -34,7 +34,7 @@ from rnlib.evaluation.report import Report, describe_mistakes, describe_weakest
 from rnlib.evaluation.statistics import effect_within_types
 from rnlib.evaluation.what_if import asked_objects, counterfactual_margin
 from rnlib.synthesis.camera_fit import fit_camera
-from rnlib.synthesis.programs import execute, node_values
+from rnlib.synthesis.execution import execute, node_values
 from rnlib.synthesis.visibility import Solids, visible_pixels
 
 

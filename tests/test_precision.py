@@ -12,7 +12,7 @@ from rnlib.errors import ConfigError
 from rnlib.files import read_json
 from rnlib.model import load_preset, precision
 from rnlib.model.network import RelationNetwork
-from rnlib.model.objects.nothing import NoObjects
+from rnlib.model.objects.no_objects import NoObjects
 from rnlib.model.objects.pixels import PixelObjects
 from rnlib.training import Options, Saving, make_recipe, train
 

@@ -54,7 +54,7 @@ def official(clevr_official: Path) -> Asked:
     return rows
 
 
-# An interpreter of programs that shares nothing with rnlib.synthesis.programs.
+# An interpreter of programs that shares nothing with rnlib.synthesis.execution.
 
 
 class NotUnique(Exception):

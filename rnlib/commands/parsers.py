@@ -264,7 +264,7 @@ def add_features(parser: argparse.ArgumentParser) -> None:
 
 def add_retrieve(parser: argparse.ArgumentParser) -> None:
     """`retrieve`."""
-    from rnlib.retrieval.ground_truth import COSTS, VARIANTS  # numba: a fraction of a second
+    from rnlib.retrieval.scene_distance import COSTS, VARIANTS  # numba: a fraction of a second
 
     parser.description = (
         "Rank the pictures of a database by features and by their scenes' descriptions, and say how well "

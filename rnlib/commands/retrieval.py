@@ -18,9 +18,9 @@ from rnlib.provenance import provenance
 from rnlib.retrieval.attributes import AttributeWeights, load_attribute_weights
 from rnlib.retrieval.feature_file import FeatureSet, load_features, save_features
 from rnlib.retrieval.features import all_features, conv_features, random_features
-from rnlib.retrieval.ground_truth import ground_truth
 from rnlib.retrieval.neighbours import distances_from, require_neighbours
 from rnlib.retrieval.rankings import better_vectors, rank_features, readable, recall_curve, summarise
+from rnlib.retrieval.scene_distance import ground_truth
 
 CURVE = 30  # points of a recall curve
 

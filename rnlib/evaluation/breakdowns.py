@@ -18,7 +18,7 @@ from rnlib.errors import DataError
 from rnlib.evaluation.statistics import wilson_bounds
 from rnlib.evaluation.what_if import asked_objects, counterfactual_margin
 from rnlib.synthesis.camera_fit import fit_camera
-from rnlib.synthesis.programs import node_values
+from rnlib.synthesis.execution import node_values
 from rnlib.synthesis.visibility import Solids, visible_pixels
 
 # In the order of what they demand: no relation first, comparisons last.

@@ -26,8 +26,8 @@ from rnlib.evaluation.statistics import wilson
 from rnlib.evaluation.what_if import Case, log_probabilities_of, question_inputs, visual_inputs
 from rnlib.model.checkpoint import Weights
 from rnlib.synthesis.editing import remove_object
+from rnlib.synthesis.execution import execute
 from rnlib.synthesis.families import select_families
-from rnlib.synthesis.programs import execute
 from rnlib.synthesis.questions import ask
 from rnlib.synthesis.scenes import sample_scene
 

@@ -26,7 +26,7 @@ from rnlib.model.asking import encode_question
 from rnlib.model.checkpoint import Weights
 from rnlib.model.preset import Preset
 from rnlib.synthesis.camera import View
-from rnlib.synthesis.programs import node_values
+from rnlib.synthesis.execution import node_values
 
 BATCH = 64
 

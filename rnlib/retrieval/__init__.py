@@ -5,7 +5,7 @@ feature_file        features on disk, with the pictures they are of
 attributes          a classifier of attribute values: the baseline whose features know no relations
 attribute_training  its training    attribute_recipe  how
 neighbours          which pictures are nearest to a query
-ground_truth        how far apart two scenes are, from their descriptions
+scene_distance      how far apart two scenes are, from their descriptions: the ground truth
 assignment          the compiled part of that
 rankings            how well an order of pictures agrees with that of their scenes
 plots               neighbours beside their query, and the measures
@@ -14,7 +14,6 @@ plots               neighbours beside their query, and the measures
 from typing import TYPE_CHECKING
 
 from rnlib.lazy import names_of
-from rnlib.retrieval.ground_truth import ground_truth  # not lazy: its module has the same name
 
 if TYPE_CHECKING:
     from rnlib.retrieval.attribute_recipe import AttributeRecipe
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
         pair_features,
         random_features,
     )
-    from rnlib.retrieval.ground_truth import COSTS, VARIANTS, Scenes
     from rnlib.retrieval.neighbours import distances_from, nearest, unit_length
     from rnlib.retrieval.rankings import (
         better_vectors,
@@ -40,5 +38,6 @@ if TYPE_CHECKING:
         recall_curve,
         summarise,
     )
+    from rnlib.retrieval.scene_distance import COSTS, VARIANTS, Scenes, ground_truth
 else:
     __getattr__, __dir__, __all__ = names_of(__file__)

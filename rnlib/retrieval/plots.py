@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from rnlib.clevr.plots import picture
 from rnlib.clevr.split import Split
-from rnlib.retrieval.ground_truth import Scenes
+from rnlib.retrieval.scene_distance import Scenes
 from rnlib.style import PALETTE, colors_of, label, legend_below, point_plot
 
 BLUE, ORANGE, GREEN = PALETTE[:3]

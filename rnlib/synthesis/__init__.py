@@ -22,13 +22,13 @@ truth           the true answer to a question in words, step by step
 questions       a scene -> questions with programs and answers
 contrast        the same question from another object, with another answer
 minimal_pairs   two scenes that differ in one thing, and a question that tells them apart
-programs        executes a program on a scene (independent of how questions are made)
+execution       runs a program on a scene (independent of how questions are made)
 settings        what decides the bytes of a set
 chunks          a few scenes with their questions: the unit of work
 image_writer    where the pictures of a split go: PNG files or one array
 generate        all of that, for thousands of scenes, into a directory
 """
 
+from rnlib.synthesis.execution import execute
 from rnlib.synthesis.generate import synthesize
-from rnlib.synthesis.programs import execute
 from rnlib.synthesis.settings import parse_images

@@ -10,8 +10,8 @@ from random import Random
 
 from rnlib.clevr.schema import Scene
 from rnlib.synthesis.candidates import SceneSets
+from rnlib.synthesis.execution import answer_if_any
 from rnlib.synthesis.logical_form import Description, Question, Term, make_program
-from rnlib.synthesis.programs import answer_if_any
 
 TRIES = 8  # other objects looked at
 

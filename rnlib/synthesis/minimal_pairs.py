@@ -17,8 +17,8 @@ from rnlib.clevr.schema import Program, QuestionRecord, Scene
 from rnlib.errors import ConfigError, DataError
 from rnlib.synthesis.camera import View
 from rnlib.synthesis.editing import broken_rules, change_object
+from rnlib.synthesis.execution import execute, node_values
 from rnlib.synthesis.families import Family
-from rnlib.synthesis.programs import execute, node_values
 from rnlib.synthesis.questions import ask
 from rnlib.synthesis.scenes import sample_scene
 

@@ -7,10 +7,10 @@ from typing import Any
 from rnlib.clevr.constants import CLASS_OF_ANSWER, SYNONYMS
 from rnlib.clevr.programs import chains
 from rnlib.clevr.schema import Program, Scene, SceneObject
+from rnlib.synthesis.execution import execute, node_values
 from rnlib.synthesis.families import ORDER
 from rnlib.synthesis.logical_form import make_program
 from rnlib.synthesis.parsing import parse_question
-from rnlib.synthesis.programs import execute, node_values
 
 NOT_IN_GRAMMAR = (
     "No truth to compare with: the question is not of CLEVR's grammar. Word it as CLEVR does, for example “How many "

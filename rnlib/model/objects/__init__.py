@@ -5,7 +5,7 @@ A new kind is a subclass of `ObjectEncoder` (of `PictureEncoder`, if it reads pi
 
 from rnlib.errors import ConfigError
 from rnlib.model.objects.encoder import ObjectEncoder
-from rnlib.model.objects.nothing import NoObjects
+from rnlib.model.objects.no_objects import NoObjects
 from rnlib.model.objects.pixels import PictureEncoder, PixelObjects
 from rnlib.model.objects.states import StateObjects
 from rnlib.model.preset import Preset

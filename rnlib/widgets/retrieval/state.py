@@ -8,8 +8,8 @@ from jaxtyping import Float, Integer
 
 from rnlib.clevr.split import Split
 from rnlib.errors import ConfigError, require_one_of
-from rnlib.retrieval.ground_truth import Scenes
 from rnlib.retrieval.neighbours import distances_from, nearest
+from rnlib.retrieval.scene_distance import Scenes
 
 TRUTH = "ground truth"
 
