@@ -1,11 +1,12 @@
 """Does a network read which object a question starts from?
 
-    python benchmarks/references.py --weights medium-sd-long --clevr DIR
+    python benchmarks/references.py --weights medium-sd --clevr DIR
 
 "How many spheres are left of the red cube?" begins at a *reference*, the red cube. Its colour is replaced by one that
 names another object of the scene, such that the true answer changes. A network that reads the reference answers that
-question too; one that guesses from the other words says the same as before. By question family: how many of these
-questions are answered correctly as they stand, how many with the other reference, and how many answers stay the same.
+question too; one that guesses from the other words says the same as before. By question family and by the part of the
+question that the reference is in (1 or 2, of two that are joined or compared): how many of these questions are answered
+correctly as they stand, how many with the other reference, and how many answers stay the same.
 """
 
 import argparse
@@ -43,8 +44,8 @@ def main() -> None:
         report(weights, split, family_numbers(options.families))
 
 
-def other_references(split: Split, families: list[int]) -> Iterator[tuple[int, str, str, str]]:
-    """Questions by number, the reference's colour, another one, and the answer with that one."""
+def other_references(split: Split, families: list[int]) -> Iterator[tuple[int, int, str, str, str]]:
+    """Questions by number, the part its reference is in, the reference's colour, another one, the answer with that."""
     for number, record in enumerate(records_of(split)):
         if split.families[number] not in families:
             continue
@@ -58,8 +59,8 @@ def other_references(split: Split, families: list[int]) -> Iterator[tuple[int, s
             changed = [(other, answer_if_any(recolored(program, node, other), scene)) for other in colors]
             new = [(other, answer) for other, answer in changed if answer not in (None, record.answer)]
             if new and new[0][0] not in record.question.split():
-                yield number, color, *new[0]
-                break
+                part = sum(earlier.name == "scene" for earlier in program[:node])
+                yield number, part, color, *new[0]
 
 
 def reference_colors(program: Program) -> list[int]:
@@ -87,7 +88,7 @@ def report(weights: Weights, split: Split, families: list[int]) -> None:
     found = list(other_references(split, families))
     rows = defaultdict(list)
     for start in range(0, len(found), 256):
-        numbers, before, after, answers = zip(*found[start : start + 256], strict=True)
+        numbers, parts, before, after, answers = zip(*found[start : start + 256], strict=True)
         asked = inputs.question(np.array(numbers))
         other = asked.clone()
         for row, (old, new) in enumerate(zip(before, after, strict=True)):
@@ -98,14 +99,15 @@ def report(weights: Weights, split: Split, families: list[int]) -> None:
                 [vocabulary.answers[k] for k in network.answer_from_objects(objects, words).argmax(1)]
                 for words in (asked, other)
             )
-        for number, one, two, answer in zip(numbers, first, second, answers, strict=True):
-            rows[int(split.families[number])].append((one == split.answer_text(number), two == answer, one == two))
+        for number, part, one, two, answer in zip(numbers, parts, first, second, answers, strict=True):
+            answered = one == split.answer_text(number), two == answer, one == two
+            rows[int(split.families[number]), part].append(answered)
     print(f"\n{weights.name} on {split.n_images:,} scenes of {split.name}: percent of questions")
-    print("family                              questions   right   right with another reference   same answer")
-    for family in sorted(rows):
-        asked, other, same = 100 * np.mean(rows[family], 0)
+    print("family                              part   questions   right   right with another reference   same answer")
+    for family, part in sorted(rows):
+        asked, other, same = 100 * np.mean(rows[family, part], 0)
         what = f"{family:2} {FAMILIES[family].group}, {FAMILIES[family].kind}"
-        print(f"{what:34} {len(rows[family]):10,} {asked:7.1f} {other:30.1f} {same:13.1f}")
+        print(f"{what:34} {part:5} {len(rows[family, part]):11,} {asked:7.1f} {other:30.1f} {same:13.1f}")
 
 
 if __name__ == "__main__":
