@@ -19,8 +19,10 @@ from rnlib.training.release import release
 
 def _open(options: argparse.Namespace) -> tuple[Weights, Split]:
     require_batch_size(options.batch_size)
-    weights = load_weights(options.weights)
-    weights.network.set_precision(choose_precision(options.precision, choose_device(options.device)))
+    device, weights = choose_device(options.device), load_weights(options.weights)
+    parameters = weights.network.parameter_count()
+    print(f"{weights.name}: preset {weights.preset.name}, {parameters:,} parameters, on {device}", flush=True)
+    weights.network.set_precision(choose_precision(options.precision, device))
     split = open_questions(
         {weights.name: weights},
         options.clevr,
