@@ -69,6 +69,22 @@ def test_all_families_that_count_related_sets_occur(twos: list[tuple[Scene, Ques
     assert counted <= families <= {family for group in RELATED for family in FAMILY_GROUPS[group]} - {0, 1, 2}
 
 
+def test_of_two_references_each_is_changed_as_often() -> None:
+    """Else one of them is hardly asked for, and a network learns to do without: docs/log.md."""
+    rng = np.random.default_rng(6)
+    changed: dict[int, list[bool]] = {6: [], 7: [], 8: [], 67: []}
+    for turn in range(150):
+        scene, _ = sample_scene(rng, (3, 10), (480, 320))
+        asked = ask(Random(turn), scene, select_families(list(changed)), 8, contrast=True)
+        for one, other in zip(asked[::2], asked[1::2], strict=True):
+            first, second = one.program or [], other.program or []
+            halves = [next(k for k, node in enumerate(of) if k and node.name == "scene") for of in (first, second)]
+            assert one.question_family_index is not None
+            changed[one.question_family_index].append(first[: halves[0]] != second[: halves[1]])
+    for family, firsts in changed.items():
+        assert len(firsts) > 100 and 0.4 < np.mean(firsts) < 0.6, (family, len(firsts), np.mean(firsts))
+
+
 @pytest.mark.parametrize("number", [1, 2, 5, 8])
 def test_never_more_than_asked_for_and_never_half_a_two(number: int) -> None:
     scene, _ = sample_scene(np.random.default_rng(5), (8, 10), (480, 320))

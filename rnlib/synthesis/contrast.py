@@ -6,7 +6,6 @@ sets, Gardner et al. 2020.
 """
 
 from dataclasses import replace
-from random import Random
 
 from rnlib.clevr.schema import Scene
 from rnlib.synthesis.candidates import SceneSets
@@ -17,9 +16,13 @@ TRIES = 8  # other objects looked at
 
 
 def from_another(
-    rng: Random, sets: SceneSets, scene: Scene, question: Question, answer: str
+    sets: SceneSets, scene: Scene, question: Question, answer: str, reference: float
 ) -> tuple[Question, str] | None:
-    """`question` from another object of its scene, and the answer, which is not `answer`; None: none was found."""
+    """`question` from another object of its scene, and the answer, which is not `answer`; None: none was found.
+
+    `reference`, 0 <= reference < 1, says which of the objects that the question starts from is another one: with two
+    of them the first below 0.5.
+    """
     starts = [
         (number, place)
         for number, term in enumerate(question.terms)
@@ -29,8 +32,8 @@ def from_another(
     singles = sets.singles()
     if not starts:
         return None
-    number, place = rng.choice(starts)
-    for words, _ in rng.sample(singles, min(TRIES, len(singles))):
+    number, place = starts[int(reference * len(starts))]
+    for words, _ in sets.rng.sample(singles, min(TRIES, len(singles))):
         terms = list(question.terms)
         terms[number] = _from(terms[number], place, words)
         changed = replace(question, terms=tuple(terms))

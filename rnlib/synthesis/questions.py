@@ -25,6 +25,7 @@ __all__ = ["SUPPORTED", "ask", "select_families"]
 TRIES = 12  # random terms for a family and an answer, before the scene is held to offer no such question
 ROUNDS = 3  # through all families, before fewer questions than asked for are given
 LONGEST = 45  # tokens of a question
+CONTRASTS = 6  # questions of a family and an answer that are tried for one that has a contrast
 NOTHING = 0.35  # how often one of two sets may be of nothing in the scene
 
 Found = tuple[Question, str] | None  # a question and its answer
@@ -37,10 +38,12 @@ def ask(
 
     No family is asked again before all others have had their turn. Fewer questions come back only
     where ROUNDS rounds through all families and answers gave no more. With `contrast` they come in twos that differ in
-    the object they start from and in the answer (rnlib.synthesis.contrast); the second one may be degenerate.
+    the object they start from and in the answer (rnlib.synthesis.contrast); the second one may be degenerate. Of two
+    such objects each is changed as often as the other: which one is drawn before the question, and kept to.
     """
     sets = SceneSets(rng, scene)
     questions: dict[str, QuestionRecord] = {}
+    which: dict[int, float] = {}  # of each family, until it is asked
     for _ in range(ROUNDS):
         asked: set[int] = set()
         # Sorted, these are a weighted draw without replacement (Efraimidis and Spirakis 2006).
@@ -52,30 +55,42 @@ def ask(
         for _, family, answer in sorted(turns, key=lambda turn: turn[0]):
             if len(questions) + contrast >= number:  # there is no room for one more, or two
                 return list(questions.values())
-            found = None if family.index in asked else _find(sets, family, answer)
-            if found is None:
+            if family.index in asked:
                 continue
-            records = _records(rng, sets, scene, found, contrast)
+            reference = which.setdefault(family.index, rng.random()) if contrast else None
+            records = _turn(sets, scene, family, answer, reference)
             if records and not any(record.question in questions for record in records):
                 asked.add(family.index)
+                which.pop(family.index, None)
                 questions |= {record.question: record for record in records}
     return list(questions.values())
 
 
+def _turn(sets: SceneSets, scene: Scene, family: Family, answer: str, reference: float | None) -> list[QuestionRecord]:
+    """A question of a family with an answer, and its contrast if `reference` says which; none where none is found."""
+    for _ in range(1 if reference is None else CONTRASTS):
+        found = _find(sets, family, answer)
+        if found is None:
+            return []
+        if records := _records(sets, scene, found, reference):
+            return records
+    return []
+
+
 def _records(
-    rng: Random, sets: SceneSets, scene: Scene, found: tuple[Question, str], contrast: bool
+    sets: SceneSets, scene: Scene, found: tuple[Question, str], reference: float | None
 ) -> list[QuestionRecord]:
-    """A question in words, with `contrast` in the same words from another object too; none where one is too long."""
-    wanted = [found]
-    if contrast:
-        other = from_another(rng, sets, scene, *found)
+    """A question in words, and its contrast if `reference` says which one; none where one is too long or missing."""
+    rng, wanted = sets.rng, [found]
+    if reference is not None:
+        other = from_another(sets, scene, *found, reference)
         if other is None:
             return []
         wanted.append(other)
-    state = rng.getstate() if contrast else None  # the same random numbers word both alike
+    state = rng.getstate()  # the same random numbers word both alike
     records: list[QuestionRecord] = []
     for question, answer in wanted:
-        if records and state:
+        if records:
             rng.setstate(state)
         text = sentence(rng, question)
         if _tokens(text) > LONGEST:
