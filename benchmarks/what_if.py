@@ -31,7 +31,7 @@ from rnlib.synthesis import synthesize
 
 GROUPS = {family: group for group, families in FAMILY_GROUPS.items() for family in families}
 CHAINS, TWO_SETS = ("one_hop", "two_hop", "three_hop"), ("compare_integer", "single_and", "single_or")
-WEIGHTS = ["detect-fp", "medium-sd-long", "medium-ir-sd"]
+WEIGHTS = ["detect-fp", "medium-sd", "medium-ir-sd"]
 
 
 def turning_point(options: argparse.Namespace) -> None:

@@ -137,7 +137,7 @@ def test_more_steps_are_taken_until_the_shares_are_complete(monkeypatch: pytest.
 
 @pytest.mark.parametrize(
     "name",
-    ["detect-fp", "medium-sd", "medium-sd-long", "medium-ir-sd", "original_fp_epoch_493.pth", "ir_fp_epoch_312.pth"],
+    ["detect-fp", "medium-sd", "medium-ir-sd", "original_fp_epoch_493.pth", "ir_fp_epoch_312.pth"],
 )
 def test_the_shares_of_released_networks_are_complete_on_all_families(
     name: str, clevr_official: Path, request: pytest.FixtureRequest

@@ -32,7 +32,7 @@ def queries() -> list[Asked]:
     return [one for one in asked if one.program[-1].name.startswith("query")][:NUMBER]
 
 
-@pytest.mark.parametrize("name", ["medium-sd-long", "detect-fp"])
+@pytest.mark.parametrize("name", ["medium-sd", "detect-fp"])
 def test_the_object_asked_about_carries_the_answer(queries, name):
     table = delete_objects(load_weights(name), queries)
     assert len(table) == len(queries) * len(REMOVED)
@@ -52,7 +52,7 @@ def test_the_object_asked_about_carries_the_answer(queries, name):
 
 def test_evidence_of_states_is_what_leaving_the_row_out_does(queries):
     """Of two objects alone, leaving one out leaves the pair of the other with itself: nothing to approximate."""
-    weights, case = load_weights("medium-sd-long"), queries[0].case
+    weights, case = load_weights("medium-sd"), queries[0].case
     evidence = object_evidence(weights, case)
     assert set(evidence) == {"integrated gradients", "leaving pairs out"}
     assert all(len(shares) == len(case.scene.objects) for shares in evidence.values())

@@ -211,7 +211,7 @@ def test_splits_without_pairs_have_none_and_damaged_ones_are_refused(made, tiny_
 def test_made_and_evaluated_from_the_command_line(tmp_path, capsys):
     make = ["data", "synthesize", "--out", str(tmp_path / "set"), "--train", "0", "--val", "0", "--minimal-pairs", "8"]
     assert main([*make, "--images", "none", "--workers", "1"]) == 0
-    evaluate = ["evaluate", "--weights", "medium-sd-long", "--clevr", str(tmp_path / "set"), "--split", "pairs"]
+    evaluate = ["evaluate", "--weights", "medium-sd", "--clevr", str(tmp_path / "set"), "--split", "pairs"]
     assert main([*evaluate, "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "run"), "--device", "cpu"]) == 0
     assert "both right" in capsys.readouterr().out
     metrics = json.loads((tmp_path / "run/metrics.json").read_bytes())

@@ -355,4 +355,3 @@ def test_a_known_curve_has_those_it_began_as_beside_it() -> None:
     names = set(known_curves("pixels")["curve"])
     assert "pixels, released detect-fp" in names
     assert {f"state descriptions, released {name}" for name in ("medium-ir-sd", "medium-sd")} <= names
-    assert not any("medium-sd-long" in name for name in names)

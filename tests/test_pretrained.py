@@ -154,15 +154,19 @@ def test_a_release_counts_what_its_start_had_seen(
     start = ["--init-from", str(out / "small.safetensors")]
     assert main([*command, "--out", str(tmp_path / "large"), *start, *larger]) == 0
     assert main(["release", str(tmp_path / "large"), "--name", "large", "--out", str(out), *said]) == 0
-    info = json.loads((out / "small.json").read_text())
-    seen = pd.read_csv(out / "small.csv").iloc[info["provenance"]["epoch"] - 1]
-    own = TrainingFolder(tmp_path / "large").history()["questions"]
-    curve = pd.read_csv(out / "large.csv")
-    assert list(curve["questions"]) == list(seen["questions"] + own)
-    assert curve["minutes"].iloc[0] >= seen["minutes"]
-    card = (out / "large.md").read_text()
-    assert f"released `small` at its epoch {info['provenance']['epoch']}" in card
+    small, large = (json.loads((out / f"{name}.json").read_text()) for name in ("small", "large"))
+    before, curve = (pd.read_csv(out / f"{name}.csv") for name in ("small", "large"))
+    assert len(before) == small["provenance"]["epoch"]
+    assert set(before["curve"]) == {"state descriptions, released small"}
+    pd.testing.assert_frame_equal(curve.head(len(before)), before)
+    own = TrainingFolder(tmp_path / "large").history()["questions"].head(large["provenance"]["epoch"])
+    assert list(curve["questions"].iloc[len(before) :]) == list(before["questions"].iloc[-1] + own)
+    assert curve["minutes"].is_monotonic_increasing
+    assert small["sha256"] in (out / "large.md").read_text()
     capsys.readouterr()
+    (out / "small.csv").write_text(",".join(before) + "\na,b,1,,50\n")
+    assert main(["release", str(tmp_path / "large"), "--name", "x", "--out", str(out), *said]) == 2
+    assert "small.csv is damaged: expected a value in every row" in capsys.readouterr().err
     assert main(["release", str(tmp_path / "large"), "--name", "x", "--out", str(tmp_path / "empty"), *said]) == 2
     assert "Release those first" in capsys.readouterr().err
     assert not (tmp_path / "empty" / "x.safetensors").exists()

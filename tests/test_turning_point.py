@@ -126,7 +126,7 @@ def test_a_network_that_prefers_no_is_wrong_on_one_side_only(trials):
 
 def test_released_networks_are_asked_about_scenes_in_memory(trials):
     cases = [Case(trial.at(margin), trial.view, trial.question) for trial in trials[:8] for margin in (-1.2, 1.2)]
-    for name in ("detect-fp", "medium-sd-long"):
+    for name in ("detect-fp", "medium-sd"):
         weights = load_weights(name)
         yes = yes_probability(weights)(cases)
         assert ((yes > 0.5) == [False, True] * 8).mean() > 0.8

@@ -2,7 +2,6 @@
 
 from itertools import cycle
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -11,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rnlib.clevr.constants import ANSWER_CLASSES
-from rnlib.files import read_json
 from rnlib.model.pretrained import shipped_folder
 from rnlib.style import MARKERS, PALETTE, label
 
@@ -24,24 +22,19 @@ def reference_curves() -> pd.DataFrame:
     Columns: curve (name), set (what it was trained and validated on), questions (seen in training so far), minutes
     (of training, where known), accuracy (percent).
     """
-    released = sorted(shipped_folder().glob("*.csv"))
-    return pd.concat([pd.read_csv(path) for path in (REFERENCE_FILE, *released)], ignore_index=True)
+    return pd.concat(_curves(), ignore_index=True).drop_duplicates()
 
 
 def known_curves(kind: str) -> pd.DataFrame:
-    """The reference curves whose names begin with `kind`, and those of the released weights that these began as."""
-    released: dict[str, tuple[str, str]] = {}  # by the sha256 of weights: their curve, the sha256 of their start
-    for path in sorted(shipped_folder().glob("*.csv")):
-        info = read_json(path.with_suffix(".json"), dict[str, Any])
-        start = info["provenance"].get("start", {}).get("init_from", "")
-        released[info["sha256"]] = str(pd.read_csv(path)["curve"].iloc[0]), start
-    curves = reference_curves()
-    names = {name for name in curves["curve"] if name.startswith(kind)}
-    for name, start in released.values():
-        while name in names and start in released:
-            name, start = released[start]
-            names.add(name)
-    return curves[curves["curve"].isin(names)]
+    """The reference curves whose names begin with `kind`, and those that they go on from."""
+    known = [curves for curves in _curves() if curves["curve"].str.startswith(kind).any()]
+    return pd.concat(known, ignore_index=True).drop_duplicates()
+
+
+def _curves() -> list[pd.DataFrame]:
+    """The curves of each file, where those of released weights go on from others, and each published one."""
+    published = [curve for _, curve in pd.read_csv(REFERENCE_FILE).groupby("curve", sort=False)]
+    return [*published, *map(pd.read_csv, sorted(shipped_folder().glob("*.csv")))]
 
 
 def plot_losses(history: pd.DataFrame, title: str) -> Figure:

@@ -8,7 +8,7 @@ NAME.md                          the model card, written from the other two
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import msgspec
 import pandas as pd
@@ -20,6 +20,8 @@ from rnlib.evaluation.statistics import wilson
 from rnlib.files import atomic_write, check_plain_name, make_folder, read_json
 from rnlib.model.checkpoint import described, load_weights, save_weights
 from rnlib.training.run_folder import TrainingFolder, read_table
+
+CURVE = ("curve", "set", "questions", "minutes", "accuracy")
 
 
 def release(training: Path, name: str, out: Path, trained_on: str, evaluations: Mapping[str, Path], about: str) -> Path:
@@ -34,7 +36,7 @@ def release(training: Path, name: str, out: Path, trained_on: str, evaluations: 
     folder = TrainingFolder(training)
     weights = load_weights(folder.weights("best"))
     described(weights.info, _Trained, folder.weights("best"))
-    history = folder.history("questions", "train_seconds", "val_accuracy")
+    history = folder.history("epoch", "questions", "train_seconds", "val_accuracy")
     metrics = dict(weights.info["metrics"])
     for what, place in evaluations.items():
         metrics[what] = _metrics_of(place, weights.info["sha256"])
@@ -47,65 +49,58 @@ def release(training: Path, name: str, out: Path, trained_on: str, evaluations: 
         metrics=metrics,
         provenance=weights.info["provenance"],
     )
-    curve = learning_curve(f"{weights.preset.kind.label}, released {name}", trained_on, history, start)
+    released = history[history["epoch"] <= weights.info["provenance"]["epoch"]]
+    curve = learning_curve(f"{weights.preset.kind.label}, released {name}", trained_on, released, start)
     with atomic_write(out / f"{name}.csv", "w") as file:
         curve.to_csv(file, index=False)
     with atomic_write(out / f"{name}.md", "w") as file:
-        file.write(model_card(name, read_json(target.with_suffix(".json")), curve, about, start))
+        file.write(model_card(name, read_json(target.with_suffix(".json")), curve, about, len(history)))
     return target
 
 
-class Start(NamedTuple):
-    """The released weights that a training began as, and what had gone into them."""
+def _start(origin: Mapping[str, Any], released: Path) -> pd.DataFrame | None:
+    """The learning curve of the weights that a training with this provenance began as; None where it began anew.
 
-    name: str
-    epoch: int
-    questions: int
-    minutes: float
-
-
-def _start(origin: Mapping[str, Any], released: Path) -> Start | None:
-    """What a training with this provenance began as; None where it began anew.
-
-    Raises DataError where that is not among the weights in `released`, without which the curve would begin nowhere.
+    Raises DataError where those are not among the weights in `released`, without which the curve would begin nowhere.
     """
     sha256 = origin.get("start", {}).get("init_from")
     if not sha256:
         return None
     for path in sorted(released.glob("*.json")):
-        info = read_json(path, dict[str, Any])
-        if info.get("sha256") == sha256:
-            epoch = described(info, _Trained, path).provenance.epoch
+        if read_json(path, dict[str, Any]).get("sha256") == sha256:
             table = read_table(path.with_suffix(".csv"), ("questions", "minutes"))
-            if not 1 <= epoch <= len(table) or table.isna().iloc[epoch - 1][["questions", "minutes"]].any():
+            if table.isna().to_numpy().any() or set(table) != set(CURVE):
                 raise DataError(
-                    f"{path.with_suffix('.csv')} is damaged: expected questions and minutes of epoch {epoch}, found "
-                    f"{len(table)} rows. Release these weights again."
+                    f"{path.with_suffix('.csv')} is damaged: expected a value in every row of the columns "
+                    f"{', '.join(CURVE)}. Release these weights again."
                 )
-            row = table.iloc[epoch - 1]
-            return Start(path.stem, epoch, int(row["questions"]), float(row["minutes"]))
+            return table
     raise DataError(
         f"expected the weights this training began as (sha256 {sha256[:12]}…) in {released}, found none with it. "
         "Release those first."
     )
 
 
-def learning_curve(curve: str, trained_on: str, history: pd.DataFrame, start: Start | None = None) -> pd.DataFrame:
-    """A row an epoch, with the columns of `rnlib.training.curves.reference_curves`; what the start had seen counts."""
-    questions, minutes = (start.questions, start.minutes) if start else (0, 0.0)
-    return pd.DataFrame(
+def learning_curve(curve: str, trained_on: str, history: pd.DataFrame, start: pd.DataFrame | None) -> pd.DataFrame:
+    """A row an epoch after those of the start, whose questions and minutes count too.
+
+    Columns: those of `rnlib.training.curves.reference_curves`.
+    """
+    questions, minutes = (0, 0.0) if start is None else start[["questions", "minutes"]].iloc[-1]
+    own = pd.DataFrame(
         {
             "curve": curve,
             "set": trained_on,
-            "questions": questions + history["questions"].astype(int),
+            "questions": int(questions) + history["questions"].astype(int),
             "minutes": (minutes + history["train_seconds"].cumsum() / 60).round(2),
             "accuracy": (100 * history["val_accuracy"]).round(2),
         }
     )
+    return pd.concat([start, own], ignore_index=True)
 
 
-def model_card(name: str, info: Mapping[str, Any], curve: pd.DataFrame, about: str, start: Start | None = None) -> str:
-    """The card of released weights, as Markdown."""
+def model_card(name: str, info: Mapping[str, Any], curve: pd.DataFrame, about: str, epochs: int) -> str:
+    """The card of released weights, as Markdown. epochs: those of the training, of which the best is released."""
     recipe, preset = info["provenance"]["recipe"], info["preset"]
     settings = ", ".join(f"{key} {_setting(value)}" for key, value in recipe.items() if value not in ("", 0, False, []))
     network = ", ".join(f"{key} {value}" for key, value in preset.items() if key != "name")
@@ -118,9 +113,9 @@ def model_card(name: str, info: Mapping[str, Any], curve: pd.DataFrame, about: s
         f"- **Recipe**: {settings}",
         f"- **Training**: on {curve['set'].iloc[-1]}, "
         f"{curve['questions'].iloc[-1]:,} questions in {curve['minutes'].iloc[-1]:.0f} minutes, "
-        f"best of {len(curve)} epochs: number {info['provenance']['epoch']}; curve in [{name}.csv]({name}.csv)",
-        *_start_line(start),
-        *_convolutions_line(info["provenance"].get("start", {}).get("init_conv", "")),
+        f"the last training's best of {epochs} epochs: number {info['provenance']['epoch']}; curve in "
+        f"[{name}.csv]({name}.csv)",
+        *_start_lines(info["provenance"].get("start", {})),
         f"- **sha256**: `{info['sha256']}`",
         f"- **Made with**: rnlib {info['provenance']['rnlib']}, commit {_commit(info['provenance'])}, "
         f"torch {info['provenance']['packages']['torch']}",
@@ -139,19 +134,18 @@ def _setting(value: Any) -> str:
     return f"[{', '.join(stages)}]"
 
 
-def _start_line(start: Start | None) -> list[str]:
-    if not start:
-        return []
-    return [
-        f"- **Start**: it began (rnlib.model.net2net) as the released `{start.name}` at its epoch {start.epoch}, after "
-        f"{start.questions:,} questions and {start.minutes:.0f} minutes, which the totals and the curve count too"
-    ]
-
-
-def _convolutions_line(sha256: str) -> list[str]:
-    if not sha256:
-        return []
-    return [f"- **Convolutions**: they began as trained ones, of weights with the sha256 `{sha256}`"]
+def _start_lines(start: Mapping[str, str]) -> list[str]:
+    lines = []
+    if start.get("init_from"):
+        lines.append(
+            f"- **Start**: it began (rnlib.model.net2net) as trained weights, with the sha256 `{start['init_from']}`; "
+            "the totals and the curve count what they had seen too"
+        )
+    if start.get("init_conv"):
+        lines.append(
+            f"- **Convolutions**: they began as trained ones, of weights with the sha256 `{start['init_conv']}`"
+        )
+    return lines
 
 
 def accuracy_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
