@@ -115,16 +115,18 @@ def turning(out: Path) -> None:
 
 
 def learning(out: Path) -> None:
-    """Accuracy of the released networks on synthetic held-out questions against the minutes of one core."""
+    """Wrong answers of the released networks to synthetic held-out questions against the minutes of training."""
     figure, axes = plt.subplots(figsize=(10.5, 3.6), layout="constrained")
     names = ("medium-sd", "medium-ir-sd", "detect-fp")
     for name, color, marker in zip(names, PALETTE, MARKERS, strict=False):
         curve, size = pd.read_csv(shipped_folder() / f"{name}.csv"), 9 if name == "detect-fp" else 4
         curve = curve[curve["curve"] == curve["curve"].iloc[-1]]  # not what came before
-        axes.plot(curve["minutes"], curve["accuracy"], color=color, marker=marker, ms=size, lw=1.5, label=name)
+        axes.plot(curve["minutes"], 100 - curve["accuracy"], color=color, marker=marker, ms=size, lw=1.5, label=name)
     for accuracy, what in PAPER.items():
-        axes.axhline(accuracy, color="0.4", ls="--" if "pixels" in what else ":", lw=1.2, label=what)
-    label(axes, "", "minutes of training on questions, 1 or 2 CPU cores", "synthetic held-out questions right (%)")
+        axes.axhline(100 - accuracy, color="0.4", ls="--" if "pixels" in what else ":", lw=1.2, label=what)
+    label(axes, "", "minutes of training on questions, 1 or 2 CPU cores", "held-out questions wrong (%, log)")
+    axes.set_yscale("log")
+    axes.set_yticks([0.5, 1, 2, 5, 10, 20, 50], ["0.5", "1", "2", "5", "10", "20", "50"])
     axes.legend(frameon=False, fontsize=9)
     figure.savefig(out, dpi=90)
 

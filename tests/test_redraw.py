@@ -69,7 +69,7 @@ def test_a_set_with_pictures_is_drawn_into_another_folder(
     assert main(["data", "check", "--clevr", str(out)]) == 0
     weights = ["--weights", "medium-sd", "--clevr", str(out), "--cache", str(tmp_path / "cache")]
     assert main(["evaluate", *weights, "--out", str(tmp_path / "eval")]) == 0
-    assert "accuracy 96.67 % of 120 questions of val, redrawn" in capsys.readouterr().out
+    assert "accuracy 99.17 % of 120 questions of val, redrawn" in capsys.readouterr().out
     assert read_json(tmp_path / "eval" / "provenance.json")["split"] == "val, redrawn"
 
 
