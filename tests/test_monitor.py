@@ -17,7 +17,7 @@ from rnlib.clevr import Split, clevr_v1, open_split
 from rnlib.errors import ConfigError, DataError
 from rnlib.model import load_preset, load_weights
 from rnlib.training import Options, Recipe, TrainingFolder, make_recipe, pause_stop, plot_monitor, train
-from rnlib.training.curves import known_curves
+from rnlib.training.curves import known_curves, plot_against_reference
 from rnlib.training.pause_stop import Requests, progress_of, request, requested
 from rnlib.training.resume_state import Position, load_state
 from rnlib.widgets.monitor import view as monitor_module
@@ -355,3 +355,5 @@ def test_a_known_curve_has_those_it_began_as_beside_it() -> None:
     names = set(known_curves("pixels")["curve"])
     assert "pixels, released detect-fp" in names
     assert {"state descriptions, an earlier medium-ir-sd", "state descriptions, released medium-sd"} <= names
+    history = pd.DataFrame({"val_accuracy": [0.4], "questions": [100]})
+    assert len(plot_against_reference(history, "a kind without any", "question alone").axes[0].lines) == 1

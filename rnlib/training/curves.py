@@ -28,7 +28,8 @@ def reference_curves() -> pd.DataFrame:
 def known_curves(kind: str) -> pd.DataFrame:
     """The reference curves whose names begin with `kind`, and those that they go on from."""
     known = [curves for curves in _curves() if curves["curve"].str.startswith(kind).any()]
-    return pd.concat(known, ignore_index=True).drop_duplicates()
+    nothing = pd.read_csv(REFERENCE_FILE, nrows=0)
+    return pd.concat(known, ignore_index=True).drop_duplicates() if known else nothing
 
 
 def _curves() -> list[pd.DataFrame]:

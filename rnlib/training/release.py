@@ -68,7 +68,7 @@ def _start(origin: Mapping[str, Any], released: Path) -> pd.DataFrame | None:
         return None
     for path in sorted(released.glob("*.json")):
         if read_json(path, dict[str, Any]).get("sha256") == sha256:
-            table = read_table(path.with_suffix(".csv"), ("questions", "minutes"))
+            table = read_table(path.with_suffix(".csv"), CURVE[2:])
             if table.isna().to_numpy().any() or set(table) != set(CURVE):
                 raise DataError(
                     f"{path.with_suffix('.csv')} is damaged: expected a value in every row of the columns "
