@@ -1,10 +1,12 @@
 """The command line does what it says, and answers bad input with one line, exit code 2 and nothing half-written."""
 
+import argparse
 import importlib
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -14,7 +16,7 @@ from clevr_files import ClevrFiles
 
 from rnlib.__main__ import COMMANDS, build_parser, main
 from rnlib.clevr import clevr_v1
-from rnlib.commands.options import parse_set
+from rnlib.commands.options import Several, parse_set
 from rnlib.fields import fields_of
 from rnlib.model import Preset, RelationNetwork, load_preset, save_weights
 from rnlib.retrieval import AttributeRecipe
@@ -37,6 +39,13 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1 and lines[0].startswith("error: "), lines
     return lines[0]
+
+
+def all_actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    for action in parser._actions:
+        yield action
+        for command in action.choices.values() if isinstance(action, argparse._SubParsersAction) else ():
+            yield from all_actions(command)
 
 
 @pytest.mark.slow
@@ -105,10 +114,24 @@ def test_a_profiles_file_gives_preset_and_recipe_and_options_override_it(
     assert "none.yaml, found none" in refused(capsys, "train", "--params", tmp_path / "none.yaml", *data, *out)
     params.write_text("a: [1\n")
     assert "is not valid YAML" in refused(capsys, "train", "--params", params, *data, *out)
+    for twice in ("lr: 1e-3\nlr: 2e-3\n", "curriculum:\n  - {objects: 3, objects: 4}\n"):
+        params.write_text(twice)
+        assert "is given twice" in refused(capsys, "train", "--params", params, *data, *out)
     params.write_text("lr_schedul: cosine\n")
     assert "Did you mean 'lr_schedule'" in refused(capsys, "train", "--params", params, *data, *out)
     params.write_text("epoch: 3\n")
     assert "Did you mean 'epochs'" in refused(capsys, "train", "--params", params, *data, *out)
+
+
+def test_an_option_of_several_values_given_again_takes_more() -> None:
+    parser = build_parser("retrieve")
+    basis = ["retrieve", "--clevr", "c", "--features", "a", "--out", "o"]
+    assert parser.parse_args(basis).k == [10, 100, 1000]
+    assert parser.parse_args([*basis, "--k", "1", "2", "--k", "3"]).k == [1, 2, 3]
+    assert parser.parse_args([*basis, "--features", "b"]).features == [Path("a"), Path("b")]
+    assert parser.parse_args(basis).k == [10, 100, 1000]
+    several = [action for command in COMMANDS for action in all_actions(build_parser(command)) if action.nargs == "+"]
+    assert len(several) > 10 and all(isinstance(action, Several) for action in several)  # no command has another kind
 
 
 def test_train_evaluate_and_predict(tiny_clevr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@
 import argparse
 import os
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,18 @@ from rnlib.clevr.unknown_words import UNKNOWN_WORDS
 from rnlib.errors import ConfigError
 from rnlib.fields import Field, check_names, convert_field, fields_text
 from rnlib.model.pretrained import released
+from rnlib.runs.profiles import load_yaml
+
+
+class Several(argparse.Action):
+    """Action of an option that takes one or more values: given again, it takes more. The first replace the default."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest, nargs="+", **options)
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        given = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, [*([] if given is self.default else given), *values])
 
 
 def path(text: str) -> Path:
@@ -110,8 +122,7 @@ def add_set(parser: argparse.ArgumentParser, tables: Mapping[str, Mapping[str, F
     """
     parser.add_argument(
         "--set",
-        nargs="+",
-        action="extend",
+        action=Several,
         default=[],
         metavar="FIELD=VALUE",
         help="set fields, listed below; values are written as in YAML, such as lr=1e-3 or 'g_layers=[256, 256]'",
@@ -144,7 +155,7 @@ def set_fields(assignments: Iterable[str], fields: Mapping[str, Field], what: st
 
 def _value(assignment: str, text: str) -> Any:
     try:
-        value = yaml.safe_load(text)
+        value = load_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError):
         raise ConfigError(f"expected a value as in a YAML file, found --set '{assignment}'. Quote it.") from None
     return value if text else text  # YAML would make nothing of an empty value

@@ -10,6 +10,7 @@ from typing import Any
 from rnlib.clevr.constants import FAMILY_GROUPS
 from rnlib.clevr.download import ARCHIVES
 from rnlib.commands.options import (
+    Several,
     add_clevr,
     add_device,
     add_evaluated,
@@ -84,7 +85,9 @@ def _add_data_synthesize(actions: Any) -> None:
         action="store_true",
         help="questions with a relation, in twos that differ in the object they start from and in the answer",
     )
-    make.add_argument("--families", nargs="+", metavar="FAMILY", help=f"out of {', '.join(FAMILY_GROUPS)}, or numbers")
+    make.add_argument(
+        "--families", action=Several, metavar="FAMILY", help=f"out of {', '.join(FAMILY_GROUPS)}, or numbers"
+    )
     make.add_argument("--objects", default="3-10", metavar="A-B", help="objects a scene (default 3-10)")
     make.add_argument(
         "--images",
@@ -100,7 +103,7 @@ def _add_data_synthesize(actions: Any) -> None:
 def _add_data_prepare(actions: Any) -> None:
     prepare = actions.add_parser("prepare", help="turn a CLEVR set into memory-mapped arrays (done on first use too)")
     add_clevr(prepare)
-    prepare.add_argument("--splits", nargs="+", metavar="SPLIT", help="default: all it has")
+    prepare.add_argument("--splits", action=Several, metavar="SPLIT", help="default: all it has")
     prepare.add_argument("--size", type=int, default=128, metavar="PIXELS", help="side of the pictures (default 128)")
     prepare.add_argument("--no-images", action="store_true", help="questions and scenes only")
     prepare.add_argument("--workers", type=int, metavar="N", help="processes that decode (default: one a CPU)")
@@ -114,7 +117,7 @@ def _add_data_draw(actions: Any) -> None:
     draw.add_argument("--clevr", type=path, required=True, metavar="DIR", help="CLEVR set with scenes")
     draw.add_argument("--out", type=path, metavar="DIR", help="a new folder, for a set that has pictures of its own")
     draw.add_argument("--size", type=int, default=128, metavar="PIXELS", help="side of the pictures (default 128)")
-    draw.add_argument("--splits", nargs="+", metavar="SPLIT", help="default: all that have scenes")
+    draw.add_argument("--splits", action=Several, metavar="SPLIT", help="default: all that have scenes")
     draw.add_argument(
         "--view", metavar="WxH", help="picture size that pixel_coords speak of (default: of its pictures, or 480x320)"
     )
@@ -209,7 +212,7 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("weights", type=path, metavar="WEIGHTS", help=f"a file, or one of {', '.join(released())}")
     parser.add_argument(
-        "pictures", type=path, nargs="+", metavar="PICTURE", help="of a scene: which of the file's scenes"
+        "pictures", type=path, action=Several, metavar="PICTURE", help="of a scene: which of the file's scenes"
     )
     parser.add_argument("question", metavar="QUESTION", help="such as 'How many red cubes are there?'")
     parser.add_argument("--scene", type=path, metavar="FILE", help="a scene, or several as in CLEVR_scenes.json")
@@ -224,7 +227,7 @@ def add_release(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trained-on", required=True, metavar="SET", help="such as 'synthetic CLEVR', for plots")
     parser.add_argument(
         "--evaluation",
-        nargs="+",
+        action=Several,
         default=[],
         metavar="WHAT=DIR",
         help="folders of `evaluate` by what was asked, such as 'synthetic val=RUN/val'",
@@ -254,7 +257,11 @@ def add_features(parser: argparse.ArgumentParser) -> None:
     )
     add_split(parser, "val")
     parser.add_argument(
-        "--layer", type=int, nargs="+", metavar="L", help="layers of g, from 0 (default: the last that sees pairs only)"
+        "--layer",
+        type=int,
+        action=Several,
+        metavar="L",
+        help="layers of g, from 0 (default: the last that sees pairs only)",
     )
     parser.add_argument("--images", type=int, metavar="N", help="only the first N pictures (default: all)")
     parser.add_argument("--out", type=path, required=True, metavar="FILE", help="NAME.safetensors")
@@ -270,13 +277,15 @@ def add_retrieve(parser: argparse.ArgumentParser) -> None:
         "Rank the pictures of a database by features and by their scenes' descriptions, and say how well "
         "the two agree. Published protocols: --database 15000 --queries 501 (2018), --database 2500 (2019)."
     )
-    parser.add_argument("--features", type=path, nargs="+", required=True, metavar="FILE", help="made by 'features'")
+    parser.add_argument(
+        "--features", type=path, action=Several, required=True, metavar="FILE", help="made by 'features'"
+    )
     add_split(parser, "val")
     parser.add_argument("--database", type=int, default=15_000, metavar="N", help="first N pictures (default 15000)")
     parser.add_argument("--queries", type=int, default=501, metavar="N", help="first N of these (default 501)")
-    parser.add_argument("--truth", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="default: all three")
-    parser.add_argument("--cost", nargs="+", choices=COSTS, default=["soft"], help="of an exchange (default soft)")
-    parser.add_argument("--k", type=int, nargs="+", default=[10, 100, 1000], help="recall@k (default 10 100 1000)")
+    parser.add_argument("--truth", action=Several, choices=VARIANTS, default=list(VARIANTS), help="default: all three")
+    parser.add_argument("--cost", action=Several, choices=COSTS, default=["soft"], help="of an exchange (default soft)")
+    parser.add_argument("--k", type=int, action=Several, default=[10, 100, 1000], help="recall@k (default 10 100 1000)")
     parser.add_argument("--threads", type=int, metavar="N", help="for the ground truth (default: all cores)")
     parser.add_argument("--out", type=path, required=True, metavar="RUN", help="folder for tables")
     parser.set_defaults(run="retrieval.run_retrieve")
@@ -332,12 +341,11 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--clevr", type=path, metavar="DIR", help="CLEVR set to use (clevr and mesnico-recipe need one)"
     )
-    parser.add_argument("--only", nargs="+", metavar="NN", help="only these notebooks, by number: --only 02 04")
+    parser.add_argument("--only", action=Several, metavar="NN", help="only these notebooks, by number: --only 02 04")
     parser.add_argument("--run", dest="name", metavar="NAME", help="folder in outputs/ (default: the profile's name)")
     parser.add_argument(
         "--set",
-        nargs="+",
-        action="extend",
+        action=Several,
         default=[],
         metavar="NAME=VALUE",
         help="replace parameters of the notebooks; for those that train, any field that 'train --help' lists",
@@ -349,5 +357,5 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 def add_notebooks(parser: argparse.ArgumentParser) -> None:
     """`notebooks`."""
     parser.add_argument("--store", action="store_true", required=True, help="execute with the defaults and store")
-    parser.add_argument("--only", nargs="+", metavar="NN", help="only these notebooks, by number")
+    parser.add_argument("--only", action=Several, metavar="NN", help="only these notebooks, by number")
     parser.set_defaults(run="notebooks.store_notebooks")

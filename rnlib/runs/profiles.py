@@ -48,11 +48,29 @@ def profile_parameters(profile: str, notebook: str) -> dict[str, Any]:
     return {"clevr": clevr} if clevr else {}
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which no mapping names a thing twice: the second would replace the first without a word."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [key for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
+        names: set[str] = set()
+        for key in (key for key in keys if isinstance(key, yaml.ScalarNode)):
+            if key.value in names:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
+            names.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def load_yaml(content: bytes | str) -> Any:
+    """What YAML text says. Raises yaml.YAMLError, ValueError or RecursionError for what is none."""
+    return yaml.load(content, Loader=_Loader)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The values of a file of parameters. ConfigError where it cannot be read, or is not a YAML mapping from names."""
     content = read_bytes(path, ConfigError)
     try:
-        values = yaml.safe_load(content)
+        values = load_yaml(content)
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:  # ValueError: as 2024-99-99
         problem = " ".join(str(error).split()) or reason(error)
         raise ConfigError(f"{path} is not valid YAML: {problem}. Correct the file.") from None
