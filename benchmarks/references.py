@@ -6,7 +6,8 @@
 names another object of the scene, such that the true answer changes. A network that reads the reference answers that
 question too; one that guesses from the other words says the same as before. By question family and by the part of the
 question that the reference is in (1 or 2, of two that are joined or compared): how many of these questions are answered
-correctly as they stand, how many with the other reference, and how many answers stay the same.
+correctly as they stand, how many with the other reference, and how many answers stay the same. With --wordings each
+wording of a family, by its first words, has a line of its own.
 """
 
 import argparse
@@ -35,13 +36,14 @@ def main() -> None:
     parser.add_argument("--split", default="val")
     parser.add_argument("--scenes", type=int, default=5000, help="the first so many scenes (default 5000)")
     parser.add_argument("--families", nargs="+", default=list(FAMILY_GROUPS), help="groups or numbers (default: all)")
+    parser.add_argument("--wordings", type=int, default=0, metavar="N", help="also by the first N words (default 0)")
     options = parser.parse_args()
     torch.set_num_threads(1)
     for name in options.weights:
         weights = load_weights(name)
         split = open_split(options.clevr, options.split, images=weights.preset.picture_size)
         split = part_of(split, 0, min(options.scenes, split.n_images))
-        report(weights, split, family_numbers(options.families))
+        report(weights, split, family_numbers(options.families), options.wordings)
 
 
 def other_references(split: Split, families: list[int]) -> Iterator[tuple[int, int, str, str, str]]:
@@ -80,8 +82,8 @@ def recolored(program: Program, node: int, color: str) -> Program:
     return [*program[:node], msgspec.structs.replace(program[node], value_inputs=[color]), *program[node + 1 :]]
 
 
-def report(weights: Weights, split: Split, families: list[int]) -> None:
-    """Print the figures of each family."""
+def report(weights: Weights, split: Split, families: list[int], words: int) -> None:
+    """Print the figures of each family, and of its wordings as told apart by so many first words."""
     network, vocabulary = weights.network.eval(), weights.vocabulary
     inputs = NetworkInputs.of(split, weights.preset, vocabulary)
     word = {text: index for index, text in enumerate(vocabulary.words, 1)}
@@ -96,18 +98,20 @@ def report(weights: Weights, split: Split, families: list[int]) -> None:
         with torch.no_grad():
             objects = network.objects(inputs.visual(split.image_of_question[list(numbers)]))
             first, second = (
-                [vocabulary.answers[k] for k in network.answer_from_objects(objects, words).argmax(1)]
-                for words in (asked, other)
+                [vocabulary.answers[k] for k in network.answer_from_objects(objects, encoded).argmax(1)]
+                for encoded in (asked, other)
             )
         for number, part, one, two, answer in zip(numbers, parts, first, second, answers, strict=True):
             answered = one == split.answer_text(number), two == answer, one == two
-            rows[int(split.families[number]), part].append(answered)
+            wording = " ".join(split.question_text(number).split()[:words])
+            rows[int(split.families[number]), part, wording].append(answered)
     print(f"\n{weights.name} on {split.n_images:,} scenes of {split.name}: percent of questions")
     print("family                              part   questions   right   right with another reference   same answer")
-    for family, part in sorted(rows):
-        asked, other, same = 100 * np.mean(rows[family, part], 0)
+    for family, part, wording in sorted(rows):
+        answered = rows[family, part, wording]
+        asked, other, same = 100 * np.mean(answered, 0)
         what = f"{family:2} {FAMILIES[family].group}, {FAMILIES[family].kind}"
-        print(f"{what:34} {part:5} {len(rows[family, part]):11,} {asked:7.1f} {other:30.1f} {same:13.1f}")
+        print(f"{what:34} {part:5} {len(answered):11,} {asked:7.1f} {other:30.1f} {same:13.1f}  {wording}")
 
 
 if __name__ == "__main__":
