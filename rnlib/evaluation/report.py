@@ -125,9 +125,13 @@ def _invalid(predictions: pd.DataFrame) -> str:
     return f"\n- **Reading the question.** Invalid answers: {_percent(invalid, len(predictions))} of all questions."
 
 
+def _times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number:,} times")
+
+
 def _confusions(predictions: pd.DataFrame) -> str:
     table = frequent_confusions(predictions, most=3)
-    named = [f"*{row.answer}* for *{row.truth}* ({row.questions:,} times)" for row in table.itertuples()]
+    named = [f"*{row.answer}* for *{row.truth}* ({_times(row.questions)})" for row in table.itertuples()]
     share = table["of errors"].sum()
     return f"- **Confusions.** The most frequent are {_listed(named)}: {share:.0f} % of all mistakes."
 

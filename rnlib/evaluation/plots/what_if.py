@@ -37,7 +37,7 @@ def plot_turning_points(table: pd.DataFrame, title: str) -> Figure:
     right.axvspan(0, MARGIN, color="0.92", zorder=0)
     left.set_ylim(-3, 103)
     right.set(xlim=(0, None), ylim=(-1, None))
-    label(left, "how probable is “yes, it is left of it”?", ALONG, "probability of yes (%)")
+    label(left, "how probable is “yes, the relation holds”?", ALONG, "probability of yes (%)")
     label(right, "how often is the answer wrong?", f"{ALONG}, either side", "wrong answers (%)")
     figure.suptitle(title)
     legend_below(figure, 5)
