@@ -1,8 +1,8 @@
 """What if: the measurements of docs/what_if.md, on scenes made for them.
 
     python benchmarks/what_if.py turning-point --seed 2 --number 240 --out DIR
-    python benchmarks/what_if.py deletion --seed 2 --number 400 --out DIR
-    python benchmarks/what_if.py minimal-pairs --seed 2 --number 1000 --out DIR
+    python benchmarks/what_if.py deletion --seed 2 --number 240 --out DIR
+    python benchmarks/what_if.py minimal-pairs --seed 2 --number 500 --out DIR
 
 Writes tables (parquet) to DIR and prints them; `--weights` names the networks.
 """

@@ -131,7 +131,8 @@ def _times(number: int) -> str:
 
 def _confusions(predictions: pd.DataFrame) -> str:
     table = frequent_confusions(predictions, most=3)
-    named = [f"*{row.answer}* for *{row.truth}* ({_times(row.questions)})" for row in table.itertuples()]
+    rows = zip(table["answer"], table["truth"], table["questions"].astype(int), strict=True)
+    named = [f"*{answer}* for *{truth}* ({_times(questions)})" for answer, truth, questions in rows]
     share = table["of errors"].sum()
     return f"- **Confusions.** The most frequent are {_listed(named)}: {share:.0f} % of all mistakes."
 
