@@ -83,7 +83,7 @@ def _add_data_synthesize(actions: Any) -> None:
     make.add_argument(
         "--contrast",
         action="store_true",
-        help="questions with a relation, in twos that differ in the object they start from and in the answer",
+        help="questions with a relation, in pairs that differ in the object they start from and in the answer",
     )
     make.add_argument(
         "--families", action=Several, metavar="FAMILY", help=f"out of {', '.join(FAMILY_GROUPS)}, or numbers"

@@ -37,7 +37,7 @@ def ask(
     """Up to `number` questions on `scene`, no text twice.
 
     No family is asked again before all others have had their turn. Fewer questions come back only
-    where ROUNDS rounds through all families and answers gave no more. With `contrast` they come in twos that differ in
+    where ROUNDS rounds through all families and answers gave no more. With `contrast` they come in pairs that differ in
     the object they start from and in the answer (rnlib.synthesis.contrast); the second one may be degenerate. Of two
     such objects each is changed as often as the other: which one is drawn before the question, and kept to.
     """

@@ -49,7 +49,7 @@ class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     network reads as it is; None: no pictures.
     cogent: the splits of CLEVR-CoGenT: `train` scenes of trainA, `val` of valA and of valB, `test` of testA and testB.
     minimal_pairs: so many pairs of scenes in a split of their own, "pairs", with one question each; not with cogent.
-    contrast: questions come in twos that differ in the object they start from, and in the answer.
+    contrast: questions come in pairs that differ in the object they start from, and in the answer.
     """
 
     version: int = VERSION

@@ -39,7 +39,7 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     contrast: Annotated[
         bool,
         Meta(
-            description="the stage's own scenes have questions with a relation, in twos that differ in the object they "
+            description="the stage's own scenes have questions with a relation, in pairs that differ in the object they "
             "start from and in the answer"
         ),
     ] = False
