@@ -50,8 +50,8 @@ def _add_data_download(actions: Any) -> None:
         "--set",
         choices=list(ARCHIVES),
         default="clevr",
-        help="clevr (default, 18 GB), cogent (24 GB), or either without pictures (86 MB: all that networks on state "
-        "descriptions need)",
+        help="clevr (default, 18 GB), cogent (24 GB), or either without pictures (clevr 86 MB: all that networks on "
+        "state descriptions need)",
     )
     download.add_argument("--url", help="address of the zip (default: the official one)")
     download.add_argument("--md5", help="its md5 (default: the official one)")

@@ -39,8 +39,8 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     contrast: Annotated[
         bool,
         Meta(
-            description="the stage's own scenes have questions with a relation, in pairs that differ in the object they "
-            "start from and in the answer"
+            description="the stage's own scenes have questions with a relation, in pairs that differ in the object "
+            "they start from and in the answer"
         ),
     ] = False
     target: Annotated[Accuracy | None, Meta(description="held-out accuracy that ends it; null: none")] = 0.95
