@@ -354,6 +354,6 @@ def test_the_monitors_figure_needs_no_finished_epoch() -> None:
 def test_a_known_curve_has_those_it_began_as_beside_it() -> None:
     names = set(known_curves("pixels")["curve"])
     assert "pixels, released detect-fp" in names
-    assert {"state descriptions, an earlier medium-ir-sd", "state descriptions, released medium-sd"} <= names
+    assert {"state descriptions, released medium-ir-sd", "state descriptions, released medium-sd"} <= names
     history = pd.DataFrame({"val_accuracy": [0.4], "questions": [100]})
     assert len(plot_against_reference(history, "a kind without any", "question alone").axes[0].lines) == 1
