@@ -51,14 +51,14 @@ def profile_parameters(profile: str, notebook: str) -> dict[str, Any]:
 class _Loader(yaml.SafeLoader):
     """YAML in which no mapping names a thing twice: the second would replace the first without a word."""
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [key for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
         names: set[str] = set()
-        for key in (key for key in keys if isinstance(key, yaml.ScalarNode)):
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             if key.value in names:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
             names.add(key.value)
-        return super().construct_mapping(node, deep)
+        return node
 
 
 def load_yaml(content: bytes | str) -> Any:
