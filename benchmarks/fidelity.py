@@ -1,6 +1,6 @@
-"""How faithful the synthetic pictures are: the 2018 implementation's weights, trained on real CLEVR, answer on them.
+"""How faithful the synthetic pictures are: weights, such as those of 2018 that know the real CLEVR, answer on them.
 
-    python benchmarks/fidelity.py --official DIR --seed-weights DIR
+    python benchmarks/fidelity.py --official DIR --weights mesnico-ir-fp mesnico-original-fp
 
 DIR of --official: a set made by the public CLEVR generator. Three things are compared, by question type:
 
@@ -38,7 +38,7 @@ FITTED = 50  # scenes to which the renderer's constants were fitted
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--official", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--seed-weights", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--weights", nargs="+", required=True, metavar="WEIGHTS", help="from pixels: files or names")
     parser.add_argument("--scenes", type=int, default=200, help="synthetic scenes, of 10 questions each")
     parser.add_argument("--seed", type=int, default=20, help="of the synthetic scenes")
     options = parser.parse_args()
@@ -52,8 +52,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         synthesize(Path(folder), train=0, val=options.scenes, seed=options.seed, images=128)
         synthetic = open_split(folder, "val", cache=Path(folder) / "cache")
-        for file in sorted(options.seed_weights.glob("*.pth")):
-            report_answers(file, {"official": official, "replay": replay, "synthetic": synthetic})
+        for weights in options.weights:
+            report_answers(weights, {"official": official, "replay": replay, "synthetic": synthetic})
 
 
 def report_pictures(official: Split, scenes: list[Scene], views: list[View]) -> None:
@@ -77,18 +77,17 @@ def report_pictures(official: Split, scenes: list[Scene], views: list[View]) -> 
         )
 
 
-def report_answers(file: Path, splits: dict[str, Split]) -> None:
-    weights = load_weights(file)
-    tables = {name: predict(weights, split, verbose=False) for name, split in splits.items()}
-    tables["official, others"], tables["replay, others"] = (
-        tables[name][tables[name].image_index >= FITTED] for name in ("official", "replay")
-    )
+def report_answers(name: str, splits: dict[str, Split]) -> None:
+    weights = load_weights(name)
+    tables = {key: predict(weights, split, verbose=False) for key, split in splits.items()}
+    for key in ("official", "replay"):
+        tables[f"{key}, others"] = tables[key][tables[key].image_index >= FITTED]
     columns = {}
-    for name, table in tables.items():
+    for setting, table in tables.items():
         parts = [table.groupby(key).correct.mean() for key in ("group", "type")]
-        columns[name] = pd.concat([pd.Series({"ALL": table.correct.mean()}), *parts]) * 100
+        columns[setting] = pd.concat([pd.Series({"ALL": table.correct.mean()}), *parts]) * 100
     counts = tables["synthetic"].groupby("type").size()
-    print(f"\n{file.name}: accuracy in percent")
+    print(f"\n{name}: accuracy in percent")
     print(pd.DataFrame(columns).assign(questions=counts).round(1).to_string(na_rep=""))
 
 
