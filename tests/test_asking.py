@@ -138,3 +138,5 @@ def test_the_command(val: Split, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert lines[1] == f"  {100 * expected.probability:5.1f} %  {expected.answer}"
     assert main(["ask", "medium-sd", str(picture), text, "--device", "cpu"]) == 2
     assert "--scene FILE" in capsys.readouterr().err
+    assert main(["ask", str(path), str(picture), text, "--scene", "any.json", "--device", "cpu"]) == 2
+    assert "would not look at --scene" in capsys.readouterr().err

@@ -117,7 +117,7 @@ def mistakes() -> pd.DataFrame:
         (4, "exist", "yes", "yes", 0.1),
     ]
     table = pd.DataFrame(rows, columns=["image_index", "type", "truth", "answer", "loss"])
-    return table.assign(correct=table["truth"] == table["answer"], question_index=table.index)
+    return table.assign(correct=table["truth"] == table["answer"])
 
 
 def test_the_hardest_mistakes_are_those_of_greatest_loss_one_a_picture() -> None:
@@ -129,7 +129,7 @@ def test_the_hardest_mistakes_are_those_of_greatest_loss_one_a_picture() -> None
 def test_typical_mistakes_are_the_middle_ones_of_the_frequent_kinds() -> None:
     assert typical_mistakes(mistakes(), 2) == [2, 4]
     assert typical_mistakes(mistakes(), 9) == [2, 4, 5]
-    assert typical_mistakes(mistakes().iloc[[2, 3]], 9) == [2, 3]  # of a part of the table, the questions' own numbers
+    assert typical_mistakes(mistakes().iloc[[2, 3]], 9) == [2, 3]  # of a part of the table, the questions' own rows
     assert typical_mistakes(mistakes().iloc[[6]], 5) == []
 
 

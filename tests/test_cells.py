@@ -236,8 +236,10 @@ def test_the_command_trains_continues_and_refuses(
     fields = ["--set", "image_size=32", "conv_channels=[4, 4, 6]", "batch_size=8"]
     assert main([*command, *fields, "epochs=1"]) == 0
     assert "best: all attributes of" in capsys.readouterr().out
-    assert main([*command, *fields, "epochs=2"]) == 0
-    assert "continuing at epoch 2" in capsys.readouterr().out
+    assert main([*command, *fields, "epochs=2"]) == 2  # of a cosine over one epoch nothing is left
+    assert "recipe epochs = 1, and 2 was asked for" in capsys.readouterr().err
+    assert main([*command[:-3], str(out / "wild"), *command[-2:], *fields, "epochs=2", "lr=1e30", "lr_warmup=0"]) == 2
+    assert "training diverged" in capsys.readouterr().err
     assert main([*command, *fields, "precision=half"]) == 2
     assert "precision" in capsys.readouterr().err
 

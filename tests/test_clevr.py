@@ -1,6 +1,7 @@
 """CLEVR files become arrays that hold just what the files say; broken files become one clear error."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -474,6 +475,9 @@ def test_splits_are_those_that_the_directory_holds(tmp_path: Path, cache: Path) 
     directory = ClevrDirectory.find(tmp_path / "clevr")
     assert directory.splits() == ["train", "trainA", "valA", "valB", "testA", "testB", "new"]
     assert directory.with_answers() == ["train", "trainA", "valA", "valB", "testB", "new"]
+    unanswered = directory.questions("train")
+    unanswered.write_text(re.sub(r'"answer": "\w+"', '"answer": null', unanswered.read_text()))
+    assert ClevrDirectory.find(tmp_path / "clevr").with_answers() == ["trainA", "valA", "valB", "testB", "new"]
     assert open_split(tmp_path / "clevr", "valB", images=32, cache=cache).n_questions == 4
     without = open_split(tmp_path / "clevr", "testA", images=32, cache=cache)
     assert (without.n_questions, without.n_images, without.has_scenes, without.has_answers) == (0, 3, True, False)

@@ -112,6 +112,8 @@ def test_a_profiles_file_gives_preset_and_recipe_and_options_override_it(
     out = ("--out", tmp_path / "other")
     assert "neither" in refused(capsys, "train", *data, *out)
     assert "none.yaml, found none" in refused(capsys, "train", "--params", tmp_path / "none.yaml", *data, *out)
+    params.write_text("preset: small-sd\ninit_question: medium-sd\n")
+    assert "expected no init_question, found medium-sd" in refused(capsys, "train", "--params", params, *data, *out)
     params.write_text("a: [1\n")
     assert "is not valid YAML" in refused(capsys, "train", "--params", params, *data, *out)
     for twice in ("lr: 1e-3\nlr: 2e-3\n", "curriculum:\n  - {objects: 3, objects: 4}\n"):

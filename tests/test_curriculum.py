@@ -219,6 +219,10 @@ def test_a_wrong_stage_is_one_clear_error(entry: object, message: str) -> None:
 def test_what_a_stage_needs_must_be_there(splits: tuple[Split, Split], tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"stage 1 of the curriculum .* found none"):
         run(splits, tmp_path / "a", curriculum=[{"objects": 1}])
+    with pytest.raises(
+        DataError, match=r"stage 1 of the curriculum among the 1 trained on, found none.*train_questions"
+    ):
+        run(splits, tmp_path / "a", curriculum=[{"objects": 3, "families": ["zero_hop"]}], train_questions=1)
     blind = replace(part_of(splits[0], 0, 20), scenes=None)
     with pytest.raises(DataError, match="expected scenes for stage 1"):
         run((blind, splits[1]), tmp_path / "b", curriculum=[{"objects": 3}])

@@ -252,6 +252,15 @@ def download_error(server: Server, out: Path, capsys: pytest.CaptureFixture[str]
     return error
 
 
+def test_an_md5_may_be_in_capitals_and_is_checked_before_anything_is_fetched(server, tmp_path, capsys):
+    command = ["data", "download", "--out", str(tmp_path), "--url", server.url, "--md5"]
+    assert main([*command, server.md5[:-1]]) == 2
+    assert "expected --md5 with 32 hexadecimal digits" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    assert main([*command, f" {server.md5.upper()}\n"]) == 2  # three pictures are no CLEVR, but they came and were kept
+    assert "has not the expected files" in capsys.readouterr().err
+
+
 def test_server_that_falls_silent_is_given_up_and_what_came_is_kept(server, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(download, "TIMEOUT", 0.1)
     server.hang_after = 100

@@ -369,6 +369,12 @@ def test_without_a_training_split_the_baseline_counts_the_split_itself(tiny_clev
         shutil.copy(tiny_clevr / name, tmp_path / name)
     alone = open_split(tmp_path, "val", images=None, cache=tmp_path / "cache", verbose=False)
     assert training_split(alone) is alone
+    (tmp_path / "images" / "train").mkdir(parents=True)  # pictures without questions do not make a training split
+    shutil.copy(
+        next((tiny_clevr / "images" / "val").iterdir()), tmp_path / "images" / "train" / "CLEVR_train_000000.png"
+    )
+    half = open_split(tmp_path, "val", images=None, cache=tmp_path / "cache", verbose=False)
+    assert half.directory.splits() == ["train", "val"] and training_split(half) is half
 
 
 def test_an_answer_says_how_it_came_out(predictions: pd.DataFrame, split: Split) -> None:

@@ -10,6 +10,7 @@ from clevr_files import ClevrFiles, question
 
 from rnlib.evaluation.breakdowns import question_traits
 from rnlib.evaluation.model_set import open_questions
+from rnlib.evaluation.predict import predict
 from rnlib.files import read_json
 from rnlib.model import load_weights
 from rnlib.runs.paths import notebook_name, notebook_path, read_notebook
@@ -71,3 +72,4 @@ def test_what_is_left_out_for_its_words_shifts_no_other_question(tmp_path: Path)
     wanted = [json.dumps(entry["question"]) for entry in files.questions[1:]]
     assert [json.dumps(split.question_text(number)) for number in range(4)] == wanted
     assert question_traits(split)["count objects"].tolist() == [True, False, False, False]
+    assert predict(models["states"], split, verbose=False)["question_index"].tolist() == [1, 2, 3, 4]

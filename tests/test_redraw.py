@@ -125,3 +125,28 @@ def test_a_picture_that_is_cut_short_is_noticed(tmp_path: Path, left: float) -> 
 
 def test_the_official_pictures_raise_no_alarm(clevr_official: Path) -> None:
     check_directory(clevr_official, colors=True)
+
+
+def test_a_folder_with_another_sets_files_is_refused(scenes_only: Path, tmp_path: Path) -> None:
+    other = synthesize(tmp_path / "other", train=0, val=20, seed=9, images=None, verbose=False)
+    draw_set(scenes_only, 32, out=tmp_path / "out")
+    drawn = (tmp_path / "out" / "images" / "CLEVR_val_32.npy").read_bytes()
+    with pytest.raises(DataError, match="found another file"):
+        draw_set(other, 48, out=tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out" / "images").iterdir()] == ["CLEVR_val_32.npy"]
+    draw_set(scenes_only, 32, out=tmp_path / "out")
+    assert (tmp_path / "out" / "images" / "CLEVR_val_32.npy").read_bytes() == drawn
+
+
+def test_objects_of_unknown_depth_are_not_looked_at(tmp_path: Path) -> None:
+    files = ClevrFiles(tmp_path)
+    for scene in files.scenes:
+        for item in scene["objects"]:
+            item["pixel_coords"][2] = 0.0
+    files.write()
+    check_directory(tmp_path, colors=True)
+
+
+def test_a_view_of_no_pixels_is_refused(scenes_only: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "draw", "--clevr", str(scenes_only), "--size", "32", "--view", "480x0"]) == 2
+    assert "expected a view of at least 1x1 pixels, found 480x0" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """features, retrieve and train-attributes from the command line; wrong input is one line."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -64,6 +65,10 @@ def test_features_of_weights_and_of_the_baseline_are_ranked(
         "conv mean", "conv max", "conv flat", "pairs 2 mean", "pairs 2 max", "random",
     ]  # fmt: skip
     command = ["retrieve", "--features", *files, *data, "--queries", "4", "--k", "2", "5", "--out", str(tmp_path / "r")]
+    (tmp_path / "again").mkdir()
+    files.append(shutil.copy(files[0], tmp_path / "again"))  # a file of the same name hides none
+    assert main([*command[:2], *files, *command[5:]]) == 0
+    assert f"{tmp_path}/again/features_rn: conv mean" in capsys.readouterr().out
     assert main(command) == 0
     printed = capsys.readouterr().out
     assert "4 queries to 12 pictures" in printed and "attributes flat" in printed
@@ -86,12 +91,20 @@ def test_wrong_input_is_one_line_and_leaves_nothing(
     assert "--images from 1 to 12" in refused(capsys, *features, made, "--images", "13")
     assert "NAME.safetensors, found made.npz" in refused(capsys, *features, tmp_path / "made.npz")
     assert not made.exists()
+    without_pairs = weights_file(tmp_path, "cnn-lstm")
+    assert (
+        main(["features", "--weights", str(without_pairs), *map(str, features[3:]), str(tmp_path / "c.safetensors")])
+        == 0
+    )
+    assert list(load_features(tmp_path / "c.safetensors").vectors) == ["conv mean", "conv max", "conv flat", "random"]
     assert main([*map(str, features), str(made)]) == 0
     capsys.readouterr()
     other = ClevrFiles(tmp_path / "other")
     retrieve = ("retrieve", "--features", made, "--out", out, "--queries", "4", "--clevr")
     assert "features of other pictures" in refused(capsys, *retrieve, other.root)
     assert "expected 1 to 11 neighbours" in refused(capsys, *retrieve, tiny_clevr)
+    assert "neighbours, for the database" in refused(capsys, *retrieve, tiny_clevr, "--k", "0", "2")
+    assert "--database of at least 3" in refused(capsys, *retrieve, tiny_clevr, "--k", "1", "--database", "2")
     assert "--queries from 2 to 12" in refused(capsys, *retrieve, tiny_clevr, "--k", "2", "--queries", "13")
     assert "found no such file" in refused(
         capsys, "retrieve", "--features", tmp_path / "no.safetensors", "--out", out, "--clevr", tiny_clevr

@@ -19,7 +19,7 @@ from rnlib.clevr.vocabulary import clevr_v1
 from rnlib.errors import ConfigError, DataError, RnlibError, TimeUp
 from rnlib.files import read_json
 from rnlib.model.preset import load_preset
-from rnlib.runs import RunFolder, paths, require, run_profile, train_in, training_of, weights_files
+from rnlib.runs import RunFolder, paths, pipeline, require, run_profile, train_in, training_of, weights_files
 from rnlib.runs.papermill_runner import execute, export_html
 from rnlib.runs.stored_outputs import store_outputs, strip_volatile
 from rnlib.training import Options, Saving
@@ -205,6 +205,51 @@ def test_done_depends_on_rnlib_and_on_the_data(
     questions = next((files.root / "questions").iterdir())
     questions.write_text(questions.read_text() + " ")
     assert not RunFolder("demo", "01_first").is_done_with(parameters)
+
+
+def test_done_depends_on_pictures_and_on_files_that_parameters_name(project: Project, tmp_path: Path) -> None:
+    files = ClevrFiles(tmp_path / "set")
+    project.notebook("01_first", parameters=RUN_LINE + 'clevr: str = ""  # data\nweights: list[str] = []  # networks\n')
+    run, single = tmp_path / "trained", tmp_path / "one.safetensors"
+    best = run / "weights" / "best.safetensors"
+    best.parent.mkdir(parents=True)
+    parameters = {"run": "demo", "clevr": str(files.root), "weights": [str(run), str(single), "medium-sd"]}
+    for path in (best, single, next((files.root / "images" / "val").iterdir()).with_name("CLEVR_val_000009.png")):
+        best.write_bytes(b"1")
+        single.write_bytes(b"1")
+        RunFolder.open("demo", "01_first").finish(parameters)
+        assert RunFolder("demo", "01_first").is_done_with(parameters)
+        path.write_bytes(b"22")
+        assert not RunFolder("demo", "01_first").is_done_with(parameters)
+
+
+def test_tables_of_networks_that_an_earlier_execution_had_are_removed(project: Project) -> None:
+    project.notebook("01_first")
+    for name in ("a", "b"):
+        folder = RunFolder.open("demo", "01_first")
+        folder.save_table(pd.DataFrame({"x": [1]}), f"predictions/{name}.parquet")
+        folder.save_json("metrics", {})
+        folder.path("note.json").write_text("{}")
+        folder.finish({"run": "demo", "rate": 0.1})
+    assert [path.name for path in folder.path("predictions/b.parquet").parent.iterdir()] == ["b.parquet"]
+    assert folder.path("note.json").exists()
+
+
+def test_files_are_named_for_the_callers_folder(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = 'clevr: str = ""  # data\nweights: list[str] = []  # networks\npreset: str = "a"  # network\n'
+    project.notebook("01_first", parameters=RUN_LINE + line + 'cache: str = ""  # where\n')
+    (project.root / "params" / "demo").mkdir(parents=True, exist_ok=True)
+    ClevrFiles(tmp_path / "here" / "set")
+    (tmp_path / "here" / "own.safetensors").touch()
+    (tmp_path / "here" / "medium-sd").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    given = {"clevr": "set", "weights": ["own.safetensors", "some-run"], "preset": "medium-sd", "cache": "new"}
+    plan = pipeline._plan("demo", "demo", None, given, ["01_first"])["01_first"]
+    here = tmp_path / "here"
+    assert plan["clevr"] == str(here / "set") and plan["cache"] == str(here / "new")
+    assert list(plan["weights"]) == [str(here / "own.safetensors"), "some-run"] and plan["preset"] == "medium-sd"
 
 
 def test_only_earlier_notebooks_can_be_required(project: Project) -> None:

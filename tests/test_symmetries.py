@@ -34,6 +34,17 @@ def programs(val: Split) -> list:
     return [record.program for record in read_questions(val.directory.questions("val"))]
 
 
+def test_words_that_symmetries_put_into_questions_are_reached() -> None:
+    vocabulary = clevr_v1()
+    asked = np.zeros(len(vocabulary.words) + 1, bool)
+    for word in ("what", "red", "cube", "left"):
+        asked[vocabulary.number_of_word[word]] = True
+    found = Wording(vocabulary).reached(asked)
+    words = {word for word, number in vocabulary.number_of_word.items() if found[number]}
+    shapes = {word for value in ATTRIBUTES["shape"] for word in SYNONYMS[value]}
+    assert words == {"what", "left", "right", *ATTRIBUTES["color"], *shapes}
+
+
 def moved_scenes(val: Split, drawn: Drawn) -> list[Scene]:
     """Each question's scene under its symmetry, with relations made anew from where its objects are now."""
     pictures = val.image_of_question

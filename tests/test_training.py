@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,6 +99,8 @@ def test_rate_and_batch_grow_and_stay_below_their_cap(epoch: int, gamma: float, 
 
 def test_gamma_one_is_a_constant_rate_even_above_the_cap() -> None:
     assert make_recipe({"lr": 1e-3, "lr_gamma": 1}).lr_at(200) == 1e-3
+    far = make_recipe({"lr_gamma": 10, "lr_step": 1, "batch_gamma": 10, "batch_step": 1, "lr_max": 1e-3})
+    assert far.lr_at(100_000) == 1e-3 and far.batch_at(100_000) == far.batch_max
 
 
 @pytest.mark.parametrize(
@@ -121,6 +124,30 @@ def test_a_wrong_recipe_is_one_clear_error(fields: dict[str, object], message: s
 def test_a_start_above_the_cap_is_refused(fields: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=r"expected a start of at most (lr|batch)_max"):
         make_recipe(fields)
+
+
+def test_a_folder_without_its_state_is_not_begun_anew(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    folder = run(splits, tmp_path / "run", recipe={"epochs": 1})
+    before = folder.weights("best").read_bytes()
+    shutil.rmtree(folder.state().parent)
+    for epochs in (1, 2):
+        with pytest.raises(ConfigError, match="holds a training without its state"):
+            run(splits, tmp_path / "run", recipe={"epochs": epochs})
+    assert folder.weights("best").read_bytes() == before
+
+
+def test_tables_lost_between_the_state_and_them_come_back(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    folder = run(splits, tmp_path / "run", recipe={"epochs": 1})
+    history = folder.history_file.read_bytes()
+    folder.history_file.unlink()
+    assert run(splits, tmp_path / "run", recipe={"epochs": 1}).history_file.read_bytes() == history
+
+
+def test_two_starts_for_the_same_convolutions_are_refused(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    file = run(splits, tmp_path / "run", "ir-fp", recipe={"epochs": 1}).weights("last")
+    with pytest.raises(ConfigError, match="expected init_conv or init_from for preset 'ir-fp', found both"):
+        run(splits, tmp_path / "other", "ir-fp", init_conv=file, init_from=file)
+    assert not (tmp_path / "other" / "run.json").exists()
 
 
 def test_text_is_converted_as_yaml_may_leave_it() -> None:

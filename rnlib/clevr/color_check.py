@@ -28,9 +28,9 @@ def matching_colors(
     """Of a picture's objects whose centres are in view: how many look like their colour's name, and how many there are.
 
     The arrays are those of one scene (rnlib.clevr.arrays), `view` the picture size that pixel_coords speak of. A centre
-    that a nearer object may cover is not looked at.
+    that a nearer object may cover, and one of unknown depth, is not looked at.
     """
-    there = codes[:, 0] > 0
+    there = (codes[:, 0] > 0) & (pixel_coords[:, 2] > 0)
     place = pixel_coords[there].astype(float)
     scale = np.array(picture.shape[1::-1]) / view
     focal = FOCAL * max(view)

@@ -276,7 +276,7 @@ def _split_of_file(path: Path) -> str:
 
 def _has_answers(questions: Path | None) -> bool:
     """Whether the first questions of a file have answers."""
-    return questions is not None and re.search(rb'"answer"\s*:\s*(?!null)', _head(questions)) is not None
+    return questions is not None and re.search(rb'"answer"\s*:(?!\s*null)', _head(questions)) is not None
 
 
 def _head(path: Path) -> bytes:

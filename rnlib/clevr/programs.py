@@ -19,7 +19,7 @@ class Programs:
     """The programs of a split by the question's number. Nothing is read before the first is asked for."""
 
     def __init__(self, split: Split) -> None:
-        self._numbers = split.numbers
+        self._numbers = split.question_numbers
         self._path = split.directory.questions(split.name)
         self._decoder = msgspec.json.Decoder(QuestionRecord)
 
@@ -29,8 +29,7 @@ class Programs:
 
     def chains(self, question: int) -> list[str]:
         """The program of question number `question` (from 0) as `chains` gives it; none where the file has none."""
-        number = question if self._numbers is None else int(self._numbers[question])
-        return chains(self._decoder.decode(self._raw[number]).program or [])
+        return chains(self._decoder.decode(self._raw[int(self._numbers[question])]).program or [])
 
 
 def records_of(split: Split) -> Iterator[QuestionRecord]:

@@ -74,6 +74,11 @@ class Split:
         return ", ".join(filter(None, (self.name, redrawn, left_out)))
 
     @property
+    def question_numbers(self) -> Integer[np.ndarray, " questions"]:
+        """The questions' numbers in their file, from 0."""
+        return np.arange(self.n_questions) if self.numbers is None else self.numbers
+
+    @property
     def codes(self) -> UInt8[np.ndarray, "pictures most 4"]:
         """Colour, material, shape, size of each object, from 1; 0: no object. This and the next five: DataError where
         the split has no scenes."""

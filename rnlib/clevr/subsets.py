@@ -37,7 +37,7 @@ def part_of(split: Split, begin: int, end: int) -> Split:
         fingerprint=f"{split.fingerprint}[{begin}:{end}]",
         image_fingerprint=f"{split.image_fingerprint}[{begin}:{end}]" if split.image_fingerprint else "",
         **arrays,
-        numbers=_numbers(split)[asked],
+        numbers=split.question_numbers[asked],
         scenes=scenes,
         images=None if split.images is None else split.images[begin:end],
     )
@@ -63,11 +63,9 @@ def with_questions(split: Split, questions: Integer[np.ndarray, " chosen"]) -> S
     """The split with these of its questions only, in this order; all pictures stay."""
     arrays = {name: getattr(split, name)[questions] for name in QUESTION_ARRAYS}
     chosen = hashlib.blake2b(np.ascontiguousarray(questions, np.int64).data, digest_size=8).hexdigest()
-    return replace(split, fingerprint=f"{split.fingerprint}({chosen})", numbers=_numbers(split)[questions], **arrays)
-
-
-def _numbers(split: Split) -> Integer[np.ndarray, " questions"]:
-    return np.arange(split.n_questions) if split.numbers is None else split.numbers
+    return replace(
+        split, fingerprint=f"{split.fingerprint}({chosen})", numbers=split.question_numbers[questions], **arrays
+    )
 
 
 def join(splits: Sequence[Split], vocabulary: Vocabulary) -> Split:

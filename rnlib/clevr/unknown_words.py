@@ -62,7 +62,7 @@ def open_training_splits(
     directory: Path | str,
     names: Sequence[str] = (),
     *,
-    vocabulary: str = "train",
+    vocabulary: str | None = "train",
     unknown_words: str = "refuse",
     held_out: int = 0,
     **how: Unpack[How],
@@ -70,7 +70,8 @@ def open_training_splits(
     """The splits to train and to validate on, as `open_known` opens them.
 
     names: theirs; the set decides what is not named (`ClevrDirectory.training_splits`). vocabulary: as
-    `choose_vocabulary` takes it. held_out: training scenes held out to validate on, with which one split is enough.
+    `choose_vocabulary` takes it; None: no question is read. held_out: training scenes held out to validate on, with
+    which one split is enough.
     Raises ConfigError where one and the same split would be trained and validated on.
     """
     if len(names) > 2:
@@ -82,7 +83,7 @@ def open_training_splits(
             f"--val-split NAME), or hold out the last scenes of '{train}' to validate on (--set held_out=N)."
         )
     tables: How = {**how, "images": None}
-    words = [choose_vocabulary(vocabulary, open_split(directory, train, **tables).vocabulary)]
+    words = [choose_vocabulary(vocabulary, open_split(directory, train, **tables).vocabulary)] if vocabulary else []
     first, second = (open_known(directory, name, words, unknown_words=unknown_words, **how) for name in (train, val))
     return first, second
 

@@ -52,6 +52,7 @@ def _run(
 
     best: a column of the history, and what to say of its highest number.
     """
+    saving = Saving(time_limit=options.time_limit)
     given = set_fields(options.set, {**fields, **PRESET_FIELDS}, "a field of the classifier's recipe or of the preset")
     preset = preset_of({"preset": options.preset, **given})
     require_pixels(preset)  # before any picture is decoded
@@ -60,10 +61,11 @@ def _run(
         options.clevr,
         (options.train_split, options.val_split),
         images=preset.image_size,
+        vocabulary=None,
         cache=options.cache,
         held_out=getattr(recipe, "held_out", 0),
     )
-    how = Options(device=choose_device(options.device), saving=Saving(time_limit=options.time_limit))
+    how = Options(device=choose_device(options.device), saving=saving)
     folder = train(preset, recipe, splits, options.out, how)
     if folder.weights("best").is_file():  # else the time limit came before the end of the first epoch
         column, text = best

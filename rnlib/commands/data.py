@@ -1,6 +1,7 @@
 """`rnlib data`: fetch, make, check and prepare a CLEVR set."""
 
 import argparse
+import re
 from dataclasses import replace
 
 from rnlib.clevr.check import check_directory
@@ -16,7 +17,10 @@ from rnlib.synthesis.settings import parse_images
 def run_download(options: argparse.Namespace) -> None:
     """`data download`."""
     archive = ARCHIVES[options.set]
-    archive = replace(archive, url=options.url or archive.url, md5=options.md5 or archive.md5)
+    md5 = (options.md5 or "").strip().lower()
+    if options.md5 is not None and not re.fullmatch("[0-9a-f]{32}", md5):
+        raise ConfigError(f"expected --md5 with 32 hexadecimal digits, found '{options.md5}'. Copy it again.")
+    archive = replace(archive, url=options.url or archive.url, md5=md5 or archive.md5)
     print(f"CLEVR is in {download_clevr(options.out, archive, keep_zip=options.keep_zip)}")
 
 

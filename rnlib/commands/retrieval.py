@@ -46,7 +46,8 @@ def run_features(options: argparse.Namespace) -> None:
         }
     else:
         last = preset.question_layer if preset.aggregation_layer is None else preset.aggregation_layer
-        vectors = all_features(weights, split, pictures, options.layer or [last], device)
+        layers = [] if preset.most_objects and not preset.relations else [last]  # cnn-lstm has convolutions alone
+        vectors = all_features(weights, split, pictures, options.layer or layers, device)
         vectors["random"] = random_features(len(pictures))
     origin = {key: weights.info.get(key) for key in ("sha256", "provenance")}
     made = FeatureSet.of(
@@ -70,13 +71,14 @@ def _weights(path: Path) -> Weights | AttributeWeights:
 def run_retrieve(options: argparse.Namespace) -> None:
     """`retrieve`."""
     split = open_split(options.clevr, split_of(options), images=None, cache=options.cache)
-    if options.database < 2:
-        raise ConfigError(f"expected --database of at least 2 pictures, found {options.database}.")
+    if options.database < 3:
+        raise ConfigError(f"expected --database of at least 3 pictures, to be ranked; found {options.database}.")
     if options.threads is not None and options.threads < 1:
         raise ConfigError(f"expected --threads of at least 1, found {options.threads}.")
     features = _read_features(options.features, split, options.database)
     count = len(next(iter(features.values())))
-    require_neighbours(count, max(options.k))
+    for k in options.k:
+        require_neighbours(count, k)
     if not 2 <= options.queries <= count:
         raise ConfigError(
             f"expected --queries from 2 to {count}, the pictures of the database; found {options.queries}."
@@ -125,6 +127,7 @@ def _read_features(paths: list[Path], split: Split, database: int) -> dict[str, 
     rows = {path: one.rows_in(split) for path, one in read.items()}
     count = min(database, min(map(len, rows.values())))
     names = [name for one in read.values() for name in one.vectors]
+    stems = [path.stem for path in read]
     features = {}
     for path, one in read.items():
         if not np.array_equal(rows[path][:count], np.arange(count)):
@@ -132,6 +135,7 @@ def _read_features(paths: list[Path], split: Split, database: int) -> dict[str, 
                 f"expected features of the first pictures of the split, {path} has others. Make it again."
             )
         for name, values in one.vectors.items():
-            label = name if names.count(name) == 1 else f"{path.stem}: {name}"
+            file = path.stem if stems.count(path.stem) == 1 else path.with_suffix("")
+            label = name if names.count(name) == 1 else f"{file}: {name}"
             features[label] = values[:count]
     return features

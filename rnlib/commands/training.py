@@ -51,6 +51,11 @@ def _parameters_of(path: Path) -> dict[str, Any]:
             f"expected --params to name the parameters of a training notebook, {' or '.join(TRAINING_NOTEBOOKS)} "
             f"with .yaml after it, found {path}."
         )
+    if given.get("init_question"):
+        raise ConfigError(
+            f"{path}: expected no init_question, found {given['init_question']}: notebook 02 alone begins with the "
+            "question encoder of other weights. Remove the line, or give 'train' whole weights with --init-from."
+        )
     return check_parameters(declared_parameters(notebook_path(path.stem)), given)
 
 
@@ -102,9 +107,8 @@ def run_train(options: argparse.Namespace) -> None:
         return
     if not os.path.isfile(folder.history_file):  # the time limit came before the end of the first epoch
         return
-    history = folder.history("val_accuracy")
     best = folder.weights("best")
-    print(f"best validation accuracy {100 * history['val_accuracy'].max():.2f} %; weights in {best}")
+    print(f"best validation accuracy {100 * folder.metrics()['accuracy']:.2f} %; weights in {best}")
     if recipe.held_out and val_split.name != train_split.name and folder.epochs_done(recipe) == recipe.epochs:
         out = folder.root / val_split.name
         metrics = _answer_val(out, load_weights(best), val_split, device)

@@ -51,13 +51,16 @@ def run_predict(options: argparse.Namespace) -> None:
     weights, split = _open(options)
     require_other(options.out, options.weights, *split.directory.signed_files(split.name))
     table = predict(weights, split, device=choose_device(options.device), batch_size=options.batch_size)
-    save_answers(table, options.out)
-    print(f"{len(table):,} answers in {options.out}")
+    save_answers(table, options.out, split.n_questions + split.left_out)
+    empty = f", and an empty line for each of {split.left_out:,} questions left out" if split.left_out else ""
+    print(f"{len(table):,} answers in {options.out}{empty}")
 
 
 def run_ask(options: argparse.Namespace) -> None:
     """`ask`."""
     device, weights = choose_device(options.device), load_weights(options.weights)
+    if options.scene and weights.preset.picture_size:
+        raise ConfigError(f"{weights.name} reads the picture and would not look at --scene. Leave it out.")
     for picture in options.pictures:
         reply = answer(weights, picture, options.question, scene=options.scene, device=device)
         if len(options.pictures) > 1:

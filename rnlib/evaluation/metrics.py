@@ -79,10 +79,14 @@ def _baseline_table(rows: dict[str, tuple[int, str, float]]) -> pd.DataFrame:
 def training_split(split: Split, cache: Path | str | None = None) -> Split:
     """The training split of the set that `split` is of, without pictures; `split` itself where the set has none.
 
-    In the second case the question-type baseline comes out a little too good.
+    In the second case the question-type baseline comes out a little too good. One without answers does not count.
     """
-    name = next((name for name in split.directory.splits() if name.startswith("train")), split.name)
-    return split if name == split.name else open_split(split.directory.root, name, images=None, cache=cache)
+    for name in split.directory.splits():
+        if name.startswith("train") and name != split.name and split.directory.files[name].questions:
+            train = open_split(split.directory.root, name, images=None, cache=cache)
+            if train.has_answers:
+                return train
+    return split
 
 
 def compare_types(models: Mapping[str, Mapping[str, Any]], baseline: pd.DataFrame) -> pd.DataFrame:

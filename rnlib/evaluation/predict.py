@@ -69,13 +69,13 @@ def predict(
     verbose: bool = True,
     workers: Workers = ALONE,
 ) -> pd.DataFrame:
-    """The table of predictions, a row a question in the file's order.
+    """The table of predictions, a row a question in the split's order.
 
-    Columns: question_index, image_index, family, type, group, answer_class (of the truth),
-    truth, answer, probability (of the answer), loss (-log probability of the truth), brier (the sum
-    over all answers of (probability - truth)², 0 to 2), correct, invalid (answer of another class
-    than the truth's), top_answers, top_probabilities (the five best). Truth, loss, brier, correct and
-    invalid are missing in a split without answers.
+    Columns: question_index (its number in the file, from 0), image_index, family, type, group,
+    answer_class (of the truth), truth, answer, probability (of the answer), loss (-log probability of
+    the truth), brier (the sum over all answers of (probability - truth)², 0 to 2), correct, invalid
+    (answer of another class than the truth's), top_answers, top_probabilities (the five best). Truth,
+    loss, brier, correct and invalid are missing in a split without answers.
     Raises ConfigError for a batch size below 1, and for words that the weights do not know.
     """
     require_batch_size(batch_size)
@@ -111,7 +111,7 @@ def predictions_table(
     groups = np.array([*(GROUP_OF_TYPE[name] for name in QUESTION_TYPES), ""])
     table = pd.DataFrame(
         {
-            "question_index": rows,
+            "question_index": split.question_numbers,
             "image_index": np.array(split.image_indices)[split.image_of_question],
             "family": split.families,
             "type": types,
@@ -176,11 +176,17 @@ def read_predictions(path: Path) -> pd.DataFrame:
     return found
 
 
-def save_answers(table: pd.DataFrame, path: Path | str) -> None:
-    """Write one answer a line in the order of the question file, as CLEVR's test server took them."""
+def save_answers(table: pd.DataFrame, path: Path | str, questions: int | None = None) -> None:
+    """Write one answer a line in the order of the question file, as CLEVR's test server took them.
+
+    questions: how many the file has; the line of one that the table lacks is empty. None: those of the table.
+    """
     remove_leftovers(Path(path))
+    answers = table.set_index("question_index")["answer"]
+    if questions is not None:
+        answers = answers.reindex(range(questions), fill_value="")
     with atomic_write(path, "w") as file:
-        file.writelines(f"{answer}\n" for answer in table["answer"])
+        file.writelines(f"{answer}\n" for answer in answers)
 
 
 def evaluate_into(

@@ -26,6 +26,7 @@ from rnlib.training.picture_task import PictureTask
 from rnlib.training.resume_state import Position, Row
 from rnlib.training.run_folder import TrainingFolder, config_digest, pictures_config
 from rnlib.training.run_trainer import Options
+from rnlib.training.trainer import require_finite
 
 
 class AttributeTask(PictureTask):
@@ -107,7 +108,9 @@ def evaluate_attributes(
         network(pictures_of(split, pictures[start : start + 256], device)).cpu()
         for start in range(0, len(pictures), 256)
     ]
-    return average_precision(attribute_values(split.codes[pictures]), torch.cat(scores).numpy())
+    outputs = torch.cat(scores)
+    require_finite(float(outputs.abs().max()), "an output for the validation pictures")
+    return average_precision(attribute_values(split.codes[pictures]), outputs.numpy())
 
 
 def easiest_pictures(split: Split, share: float) -> Integer[np.ndarray, " pictures"]:

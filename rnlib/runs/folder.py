@@ -42,6 +42,7 @@ class RunFolder:
         self._began = time.monotonic()
         self._code = code_fingerprint(self.notebook)
         self._read: dict[str, str] = {}
+        self._saved: set[Path] = set()
 
     @classmethod
     def open(cls, run: str, notebook: str, figures: str = "png") -> "RunFolder":
@@ -68,6 +69,7 @@ class RunFolder:
         """Write `value` as `<name>.json`."""
         path = self.path(_with_ending(name, ".json"))
         write_json(path, value)
+        self._saved.add(path)
         return path
 
     def save_figure(self, figure: Figure, name: str, show: bool = True) -> Path:
@@ -94,6 +96,7 @@ class RunFolder:
                 table.to_parquet(file, index=with_index)
             else:
                 table.to_csv(file, index=with_index, lineterminator="\n")
+        self._saved.add(path)
         return path
 
     def note_read(self, earlier: "RunFolder") -> None:
@@ -111,6 +114,7 @@ class RunFolder:
     ) -> None:
         """Write provenance.json, then done.json: the notebook is completed. To be called in its last cell.
 
+        Where tables or JSON were saved in a subfolder, those of an earlier execution are removed from it.
         `parameters` is what `validate_parameters` returned; `data_fingerprint` is
         `Split.fingerprint` of the data; `extra` goes into the provenance.
         """
@@ -121,6 +125,7 @@ class RunFolder:
                 f"expected the parameters of {self.notebook} ({', '.join(sorted(names))}), "
                 f"found {', '.join(sorted(parameters)) or 'none'}. Give finish() what validate_parameters() returned."
             )
+        self._remove_earlier()
         seconds = round(time.monotonic() - self._began, 3)
         self.save_json(
             "provenance",
@@ -145,6 +150,11 @@ class RunFolder:
         }
         self.save_json("done", done)
 
+    def _remove_earlier(self) -> None:
+        for folder, suffix in {(path.parent, path.suffix) for path in self._saved if path.parent != self.folder}:
+            for path in set(folder.glob(f"*{suffix}")) - self._saved:
+                path.unlink()
+
     def done(self) -> dict[str, Any] | None:
         """What done.json says; None where the notebook has not been completed in this run."""
         return _read_done(self.folder)
@@ -152,8 +162,8 @@ class RunFolder:
     def is_done_with(self, parameters: Mapping[str, Any]) -> bool:
         """Whether the notebook was completed with these parameters, this rnlib, and inputs that are still valid.
 
-        They are while the CLEVR set of its parameter `clevr` has not changed, and no earlier notebook that it read was
-        run again since.
+        They are while the CLEVR set, weights and other files that its parameters name have not changed, and no earlier
+        notebook that it read was run again since.
         """
         done = self.done()
         if done is None or done["parameters"] != dict(parameters) or done["code"] != self._code:
@@ -168,11 +178,27 @@ class RunFolder:
 
 
 def _signatures(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Names, sizes and change times of the files that a notebook's CLEVR set is made of, by split."""
-    if not parameters.get("clevr"):
-        return {}
-    directory = ClevrDirectory.find(parameters["clevr"])
-    return {split: directory.signature(split) for split in directory.files}
+    """Sizes and change times of the files that a notebook's parameters name: its CLEVR set, weights, presets."""
+    found: dict[str, Any] = {}
+    for name in ("weights", "preset", "vocabulary", "init_question", "init_from", "init_conv"):
+        values = parameters.get(name) or []
+        for entry in [values] if isinstance(values, str) else values:
+            path = Path(os.path.expanduser(entry))
+            if not path.exists():
+                path = outputs_root() / entry  # the name of a run
+            files = path.glob("**/weights/best.safetensors") if path.is_dir() else [path] if path.is_file() else []
+            found |= {str(file): _signature(file) for file in sorted(files)}
+    if parameters.get("clevr"):
+        directory = ClevrDirectory.find(parameters["clevr"])
+        for split, files_of_split in directory.files.items():
+            pictures = [*files_of_split.arrays.values(), *([files_of_split.images] if files_of_split.images else [])]
+            seen = {path.name: _signature(path) for path in pictures}
+            found[split] = {**directory.signature(split), **seen}
+    return found
+
+
+def _signature(path: Path) -> list[int]:
+    return [path.stat().st_size, path.stat().st_mtime_ns]
 
 
 class _Done(msgspec.Struct):

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,13 @@ from rnlib.runs.papermill_runner import execute, executed_notebook, export_html
 from rnlib.runs.parameters import accepted_fields, check_parameters, declared_parameters
 from rnlib.runs.paths import check_run_name, notebook_name, notebook_names, notebook_path, outputs_root, project_root
 from rnlib.runs.profiles import profile_parameters, profiles
+
+# Parameters that may name a file or a folder, and when they do: a weights file may also be a released name.
+PATHS: Mapping[str, Callable[[str], bool]] = {
+    **dict.fromkeys(("clevr", "weights"), os.path.exists),
+    **dict.fromkeys(("preset", "vocabulary", "init_question", "init_from", "init_conv"), os.path.isfile),
+    "cache": bool,
+}
 
 
 def run_profile(
@@ -129,7 +136,7 @@ def _plan(
         if "run" not in names[notebook]:
             raise ConfigError(f"expected {notebook} to declare the parameter 'run: str', found none. Add it.")
         own = {name: value for name, value in parameters.items() if name in names[notebook]}
-        given = {**profile_parameters(profile, notebook), **own, "run": run}
+        given = {**_absolute({**profile_parameters(profile, notebook), **own}), "run": run}
         try:
             plan[notebook] = check_parameters(declared[notebook], given)
         except ConfigError as error:
@@ -137,6 +144,19 @@ def _plan(
         if notebook in chosen and plan[notebook].get("clevr"):
             ClevrDirectory.find(plan[notebook]["clevr"])
     return plan
+
+
+def _absolute(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters whose files and folders are named for the caller's folder, named for any: a kernel has another."""
+
+    def there(value: Any, found: Callable[[str], bool]) -> Any:
+        if not isinstance(value, str):
+            return [there(one, found) for one in value] if isinstance(value, list | tuple) else value
+        path = os.path.expanduser(value)
+        file = path.partition("#")[0]
+        return os.path.abspath(path) if value and found(file) else value
+
+    return {name: there(value, PATHS[name]) if name in PATHS else value for name, value in parameters.items()}
 
 
 def _execute_in_another_process(folder: RunFolder) -> None:

@@ -7,6 +7,7 @@
 Cameras are fitted to each scene, lamps stand at their mean places (rnlib.synthesis.camera_fit).
 """
 
+import filecmp
 import os
 import shutil
 from collections.abc import Sequence
@@ -45,6 +46,8 @@ def draw_set(
     """
     if not SIDES[0] <= side <= SIDES[1]:
         raise ConfigError(f"expected pictures of {SIDES[0]} to {SIDES[1]} pixels a side, found {side}.")
+    if view is not None and min(view) < 1:
+        raise ConfigError(f"expected a view of at least 1x1 pixels, found {view[0]}x{view[1]}. CLEVR's is 480x320.")
     source = ClevrDirectory.find(clevr)
     for name in splits:
         source.require(name)
@@ -55,6 +58,8 @@ def draw_set(
         raise DataError(f"expected scenes in {source.root}, from which pictures are drawn, found none.")
     target = source.root if out is None else Path(out)
     _require_no_own_pictures(target, chosen)
+    for name in chosen:
+        _require_same_files(source, name, target)
     views = dict(ClevrDirectory.find(target).redrawn) if os.path.isfile(target / REDRAWN) else {}
     opened = [_opened(source.root, name, view or views.get(name)) for name in chosen]
     with sole_user(target, "drawing"):
@@ -125,11 +130,26 @@ def _require_no_own_pictures(folder: Path, splits: Sequence[str]) -> None:
             )
 
 
+def _places(source: ClevrDirectory, name: str, target: Path) -> list[tuple[Path, Path]]:
+    """The JSON files of a split, each with where CLEVR v1.0 has it in `target`."""
+    files = source.files[name]
+    pairs = ((files.questions, questions_file(target, name)), (files.scenes, scenes_file(target, name)))
+    return [(path, place.with_suffix(path.suffix)) for path, place in pairs if path]
+
+
+def _require_same_files(source: ClevrDirectory, name: str, target: Path) -> None:
+    """Raise DataError where `target` holds another set's files."""
+    for path, place in _places(source, name, target):
+        if place.exists() and not place.samefile(path) and not filecmp.cmp(path, place, shallow=False):
+            raise DataError(
+                f"expected {place} to be that of {source.root}, found another file. Draw into an empty folder."
+            )
+
+
 def _take_over(source: ClevrDirectory, name: str, target: Path) -> None:
     """Link (or copy) the JSON files of a split to where CLEVR v1.0 has them."""
-    files = source.files[name]
-    for path, place in ((files.questions, questions_file(target, name)), (files.scenes, scenes_file(target, name))):
-        if path is None or (place := place.with_suffix(path.suffix)).exists():
+    for path, place in _places(source, name, target):
+        if place.exists():
             continue
         make_folder(place.parent, "the redrawn set")
         try:

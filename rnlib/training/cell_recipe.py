@@ -13,7 +13,8 @@ class CellRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     epochs: Annotated[int, Meta(ge=1, description="passes over the pictures")] = 4
     batch_size: Annotated[int, Meta(ge=1, description="pictures per step")] = 32
-    lr: Annotated[float, Meta(gt=0, description="learning rate of Adam, which falls to 0 along half a cosine")] = 1e-3
+    lr: Annotated[float, Meta(gt=0, description="learning rate of Adam")] = 1e-3
+    lr_schedule: Annotated[Literal["cosine"], Meta(description="half a cosine down to 0, after the warm-up")] = "cosine"
     lr_warmup: Annotated[float, Meta(ge=0, description="epochs (or a part of one) in which the rate rises")] = 0.1
     ema: Annotated[float, Meta(ge=0, lt=1, description="decay of the moving average that is validated and saved")] = (
         0.998

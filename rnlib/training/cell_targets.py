@@ -57,24 +57,26 @@ def cell_loss(
     held: Integer[Tensor, "batch cells 4"],
     places: Float[Tensor, "batch cells 3"],
     placed: Bool[Tensor, " batch"] | None = None,
+    count: float | None = None,
 ) -> Tensor:
     """Cross-entropies of holding an object (over all cells) and of its attributes (over those that do), per object.
 
     Where the outputs tell x, y, z, the mean distance along the axes (smooth below 0.1) is added; `placed` says of
-    which pictures `places` is true (None: of all).
+    which pictures `places` is true (None: of all). count: the objects to divide by, where this is a share of a batch
+    and `placed` is None (None: those in the cells).
     """
     occupied = held[:, :, 0] > 0
-    found, count = outputs[occupied], max(1, int(occupied.sum()))
+    found, all_objects = outputs[occupied], count or max(1, int(occupied.sum()))
     holds = occupied.to(outputs.dtype)
-    loss = nn.functional.binary_cross_entropy_with_logits(outputs[:, :, 0], holds, reduction="sum") / count
+    loss = nn.functional.binary_cross_entropy_with_logits(outputs[:, :, 0], holds, reduction="sum") / all_objects
     for values, codes in zip(found[:, 1 : 1 + sum(SIZES)].split(SIZES, 1), held[occupied].T, strict=True):
-        loss = loss + nn.functional.cross_entropy(values, codes - 1, reduction="sum") / count
+        loss = loss + nn.functional.cross_entropy(values, codes - 1, reduction="sum") / all_objects
     if outputs.shape[2] > 1 + sum(SIZES):
         if placed is not None:
             occupied = occupied & placed[:, None]
         told, truth = outputs[occupied][:, -3:], places[occupied]
         distance = nn.functional.smooth_l1_loss(told, truth, reduction="sum", beta=0.1)
-        loss = loss + distance / max(1, len(truth))
+        loss = loss + distance / (count or max(1, len(truth)))
     return loss
 
 

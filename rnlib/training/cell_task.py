@@ -31,7 +31,7 @@ from rnlib.training.recipe import Recipe
 from rnlib.training.resume_state import Position, Row
 from rnlib.training.run_folder import TrainingFolder
 from rnlib.training.run_trainer import Options
-from rnlib.training.trainer import moving_average
+from rnlib.training.trainer import moving_average, require_finite
 
 
 class CellClassifier(nn.Module):
@@ -67,7 +67,9 @@ class CellTask(PictureTask):
         for split in splits:
             require_objects(split, preset)
         cast(CellClassifier, self.network).objects.precision = recipe.precision
-        self.schedule = Recipe(lr=recipe.lr, lr_schedule="cosine", lr_warmup=recipe.lr_warmup, epochs=recipe.epochs)
+        self.schedule = Recipe(
+            lr=recipe.lr, lr_schedule=recipe.lr_schedule, lr_warmup=recipe.lr_warmup, epochs=recipe.epochs
+        )
 
     def draw(self, epoch: int, pictures: int) -> np.ndarray:
         """What happens to each picture in an epoch; mirroring is an option."""
@@ -83,8 +85,8 @@ class CellTask(PictureTask):
         draws, size = self.draws[batch], preset.image_size
         images = augmentation.apply(pictures_of(split, batch, self.device), torch.from_numpy(draws).to(self.device))
         held, places = what_cells_hold(split, batch, preset, lambda points: augmentation.move(points, draws, size))
-        told = (torch.from_numpy(one).to(self.device) for one in (held, places, augmentation.placed(draws)))
-        return cell_loss(self.network(images), *told)
+        told = [torch.from_numpy(one).to(self.device) for one in (held, places, augmentation.placed(draws))]
+        return cell_loss(self.network(images), told[0], told[1], told[2])
 
     def validate(self, network: nn.Module, position: Position, train_loss: float) -> tuple[Row, dict[str, Any]]:
         """Shares of right cells and objects on the validation pictures."""
@@ -127,6 +129,7 @@ def evaluate_cells(
     for start in range(0, split.n_images, chunk):
         pictures = np.arange(start, min(start + chunk, split.n_images))
         logits = network(pictures_of(split, pictures, device)).cpu()
+        require_finite(float(logits.abs().max()), "an output for the validation pictures")
         held, places = map(torch.from_numpy, what_cells_hold(split, pictures, network.preset))
         occupied = held[:, :, 0] > 0
         cells.append(((logits[:, :, 0] > 0) == occupied).flatten())

@@ -92,10 +92,11 @@ class QuestionTask:
         objects, beside = self._objects(visual, pictures)
         log_probability = self.network.answer_from_objects(objects, tokens, scene, dropout_mask)
         losses = torch.nn.functional.nll_loss(log_probability, answer, reduction="sum")
-        return (losses + beside * len(questions)) * (counts / len(batch))
+        return losses * (counts / len(batch)) + beside
 
     def _objects(self, visual: Tensor, pictures: np.ndarray) -> tuple[Tensor, Tensor | float]:
-        """The objects of what a network reads of these pictures, and the weighted loss of what cells hold (or 0)."""
+        """The objects of what a network reads of these pictures, and this process's share of the weighted loss of what
+        cells hold (or 0)."""
         weight, encoder = self.recipe.cell_weight, self.network.objects
         if not weight:
             return encoder(visual), 0.0
@@ -103,7 +104,9 @@ class QuestionTask:
         described = encoder.described(visual)
         held, places = what_cells_hold(self.inputs.split, pictures, self.inputs.preset)
         told = upload(held, self.inputs.device), upload(places, self.inputs.device)
-        return encoder.rows(described)[0], weight * cell_loss(described, *told)
+        objects = torch.tensor([float((held[:, :, 0] > 0).sum())], device=self.inputs.device)
+        self.workers.add_up(objects)
+        return encoder.rows(described)[0], weight * cell_loss(described, *told, count=max(1.0, objects.item()))
 
     def _dropout_mask(self, questions: int, part: slice, position: Position) -> Tensor | None:
         preset = self.inputs.preset
@@ -147,11 +150,13 @@ class QuestionTask:
         )
 
     def _untrained_words(self) -> list[str]:
-        """Words of the vocabulary that no training question has; recolouring puts all words for values in."""
+        """Words of the vocabulary that no training question has, and that no symmetry puts into one."""
+        asked = np.zeros(len(self.vocabulary.words) + 1, bool)
+        for pool in self.pools:
+            asked[np.unique(self.inputs.tokens[pool.questions])] = True
         if self.wording:
-            return []
-        asked = set(np.unique(self.inputs.tokens).tolist())
-        return [word for number, word in enumerate(self.vocabulary.words, 1) if number not in asked]
+            asked = self.wording.reached(asked)
+        return [word for number, word in enumerate(self.vocabulary.words, 1) if not asked[number]]
 
     def next_epoch(self, position: Position, row: Row) -> None:
         """Go to the next epoch, and to the next stage where the held-out accuracy ends this one."""

@@ -211,7 +211,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """
         lr = self.lr
         if self.lr_schedule == "step" and self.lr_gamma != 1:
-            lr = min(lr * self.lr_gamma ** ((epoch + 1) // self.lr_step), self.lr_max)
+            lr = _grown(lr, self.lr_gamma, (epoch + 1) // self.lr_step, self.lr_max)
         past = epoch - 1 + done
         if past < self.lr_warmup:
             return lr * past / self.lr_warmup
@@ -237,7 +237,14 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """The batch size of epoch 1, 2, …, which grows like the learning rate."""
         if self.batch_gamma == 1:
             return self.batch_size
-        return min(int(self.batch_size * self.batch_gamma ** ((epoch + 1) // self.batch_step)), self.batch_max)
+        return int(_grown(self.batch_size, self.batch_gamma, (epoch + 1) // self.batch_step, self.batch_max))
+
+
+def _grown(value: float, factor: float, times: int, most: float) -> float:
+    try:
+        return min(value * float(factor) ** times, most)
+    except OverflowError:
+        return most
 
 
 RECIPE_FIELDS = fields_of(Recipe)

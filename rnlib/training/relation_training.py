@@ -13,7 +13,7 @@ from rnlib.clevr.split import Split
 from rnlib.clevr.subsets import hold_out
 from rnlib.clevr.vocabulary import Vocabulary
 from rnlib.distributed import Workers
-from rnlib.errors import ConfigError
+from rnlib.errors import ConfigError, DataError
 from rnlib.evaluation.predict import require_answers
 from rnlib.model import net2net
 from rnlib.model.checkpoint import init_convolutions
@@ -129,10 +129,17 @@ def _chosen(recipe: Recipe, pools: list[Pool], image_of_question: np.ndarray) ->
         return pools
     chosen = chosen_questions(recipe, pools[-1].questions, image_of_question)
     own = [*(bool(stage.scenes) for stage in recipe.curriculum), False]
-    return [
+    left = [
         pool if has_own else replace(pool, questions=np.intersect1d(pool.questions, chosen))
         for has_own, pool in zip(own, pools, strict=True)
     ]
+    for number, pool in enumerate(left, 1):
+        if not len(pool.questions):
+            raise DataError(
+                f"expected questions for stage {number} of the curriculum among the {len(chosen):,} trained on, found "
+                "none. Raise train_questions or train_pictures, or give the stage scenes of its own."
+            )
+    return left
 
 
 def _new_network(preset: Preset, recipe: Recipe, vocabulary: Vocabulary, options: Options) -> RelationNetwork:
@@ -143,6 +150,11 @@ def _new_network(preset: Preset, recipe: Recipe, vocabulary: Vocabulary, options
     network.question.set_forget_bias(recipe.forget_bias)
     if recipe.init == "he" and network.relations:
         network.relations.draw_for_relu()
+    if options.init_conv and options.init_from and not preset.describes:
+        raise ConfigError(
+            f"expected init_conv or init_from for preset '{preset.name}', found both: each gives its convolutions. "
+            "Leave one out."
+        )
     if options.init_conv:
         init_convolutions(network, options.init_conv)
     if options.init_from:

@@ -84,7 +84,7 @@ class TrainingFolder:
     def claim(self, config: dict[str, Any]) -> None:
         """Take the folder for a training, or find that it holds this very one; ConfigError if it holds another.
 
-        A training that never came to save a state does not count.
+        A training that never came to the end of an epoch does not count.
         """
         path = self.root / "run.json"
         make_folder(self.root, "the training")
@@ -93,6 +93,11 @@ class TrainingFolder:
                 raise DataError(f"expected the file {name}, found something else. Remove it, or choose another folder.")
         if os.path.isfile(path) and os.path.isfile(self.state()):
             check_same(read_json(path, dict[str, dict[str, Any]]), config, self.root)
+        elif os.path.isfile(self.history_file):
+            raise ConfigError(
+                f"{self.root} holds a training without its state: expected {self.state()}, found none. Put the state "
+                "back to continue it, or give another folder to start a new one."
+            )
         write_json(path, config)
 
 

@@ -101,6 +101,12 @@ class Wording:
                 raise _lacks(other)
             self.other_side[number[word]] = number[other]
 
+    def reached(self, asked: Bool[np.ndarray, " words"]) -> Bool[np.ndarray, " words"]:
+        """Which words questions have under all symmetries, from those they have as they are; by number, from 0."""
+        attribute = np.searchsorted(_STARTS, self.value, side="right") * 2 + self.plural
+        named = self.value < len(VALUES)
+        return asked | asked[self.other_side] | (named & np.isin(attribute, attribute[named & asked]))
+
     def questions(self, tokens: Integer[np.ndarray, "rows words"], drawn: Drawn) -> Integer[np.ndarray, "rows words"]:
         """Questions under their symmetries; a value is named by any of its words."""
         asked = np.where(drawn.mirrored[:, None], self.other_side[tokens], tokens)

@@ -175,11 +175,15 @@ class Trainer:
         if self.workers.is_main:
             for name in ["last", *(["best"] if best else []), *kept]:
                 task.save_weights(self.folder.weights(name), network, metrics, epoch)
-            self.folder.write_tables(position.history, position.steps)
         task.next_epoch(position, row)
         for name in [*kept, "last"]:
             self.save_state(name)
+        self._write_tables()
         return row
+
+    def _write_tables(self) -> None:
+        if self.workers.is_main:
+            self.folder.write_tables(self.position.history, self.position.steps)
 
     def set_lr(self, lr: float) -> None:
         """The learning rate of the next step."""
@@ -222,6 +226,8 @@ class Trainer:
         self.workers.wait()  # until all have looked at the folder
         if self.workers.is_main:
             self.folder.claim(self.config)
+        if resumed:
+            self._write_tables()  # a process may have been killed between the state and them
         if branch:
             self.position.best_accuracy = -1.0  # `best` is the best of this folder
         return source if resumed else None
