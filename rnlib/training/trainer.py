@@ -226,7 +226,7 @@ class Trainer:
         self.workers.wait()  # until all have looked at the folder
         if self.workers.is_main:
             self.folder.claim(self.config)
-        if resumed:
+        if resumed and not branch and self.position.history:
             self._write_tables()  # a process may have been killed between the state and them
         if branch:
             self.position.best_accuracy = -1.0  # `best` is the best of this folder
