@@ -149,7 +149,7 @@ def test_questions_with_unknown_words_are_left_out_on_request_and_the_results_sa
     arguments[-1] = tmp_path / "answers.txt"
     code, text = run(capsys, "predict", *arguments, "--unknown-words", "skip")
     lines = (tmp_path / "answers.txt").read_text().split("\n")
-    assert code == 0 and "an empty line for each of 2 questions" in text
+    assert code == 0 and "the lines of questions left out (2) are empty" in text
     assert [bool(line) for line in lines] == [True] * 4 + [False] * 3  # numbers 4 and 5, and what follows the last line
     train = ["train", "--preset", "small-sd", "--clevr", with_elephants.root, "--vocabulary", "clevr-v1.0"]
     train += ["--out", tmp_path / "run", "--set", "epochs=1", "held_out=1"]

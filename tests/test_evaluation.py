@@ -375,6 +375,10 @@ def test_without_a_training_split_the_baseline_counts_the_split_itself(tiny_clev
     )
     half = open_split(tmp_path, "val", images=None, cache=tmp_path / "cache", verbose=False)
     assert half.directory.splits() == ["train", "val"] and training_split(half) is half
+    for name in ("scenes/CLEVR_val_scenes.json", "questions/CLEVR_val_questions.json"):
+        shutil.copy(tmp_path / name, tmp_path / name.replace("val", "train2"))
+    first = training_split(open_split(tmp_path, "val", images=None, cache=tmp_path / "cache", verbose=False))
+    assert first.name == "train2" and training_split(first) is first
 
 
 def test_an_answer_says_how_it_came_out(predictions: pd.DataFrame, split: Split) -> None:

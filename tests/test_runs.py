@@ -223,6 +223,20 @@ def test_done_depends_on_pictures_and_on_files_that_parameters_name(project: Pro
         assert not RunFolder("demo", "01_first").is_done_with(parameters)
 
 
+def test_done_does_not_depend_on_the_folder_a_process_is_in(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = 'weights: list[str] = []  # networks\npreset: str = "small-sd"  # network\n'
+    project.notebook("01_first", parameters=RUN_LINE + lines)
+    parameters = {"run": "small-sd", "weights": ["medium-sd"], "preset": "small-sd"}
+    RunFolder.open("small-sd", "01_first").finish(parameters)
+    for folder in (tmp_path / "here" / "medium-sd", project.output("small-sd", "03_later", "training")):
+        (folder / "weights").mkdir(parents=True)
+        (folder / "weights" / "best.safetensors").touch()
+    monkeypatch.chdir(tmp_path / "here")
+    assert RunFolder("small-sd", "01_first").is_done_with(parameters)
+
+
 def test_tables_of_networks_that_an_earlier_execution_had_are_removed(project: Project) -> None:
     project.notebook("01_first")
     for name in ("a", "b"):
@@ -243,13 +257,20 @@ def test_files_are_named_for_the_callers_folder(
     (project.root / "params" / "demo").mkdir(parents=True, exist_ok=True)
     ClevrFiles(tmp_path / "here" / "set")
     (tmp_path / "here" / "own.safetensors").touch()
-    (tmp_path / "here" / "medium-sd").mkdir()
+    for name in ("medium-sd", "detect-fp"):
+        (tmp_path / "here" / name).mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    given = {"clevr": "set", "weights": ["own.safetensors", "some-run"], "preset": "medium-sd", "cache": "new"}
+    given = {
+        "clevr": "set",
+        "weights": ["own.safetensors", "some-run", "detect-fp"],
+        "preset": "medium-sd",
+        "cache": "new",
+    }
     plan = pipeline._plan("demo", "demo", None, given, ["01_first"])["01_first"]
     here = tmp_path / "here"
     assert plan["clevr"] == str(here / "set") and plan["cache"] == str(here / "new")
-    assert list(plan["weights"]) == [str(here / "own.safetensors"), "some-run"] and plan["preset"] == "medium-sd"
+    assert list(plan["weights"]) == [str(here / "own.safetensors"), "some-run", "detect-fp"]
+    assert plan["preset"] == "medium-sd"
 
 
 def test_only_earlier_notebooks_can_be_required(project: Project) -> None:

@@ -70,7 +70,7 @@ def open_training_splits(
     """The splits to train and to validate on, as `open_known` opens them.
 
     names: theirs; the set decides what is not named (`ClevrDirectory.training_splits`). vocabulary: as
-    `choose_vocabulary` takes it; None: no question is read. held_out: training scenes held out to validate on, with
+    `choose_vocabulary` takes it; None: no word is checked. held_out: training scenes held out to validate on, with
     which one split is enough.
     Raises ConfigError where one and the same split would be trained and validated on.
     """

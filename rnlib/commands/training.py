@@ -105,9 +105,9 @@ def run_train(options: argparse.Namespace) -> None:
     folder = train(preset, recipe, (train_split, val_split), options.out, how)
     if not workers.is_main:
         return
-    if not os.path.isfile(folder.history_file):  # the time limit came before the end of the first epoch
-        return
     best = folder.weights("best")
+    if not best.is_file():  # the time limit came before the end of the first epoch
+        return
     print(f"best validation accuracy {100 * folder.metrics()['accuracy']:.2f} %; weights in {best}")
     if recipe.held_out and val_split.name != train_split.name and folder.epochs_done(recipe) == recipe.epochs:
         out = folder.root / val_split.name

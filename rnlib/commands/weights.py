@@ -52,7 +52,7 @@ def run_predict(options: argparse.Namespace) -> None:
     require_other(options.out, options.weights, *split.directory.signed_files(split.name))
     table = predict(weights, split, device=choose_device(options.device), batch_size=options.batch_size)
     save_answers(table, options.out, split.n_questions + split.left_out)
-    empty = f", and an empty line for each of {split.left_out:,} questions left out" if split.left_out else ""
+    empty = f"; the lines of questions left out ({split.left_out:,}) are empty" if split.left_out else ""
     print(f"{len(table):,} answers in {options.out}{empty}")
 
 

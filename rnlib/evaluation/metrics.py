@@ -82,7 +82,9 @@ def training_split(split: Split, cache: Path | str | None = None) -> Split:
     In the second case the question-type baseline comes out a little too good. One without answers does not count.
     """
     for name in split.directory.splits():
-        if name.startswith("train") and name != split.name and split.directory.files[name].questions:
+        if name == split.name and name.startswith("train"):
+            return split
+        if name.startswith("train") and split.directory.files[name].questions:
             train = open_split(split.directory.root, name, images=None, cache=cache)
             if train.has_answers:
                 return train

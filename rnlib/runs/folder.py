@@ -114,7 +114,7 @@ class RunFolder:
     ) -> None:
         """Write provenance.json, then done.json: the notebook is completed. To be called in its last cell.
 
-        Where tables or JSON were saved in a subfolder, those of an earlier execution are removed from it.
+        Where tables or JSON were saved in a subfolder, others of their kind are those of an earlier execution and go.
         `parameters` is what `validate_parameters` returned; `data_fingerprint` is
         `Split.fingerprint` of the data; `extra` goes into the provenance.
         """
@@ -178,14 +178,20 @@ class RunFolder:
 
 
 def _signatures(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Sizes and change times of the files that a notebook's parameters name: its CLEVR set, weights, presets."""
+    """Sizes and change times of the files that a notebook's parameters name: its CLEVR set, weights, presets.
+
+    Of pictures only those of arrays and folders, so pictures that come or go are seen. A relative path, which every
+    process would look up elsewhere, counts as a name; `run_profile` leaves none that is there.
+    """
     found: dict[str, Any] = {}
     for name in ("weights", "preset", "vocabulary", "init_question", "init_from", "init_conv"):
         values = parameters.get(name) or []
         for entry in [values] if isinstance(values, str) else values:
-            path = Path(os.path.expanduser(entry))
-            if not path.exists():
-                path = outputs_root() / entry  # the name of a run
+            path = Path(entry.partition("#")[0])
+            if not path.is_absolute():
+                if name != "weights":
+                    continue
+                path = outputs_root() / path  # the name of a run
             files = path.glob("**/weights/best.safetensors") if path.is_dir() else [path] if path.is_file() else []
             found |= {str(file): _signature(file) for file in sorted(files)}
     if parameters.get("clevr"):

@@ -16,6 +16,7 @@ from typing import Any
 from rnlib.clevr.layout import ClevrDirectory
 from rnlib.errors import ConfigError, RnlibError
 from rnlib.files import read_json, sole_user, write_json
+from rnlib.model.pretrained import released
 from rnlib.provenance import provenance
 from rnlib.runs.folder import RunFolder
 from rnlib.runs.papermill_runner import execute, executed_notebook, export_html
@@ -25,7 +26,8 @@ from rnlib.runs.profiles import profile_parameters, profiles
 
 # Parameters that may name a file or a folder, and when they do: a weights file may also be a released name.
 PATHS: Mapping[str, Callable[[str], bool]] = {
-    **dict.fromkeys(("clevr", "weights"), os.path.exists),
+    "clevr": os.path.exists,
+    "weights": lambda path: os.path.exists(path) and path not in released(),
     **dict.fromkeys(("preset", "vocabulary", "init_question", "init_from", "init_conv"), os.path.isfile),
     "cache": bool,
 }

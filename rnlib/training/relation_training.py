@@ -16,7 +16,7 @@ from rnlib.distributed import Workers
 from rnlib.errors import ConfigError, DataError
 from rnlib.evaluation.predict import require_answers
 from rnlib.model import net2net
-from rnlib.model.checkpoint import init_convolutions
+from rnlib.model.checkpoint import init_convolutions, load_weights
 from rnlib.model.inputs import NetworkInputs
 from rnlib.model.network import RelationNetwork
 from rnlib.model.precision import choose_precision
@@ -150,10 +150,10 @@ def _new_network(preset: Preset, recipe: Recipe, vocabulary: Vocabulary, options
     network.question.set_forget_bias(recipe.forget_bias)
     if recipe.init == "he" and network.relations:
         network.relations.draw_for_relu()
-    if options.init_conv and options.init_from and not preset.describes:
+    if options.init_conv and options.init_from and load_weights(options.init_from).preset.picture_size:
         raise ConfigError(
-            f"expected init_conv or init_from for preset '{preset.name}', found both: each gives its convolutions. "
-            "Leave one out."
+            f"expected init_conv or an init_from that reads pictures, found both, {options.init_conv} and "
+            f"{options.init_from}: each gives the convolutions. Leave one out."
         )
     if options.init_conv:
         init_convolutions(network, options.init_conv)

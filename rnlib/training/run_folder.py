@@ -84,7 +84,7 @@ class TrainingFolder:
     def claim(self, config: dict[str, Any]) -> None:
         """Take the folder for a training, or find that it holds this very one; ConfigError if it holds another.
 
-        A training that never came to the end of an epoch does not count.
+        A training that saved neither a state nor a history does not count.
         """
         path = self.root / "run.json"
         make_folder(self.root, "the training")
@@ -96,7 +96,7 @@ class TrainingFolder:
         elif os.path.isfile(self.history_file):
             raise ConfigError(
                 f"{self.root} holds a training without its state: expected {self.state()}, found none. Put the state "
-                "back to continue it, or give another folder to start a new one."
+                "back to continue it; to start a new one, remove this folder or give another."
             )
         write_json(path, config)
 
