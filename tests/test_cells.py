@@ -177,7 +177,7 @@ def test_it_learns_and_an_interrupted_training_goes_on_bit_for_bit(splits: tuple
     columns = [name for name in history if name != "seconds"]
     assert history[columns].equals(parts.history()[columns])
     with pytest.raises(ConfigError, match="holds a training with recipe batch_size = 8, and 4 was asked for"):
-        train_cells(preset, CellRecipe(batch_size=4, lr=1e-2), splits, tmp_path / "whole", QUIET)
+        train_cells(preset, CellRecipe(epochs=3, batch_size=4, lr=1e-2), splits, tmp_path / "whole", QUIET)
 
 
 def test_right_answers_are_counted(splits: tuple[Split, Split], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,10 @@ def run_in_two(arguments: list[str]) -> str:
         ("original-fp", ["group_questions=true"]),
         ("ir-fp", []),
         ("ir-sd", ["group_questions=true", "ema=0.9", "symmetries=true"]),
-        ("detect-fp", ["cell_weight=1", "conv_channels=[4,4,6]", "describing_channels=[6,5]", "state_rows=4"]),
+        (
+            "detect-fp",
+            ["cell_weight=1", "conv_channels=[4,4,6]", "describing_channels=[6,5]", "state_rows=4", "lr=1e-4"],
+        ),
     ],
 )
 def test_two_processes_give_the_history_of_one(

@@ -237,12 +237,13 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """The batch size of epoch 1, 2, …, which grows like the learning rate."""
         if self.batch_gamma == 1:
             return self.batch_size
-        return int(_grown(self.batch_size, self.batch_gamma, (epoch + 1) // self.batch_step, self.batch_max))
+        times, most = (epoch + 1) // self.batch_step, float(self.batch_max)
+        return int(_grown(float(self.batch_size), self.batch_gamma, times, most))
 
 
 def _grown(value: float, factor: float, times: int, most: float) -> float:
     try:
-        return min(value * float(factor) ** times, most)
+        return min(value * factor**times, most)
     except OverflowError:
         return most
 
