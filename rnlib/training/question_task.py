@@ -1,6 +1,7 @@
 """Answering questions, as a task of the trainer: relation networks, and the question-only network."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -138,7 +139,7 @@ class QuestionTask:
             data=self.config["data"],
             start=self.config["start"],
             epoch=epoch,
-            untrained_words=self._untrained_words(),
+            untrained_words=self._untrained_words,
         )
         validated_on = "held_out" if self.recipe.held_out else "val"
         save_weights(
@@ -149,11 +150,12 @@ class QuestionTask:
             provenance=origin,
         )
 
+    @cached_property
     def _untrained_words(self) -> list[str]:
         """Words of the vocabulary that no training question has, and that no symmetry puts into one."""
         asked = np.zeros(len(self.vocabulary.words) + 1, bool)
         for pool in self.pools:
-            asked[np.unique(self.inputs.tokens[pool.questions])] = True
+            asked[self.inputs.tokens[pool.questions]] = True
         if self.wording:
             asked = self.wording.reached(asked)
         return [word for number, word in enumerate(self.vocabulary.words, 1) if not asked[number]]
