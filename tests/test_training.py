@@ -240,6 +240,7 @@ def test_forget_gates_begin_where_they_are_told(splits: tuple[Split, Split], tmp
         {"lr_warmup": 1.5, "lr_schedule": "cosine"},
         {"symmetries": True},
         {"symmetries": True, "group_questions": True},
+        {"optimizer": "muon", "weight_decay": 0.1},
     ],
 )
 def test_every_option_of_a_recipe_survives_an_interruption(
@@ -260,6 +261,38 @@ def test_every_option_of_a_recipe_survives_an_interruption(
     with pytest.raises(KeyboardInterrupt):
         run(splits, tmp_path / "cut", recipe=options)
     assert_same(whole, run(splits, tmp_path / "cut", recipe=options))
+
+
+def test_muon_moves_matrices_by_its_own_steps_and_other_weights_as_adam_does(
+    splits: tuple[Split, Split], tmp_path: Path
+) -> None:
+    def weights(name: str, **fields: object) -> dict[str, torch.Tensor]:
+        recipe = {"epochs": 1, "batch_size": 10**6, "lr": 1e-3, "weight_decay": 0, "clip_norm": 0, **fields}
+        return load_weights(run(splits, tmp_path / name, recipe=recipe).weights("last")).network.state_dict()
+
+    muon, adam, start = weights("muon", optimizer="muon"), weights("adam"), weights("start", lr=1e-30)
+    matrices = set()
+    for name, before in start.items():
+        step = muon[name] - before
+        if torch.equal(muon[name], adam[name]):
+            continue
+        matrices.add(name)
+        values = torch.linalg.svdvals(step.double()) / (1e-3 * 0.2 * max(step.shape) ** 0.5)
+        assert 0.6 < values.max() < 1.3, name  # 1 if orthogonal; torch's iteration ends between 0.7 and 1.2
+    g_and_f = {
+        f"{part}.layers.{layer}.weight" for part, layers in (("relations", 3), ("answer", 2)) for layer in range(layers)
+    }
+    assert matrices == g_and_f | {"question.lstm.weight_ih_l0", "question.lstm.weight_hh_l0"}
+
+
+def test_moments_of_another_optimizer_are_refused(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    recipe = {"epochs": 1, "optimizer": "muon"}
+    folder = run(splits, tmp_path / "run", recipe=recipe)
+    state = torch.load(folder.state(), weights_only=True)
+    state["optimizer"]["state"][0] = state["optimizer"]["state"][max(state["optimizer"]["state"])]
+    torch.save(state, folder.state())
+    with pytest.raises(DataError, match="momentum_buffer"):
+        run(splits, tmp_path / "run", recipe={**recipe, "epochs": 2})
 
 
 def test_a_moving_average_follows_quickly_at_first_and_slowly_later() -> None:

@@ -73,8 +73,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     epochs: Annotated[Count, Meta(description="passes over the training questions (after the curriculum)")] = 350
     optimizer: Annotated[
-        Literal["adam", "adamw"],
-        Meta(description="adam (weight decay as an L2 term, as in the 2018 implementation) or adamw (decoupled)"),
+        Literal["adam", "adamw", "muon"],
+        Meta(
+            description="adam (weight decay as an L2 term, as in the 2018 implementation), adamw (decoupled), or muon: "
+            "Muon for the matrices of LSTM, g and f, adamw for the other weights"
+        ),
     ] = "adam"
     lr: Annotated[Positive, Meta(description="learning rate of the first epoch")] = 5e-6
     lr_gamma: Annotated[

@@ -24,6 +24,7 @@ from rnlib.model.preset import Preset, require_memory
 from rnlib.training.curriculum import Pool, StageScenes, lay_out
 from rnlib.training.log import epoch_line
 from rnlib.training.memory_estimate import step_memory
+from rnlib.training.optimizers import make_optimizer
 from rnlib.training.question_task import QuestionTask
 from rnlib.training.recipe import Recipe
 from rnlib.training.resume_state import load_state
@@ -71,10 +72,9 @@ def train(
     task = QuestionTask(network, recipe, inputs, pools, vocabulary, config, workers, wording)
     if verbose:
         _say_start(task, device)  # before the optimizer, for which torch imports its compiler
-    kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
     trainer = Trainer(
         task,
-        kind(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True),
+        make_optimizer(network, recipe),
         folder,
         config,
         clip_norm=recipe.clip_norm,

@@ -1,0 +1,55 @@
+"""The optimizer of a training."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from rnlib.model.network import RelationNetwork
+from rnlib.training.recipe import Recipe
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon (Jordan et al. 2024) for matrices, AdamW for all other weights, at the same rate.
+
+    Muon makes all singular values of a matrix's averaged gradient about 1, so that what a matrix learns in few
+    directions does not keep it from learning in the others. Its steps are then as long as Adam's usually are (Liu et
+    al. 2025).
+    """
+
+    def __init__(
+        self, matrices: Sequence[nn.Parameter], others: Sequence[nn.Parameter], lr: float, weight_decay: float
+    ) -> None:
+        self._parts = [
+            torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(others, lr=lr, weight_decay=weight_decay, fused=True),
+        ]
+        super().__init__([group for part in self._parts for group in part.param_groups], {})
+        self._share()
+
+    def _share(self) -> None:
+        """Let both parts work with the groups and the state of the whole, which are saved and restored."""
+        for part, group in zip(self._parts, self.param_groups, strict=True):
+            part.param_groups, part.state = [group], self.state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Both parts' state."""
+        super().load_state_dict(state_dict)
+        self._share()
+
+    def step(self, closure: Any = None) -> Any:
+        """One step of both."""
+        for part in self._parts:
+            part.step()
+
+
+def make_optimizer(network: RelationNetwork, recipe: Recipe) -> torch.optim.Optimizer:
+    """That of the recipe. Muon's matrices are those of the LSTM and of the linear layers but the last."""
+    if recipe.optimizer != "muon":
+        kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+        return kind(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+    outer = {network.question.embedding.weight, network.answer.layers[-1].weight}
+    matrices = [weight for weight in network.parameters() if weight.ndim == 2 and weight not in outer]
+    others = [weight for weight in network.parameters() if weight.ndim != 2 or weight in outer]
+    return Muon(matrices, others, recipe.lr, recipe.weight_decay)
