@@ -11,11 +11,12 @@ from rnlib.training.recipe import Recipe
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon (Jordan et al. 2024) for matrices, AdamW for all other weights, at the same rate.
+    """Muon for matrices, AdamW for all other weights, at the same rate.
 
-    Muon makes all singular values of a matrix's averaged gradient about 1, so that what a matrix learns in few
-    directions does not keep it from learning in the others. Its steps are then as long as Adam's usually are (Liu et
-    al. 2025).
+    Muon makes all singular values of a matrix's averaged gradient about 1, so that the directions in which the gradient
+    is large leave the others their share. Its steps are scaled to be as long as Adam's usually are, so that it takes
+    Adam's rates and decay. Source: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/; the scale: Liu et
+    al. 2025, https://arxiv.org/abs/2502.16982.
     """
 
     def __init__(
