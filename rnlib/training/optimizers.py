@@ -46,11 +46,11 @@ class Muon(torch.optim.Optimizer):
 
 
 def make_optimizer(network: RelationNetwork, recipe: Recipe) -> torch.optim.Optimizer:
-    """That of the recipe. Muon's matrices are those of the LSTM and of the linear layers but the last."""
+    """That of the recipe. Muon's matrices are those of LSTM, g and f but for f's last, which gives the answers."""
     if recipe.optimizer != "muon":
         kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
         return kind(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
-    outer = {network.question.embedding.weight, network.answer.layers[-1].weight}
-    matrices = [weight for weight in network.parameters() if weight.ndim == 2 and weight not in outer]
-    others = [weight for weight in network.parameters() if weight.ndim != 2 or weight in outer]
+    parts = [network.question.lstm, network.relations, network.answer.layers[:-1]]
+    matrices = [weight for part in parts if part for weight in part.parameters() if weight.ndim == 2]
+    others = [weight for weight in network.parameters() if all(weight is not matrix for matrix in matrices)]
     return Muon(matrices, others, recipe.lr, recipe.weight_decay)
