@@ -285,14 +285,20 @@ def test_muon_moves_matrices_by_its_own_steps_and_other_weights_as_adam_does(
     assert matrices == g_and_f | {"question.lstm.weight_ih_l0", "question.lstm.weight_hh_l0"}
 
 
-def test_moments_of_another_optimizer_are_refused(splits: tuple[Split, Split], tmp_path: Path) -> None:
-    recipe = {"epochs": 1, "optimizer": "muon"}
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_moments_that_are_none_are_refused(splits: tuple[Split, Split], tmp_path: Path, optimizer: str) -> None:
+    recipe = {"epochs": 1, "optimizer": optimizer}
     folder = run(splits, tmp_path / "run", recipe=recipe)
-    state = torch.load(folder.state(), weights_only=True)
-    state["optimizer"]["state"][0] = state["optimizer"]["state"][max(state["optimizer"]["state"])]
-    torch.save(state, folder.state())
-    with pytest.raises(DataError, match="momentum_buffer"):
-        run(splits, tmp_path / "run", recipe={**recipe, "epochs": 2})
+    whole = torch.load(folder.state(), weights_only=True)
+    kept = whole["optimizer"]["state"]
+    spoilt = [{**kept, number: wrong} for number in (0, max(kept)) for wrong in (None, [], {}, {"momentum_buffer": 1})]
+    spoilt += [{**kept, 99: kept[0]}, {**kept, "a": kept[0]}]
+    if optimizer == "muon":
+        spoilt += [{**kept, 0: kept[max(kept)]}, {**kept, max(kept): kept[0]}]
+    for state in spoilt:
+        torch.save({**whole, "optimizer": {**whole["optimizer"], "state": state}}, folder.state())
+        with pytest.raises(DataError, match="is not the state of a training"):
+            run(splits, tmp_path / "run", recipe={**recipe, "epochs": 2})
 
 
 def test_a_moving_average_follows_quickly_at_first_and_slowly_later() -> None:

@@ -150,9 +150,9 @@ def restore_state(
     try:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state["optimizer"]["state"]})
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                _check_moments(optimizer.state.get(parameter, {}), parameter.shape, muon="ns_steps" in group)
+        by_muon = {parameter: "ns_steps" in group for group in optimizer.param_groups for parameter in group["params"]}
+        for parameter, kept in optimizer.state.items():
+            _check_moments(kept, parameter.shape, by_muon[parameter])
         if ema:
             ema.load_state_dict(state["ema"])
         return msgspec.convert(state["position"], Position)
@@ -160,10 +160,8 @@ def restore_state(
         raise _no_state(path, reason(error)) from None
 
 
-def _check_moments(kept: dict[str, Any], shape: torch.Size, muon: bool) -> None:
-    """Raise KeyError, ValueError or AttributeError for moments of one weight that an optimiser could not use."""
-    if not kept:
-        return  # a weight that had no gradient yet
+def _check_moments(kept: Any, shape: torch.Size, muon: bool) -> None:
+    """Raise KeyError, ValueError, TypeError or AttributeError for moments of a weight that its optimiser cannot use."""
     for name in ["momentum_buffer"] if muon else ["exp_avg", "exp_avg_sq"]:
         if kept[name].shape != shape:
             raise ValueError(f"its {name} has the shape {list(kept[name].shape)}")
