@@ -10,7 +10,7 @@ from rnlib.model.network import RelationNetwork
 from rnlib.training.recipe import Recipe
 
 
-class Muon(torch.optim.Optimizer):
+class MuonWithAdamW(torch.optim.Optimizer):
     """Muon for matrices, AdamW for all other weights, at the same rate.
 
     Muon makes all singular values of a matrix's averaged gradient about 1, so that the directions in which the gradient
@@ -53,4 +53,4 @@ def make_optimizer(network: RelationNetwork, recipe: Recipe) -> torch.optim.Opti
     parts = [network.question.lstm, network.relations, network.answer.layers[:-1]]
     matrices = [weight for part in parts if part for weight in part.parameters() if weight.ndim == 2]
     others = [weight for weight in network.parameters() if all(weight is not matrix for matrix in matrices)]
-    return Muon(matrices, others, recipe.lr, recipe.weight_decay)
+    return MuonWithAdamW(matrices, others, recipe.lr, recipe.weight_decay)
